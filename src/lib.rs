@@ -1,0 +1,22 @@
+//! The map of caseharden. One pipeline, one direction:
+//!
+//! ```text
+//! repo ──> model ──> findings ──> plan ──> output
+//! ```
+//!
+//! - [`repo`] reads: which files there are, what each one is, their bytes exactly as stored.
+//! - [`yaml`] knows text: documents, nodes with byte ranges, comments, wanted values → edits, proof.
+//! - [`model`] knows Kubernetes: objects, pod templates, which objects a kustomization joins.
+//! - [`pss`] gives the Pod Security Standards' verdict on a pod.
+//! - [`rules`] are pure functions from the model to findings that carry wanted changes.
+//! - [`template`] renders everything that is added.
+//! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
+//! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
+//! - [`cli`] is the only place that prints.
+//!
+//! What must stay absent: rules see no bytes, paths, clock, network or environment · `yaml` knows nothing
+//! of Kubernetes · `model` knows nothing of rules · only `repo`, `apply` and `git` touch the disk · nothing
+//! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
+
+pub mod pss;
+pub mod yaml;

@@ -1,0 +1,1 @@
+//! The Pod Security Standards' verdict on a pod. Knows pods as values; nothing of files, rules or fixes.
