@@ -182,6 +182,15 @@ impl<'a> Node<'a> {
     pub fn range(self) -> Range<usize> {
         unimplemented!()
     }
+    /// The text of [`Node::range`].
+    pub fn source(self) -> &'a str {
+        unimplemented!()
+    }
+    /// The node at a pointer below this one, found as [`Node::get`] finds a key.
+    pub fn at(self, pointer: &str) -> Option<Node<'a>> {
+        let _ = pointer;
+        unimplemented!()
+    }
     /// Value of a key (aliases followed, merge keys looked through, last duplicate wins).
     pub fn get(self, key: &str) -> Option<Node<'a>> {
         let _ = (self.stream, self.id, key);

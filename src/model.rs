@@ -1,0 +1,217 @@
+//! Kubernetes as the repo describes it: objects, the pods they make, which files a build joins, which accounts
+//! are bound. Read once, then shared by all rules.
+//!
+//! Knows nothing of rules, findings or edits.
+
+mod accounts;
+mod builds;
+mod key_order;
+mod object;
+mod workload;
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+pub use self::accounts::Accounts;
+pub use self::builds::{Builds, Patch, PatchBody};
+pub use self::key_order::KubernetesOrder;
+pub use self::object::ObjectId;
+pub use self::workload::{Container, CustomWorkload, Fields, Layout, Pod, Role, pods};
+use crate::repo::{File, Kustomization, Repo, Skip, SkipReason};
+
+/// The objects of a repo and what joins them.
+#[derive(Debug)]
+pub struct Model<'r> {
+    repo: &'r Repo,
+    objects: Vec<Object>,
+    /// Range of `objects` for each file.
+    by_file: Vec<Range<usize>>,
+    pub builds: Builds,
+    pub accounts: Accounts,
+    /// Objects and files that are not judged as they stand.
+    pub skipped: Vec<Skip>,
+}
+
+/// Where an object is, and what it is.
+#[derive(Debug, Clone)]
+pub struct Object {
+    pub file: usize,
+    pub document: usize,
+    /// Its pointer in the document: empty, or that of a list's item.
+    pub pointer: Box<str>,
+    pub id: ObjectId,
+    pub layout: Option<Layout>,
+}
+
+impl<'r> Model<'r> {
+    pub fn new(repo: &'r Repo, custom: &[CustomWorkload]) -> Model<'r> {
+        let facts: Vec<FileFacts> = repo
+            .files
+            .par_iter()
+            .enumerate()
+            .map(|(idx, file)| FileFacts::read(idx, file, custom))
+            .collect();
+        let mut model = Model {
+            repo,
+            objects: Vec::new(),
+            by_file: Vec::with_capacity(facts.len()),
+            builds: Builds::default(),
+            accounts: Accounts::default(),
+            skipped: Vec::new(),
+        };
+        let mut kustomizations = Vec::new();
+        let mut entries = Vec::new();
+        for facts in facts {
+            let start = model.objects.len();
+            model.objects.extend(facts.objects);
+            model.by_file.push(start..model.objects.len());
+            model.accounts.extend(facts.accounts);
+            model.skipped.extend(facts.skipped);
+            kustomizations.extend(facts.kustomization);
+            entries.extend(facts.entries);
+        }
+        model.builds = Builds::new(repo, kustomizations, &entries);
+        model.skip_partial_objects();
+        model
+    }
+
+    /// Takes out the objects of files that a kustomization applies as patches, and of context-only files.
+    fn skip_partial_objects(&mut self) {
+        for (idx, file) in self.repo.files.iter().enumerate() {
+            let range = self.by_file[idx].clone();
+            let reason = match self.builds.partial(&file.path) {
+                Some(by) => Some(format!("a patch of {by}")),
+                None if file.context_only => None,
+                None => continue,
+            };
+            if let (Some(detail), false, false) = (reason, range.is_empty(), file.context_only) {
+                self.skipped.push(Skip {
+                    path: file.path.clone(),
+                    line: None,
+                    column: None,
+                    reason: SkipReason::PartialObject,
+                    detail,
+                });
+            }
+            self.by_file[idx] = range.start..range.start;
+        }
+        self.skipped.sort();
+    }
+
+    pub fn repo(&self) -> &'r Repo {
+        self.repo
+    }
+
+    pub fn file(&self, object: &Object) -> &'r File {
+        &self.repo.files[object.file]
+    }
+
+    /// The objects of a file that can be judged.
+    pub fn objects_of(&self, file: usize) -> &[Object] {
+        &self.objects[self.by_file[file].clone()]
+    }
+
+    /// All objects that can be judged, ordered by file.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.by_file.iter().flat_map(|range| &self.objects[range.clone()])
+    }
+
+    /// The object's value; `None` when an alias makes it too large or endless.
+    pub fn value(&self, object: &Object) -> Option<Value> {
+        let root = self.file(object).stream.root(object.document)?;
+        root.at(&object.pointer)?.value().ok()
+    }
+
+    /// Namespaces the object lands in: its own, or those of the builds that use its file. An object without a
+    /// known namespace gives an empty list.
+    pub fn namespaces(&self, object: &Object) -> Vec<String> {
+        self.builds.namespaces(&self.file(object).path, object.id.namespace.as_deref())
+    }
+
+    /// The line an object starts on.
+    pub fn line(&self, object: &Object) -> usize {
+        let stream = &self.file(object).stream;
+        let node = stream.root(object.document).and_then(|root| root.at(&object.pointer));
+        node.map_or(1, |node| stream.position(node.range().start).line)
+    }
+}
+
+/// What one file alone tells.
+struct FileFacts {
+    objects: Vec<Object>,
+    accounts: Accounts,
+    kustomization: Option<Kustomization>,
+    entries: Vec<builds::EntryPoint>,
+    skipped: Vec<Skip>,
+}
+
+impl FileFacts {
+    fn read(idx: usize, file: &File, custom: &[CustomWorkload]) -> FileFacts {
+        let mut facts = FileFacts {
+            objects: Vec::new(),
+            accounts: Accounts::default(),
+            kustomization: Kustomization::read(&file.path, &file.stream),
+            entries: Vec::new(),
+            skipped: Vec::new(),
+        };
+        if facts.kustomization.is_some() {
+            return facts;
+        }
+        for document in 0..file.stream.documents() {
+            let Some(root) = file.stream.root(document) else { continue };
+            for (pointer, id) in object::objects(root) {
+                let layout = workload::layout(&id, custom);
+                let object = Object { file: idx, document, pointer: pointer.into(), id, layout };
+                facts.take(file, object);
+            }
+        }
+        facts
+    }
+
+    fn take(&mut self, file: &File, object: Object) {
+        let node = file.stream.root(object.document).and_then(|root| root.at(&object.pointer));
+        if let (Some(node), Some(spec)) = (node, object.layout.as_ref().and_then(workload::pod_spec_pointer))
+            && let Some(reason) = not_whole(node, spec)
+        {
+            if let Some(detail) = reason {
+                let position = file.stream.position(node.range().start);
+                self.skipped.push(Skip {
+                    path: file.path.clone(),
+                    line: Some(position.line),
+                    column: None,
+                    reason: SkipReason::InvalidObject,
+                    detail: format!("{} {detail}", object.id),
+                });
+            }
+            return;
+        }
+        let needs_value = Accounts::reads(&object.id) || builds::EntryPoint::reads(&object.id);
+        if needs_value && let Some(value) = node.and_then(|node| node.value().ok()) {
+            self.accounts.read(&object.id, &value);
+            self.entries.extend(builds::EntryPoint::read(&object.id, &value));
+        }
+        self.objects.push(object);
+    }
+}
+
+/// Why an object of a workload kind is no whole workload; the inner `None` stands for "none of our business"
+/// (a Rollout that refers to a Deployment).
+fn not_whole(node: crate::yaml::Node<'_>, spec: &str) -> Option<Option<&'static str>> {
+    use crate::yaml::Kind;
+    let Some(spec) = node.at(spec).filter(|spec| spec.kind() == Kind::Mapping) else {
+        let refers = node.get("spec").is_some_and(|spec| spec.get("workloadRef").is_some());
+        return Some((!refers).then_some("has no pod spec: it looks like a patch"));
+    };
+    let Some(containers) = spec.get("containers").filter(|list| list.kind() == Kind::Sequence) else {
+        return Some(Some("has no containers: it looks like a patch"));
+    };
+    if containers.items().next().is_none() {
+        return Some(Some("has no containers"));
+    }
+    let complete = |container: crate::yaml::Node<'_>| container.get("image").is_some();
+    let init = spec.get("initContainers").filter(|list| list.kind() == Kind::Sequence);
+    let mut all = containers.items().chain(init.into_iter().flat_map(|list| list.items()));
+    if all.all(complete) { None } else { Some(Some("has a container without an image: it looks like a patch")) }
+}

@@ -1,0 +1,292 @@
+//! Which files kustomizations, Flux and Argo CD join: the patches that apply to an object, and the namespace a
+//! build puts it in.
+//!
+//! Reads the graph only; builds nothing.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::object::ObjectId;
+use crate::repo::{Kustomization, PatchReference, PatchTarget, Repo, join};
+use crate::yaml::Stream;
+
+#[derive(Debug, Default)]
+pub struct Builds {
+    kustomizations: Vec<Kustomization>,
+    by_folder: HashMap<String, usize>,
+    /// Files that are patches or build configuration, and the kustomization that says so.
+    partial: HashMap<String, usize>,
+    /// Files each kustomization takes objects from, directly or through others.
+    users: HashMap<String, BTreeSet<usize>>,
+    /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
+    placed: HashMap<String, BTreeSet<Option<String>>>,
+    patches: Vec<(usize, Patch)>,
+}
+
+/// A patch of a kustomization, read.
+#[derive(Debug, Clone)]
+pub struct Patch {
+    /// The file it is in.
+    pub path: String,
+    pub target: PatchTarget,
+    pub body: PatchBody,
+}
+
+#[derive(Debug, Clone)]
+pub enum PatchBody {
+    /// A strategic merge patch.
+    Merge(Value),
+    /// A JSON 6902 patch: operation and path of each step.
+    Json(Vec<(String, String)>),
+}
+
+/// A folder that Flux or Argo CD deploys, with the namespace it gives.
+#[derive(Debug)]
+pub(super) struct EntryPoint {
+    folder: String,
+    namespace: String,
+    /// Flux's `targetNamespace` replaces an object's own namespace; Argo CD's destination only fills it in.
+    replaces: bool,
+}
+
+impl EntryPoint {
+    pub(super) fn reads(id: &ObjectId) -> bool {
+        matches!(
+            (id.group(), &*id.kind),
+            ("kustomize.toolkit.fluxcd.io", "Kustomization") | ("argoproj.io", "Application")
+        )
+    }
+
+    pub(super) fn read(id: &ObjectId, value: &Value) -> Option<EntryPoint> {
+        let (path, namespace, replaces) = match &*id.kind {
+            "Kustomization" => (&value["spec"]["path"], &value["spec"]["targetNamespace"], true),
+            "Application" => {
+                (&value["spec"]["source"]["path"], &value["spec"]["destination"]["namespace"], false)
+            }
+            _ => return None,
+        };
+        Some(EntryPoint {
+            folder: join("", path.as_str()?)?,
+            namespace: namespace.as_str().filter(|name| !name.is_empty())?.to_owned(),
+            replaces,
+        })
+    }
+}
+
+impl Builds {
+    pub(super) fn new(repo: &Repo, kustomizations: Vec<Kustomization>, entries: &[EntryPoint]) -> Builds {
+        let by_folder =
+            kustomizations.iter().enumerate().map(|(idx, k)| (crate::repo::folder(&k.path).to_owned(), idx)).collect();
+        let mut builds = Builds { kustomizations, by_folder, ..Builds::default() };
+        builds.find_partial_files();
+        builds.find_users();
+        builds.place(repo, entries);
+        builds.read_patches(repo);
+        builds
+    }
+
+    fn find_partial_files(&mut self) {
+        for (idx, kustomization) in self.kustomizations.iter().enumerate() {
+            let patches = kustomization.patches.iter().filter_map(|patch| patch.file.clone());
+            for file in patches.chain(kustomization.configuration.iter().cloned()) {
+                self.partial.entry(file).or_insert(idx);
+            }
+        }
+        // A file that some build also takes as a whole object stays one.
+        for kustomization in &self.kustomizations {
+            for input in &kustomization.inputs {
+                self.partial.remove(input);
+            }
+        }
+    }
+
+    fn find_users(&mut self) {
+        let mut users: HashMap<String, BTreeSet<usize>> = HashMap::new();
+        for idx in 0..self.kustomizations.len() {
+            let mut seen = HashSet::new();
+            let mut queue = vec![idx];
+            while let Some(at) = queue.pop() {
+                if !seen.insert(at) {
+                    continue;
+                }
+                for input in &self.kustomizations[at].inputs {
+                    match self.by_folder.get(input) {
+                        Some(inner) => queue.push(*inner),
+                        None => {
+                            users.entry(input.clone()).or_default().insert(idx);
+                        }
+                    }
+                }
+            }
+        }
+        self.users = users;
+    }
+
+    /// Follows every build from its outermost kustomization inwards: the outermost namespace wins.
+    fn place(&mut self, repo: &Repo, entries: &[EntryPoint]) {
+        let used: HashSet<usize> = self
+            .kustomizations
+            .iter()
+            .flat_map(|kustomization| &kustomization.inputs)
+            .filter_map(|input| self.by_folder.get(input).copied())
+            .collect();
+        let mut placed = HashMap::new();
+        let mut seen = HashSet::new();
+        for entry in entries {
+            match self.by_folder.get(&entry.folder) {
+                Some(idx) => {
+                    let outer = entry.replaces.then(|| entry.namespace.clone());
+                    let filled = (!entry.replaces).then(|| entry.namespace.clone());
+                    self.descend(*idx, outer, filled.as_ref(), &mut seen, &mut placed);
+                }
+                None => {
+                    let prefix = format!("{}/", entry.folder);
+                    for file in repo.files.iter().filter(|file| file.path.starts_with(&prefix)) {
+                        placed.entry(file.path.clone()).or_insert_with(BTreeSet::new).insert(Some(entry.namespace.clone()));
+                    }
+                }
+            }
+        }
+        for idx in (0..self.kustomizations.len()).filter(|idx| !used.contains(idx)) {
+            self.descend(idx, None, None, &mut seen, &mut placed);
+        }
+        self.placed = placed;
+    }
+
+    fn descend(
+        &self,
+        idx: usize,
+        outer: Option<String>,
+        filled: Option<&String>,
+        seen: &mut HashSet<(usize, Option<String>)>,
+        placed: &mut HashMap<String, BTreeSet<Option<String>>>,
+    ) {
+        let kustomization = &self.kustomizations[idx];
+        let namespace = outer.or_else(|| kustomization.namespace.clone());
+        if !seen.insert((idx, namespace.clone())) {
+            return;
+        }
+        for input in &kustomization.inputs {
+            match self.by_folder.get(input) {
+                Some(inner) => self.descend(*inner, namespace.clone(), filled, seen, placed),
+                None => {
+                    let namespace = namespace.clone().or_else(|| filled.cloned());
+                    placed.entry(input.clone()).or_default().insert(namespace);
+                }
+            }
+        }
+    }
+
+    fn read_patches(&mut self, repo: &Repo) {
+        let files: HashMap<&str, &Stream> = repo
+            .patches
+            .iter()
+            .map(|(path, stream)| (path.as_str(), stream))
+            .chain(repo.files.iter().map(|file| (file.path.as_str(), &file.stream)))
+            .collect();
+        let mut read = Vec::new();
+        for (idx, kustomization) in self.kustomizations.iter().enumerate() {
+            for reference in &kustomization.patches {
+                read.extend(read_patch(kustomization, reference, &files).into_iter().map(|patch| (idx, patch)));
+            }
+        }
+        self.patches = read;
+    }
+
+    /// The kustomization that makes a file a patch or build configuration.
+    pub fn partial(&self, path: &str) -> Option<&str> {
+        self.partial.get(path).map(|idx| self.kustomizations[*idx].path.as_str())
+    }
+
+    /// The kustomization of a folder.
+    pub fn kustomization(&self, folder: &str) -> Option<&Kustomization> {
+        self.by_folder.get(folder).map(|idx| &self.kustomizations[*idx])
+    }
+
+    /// Kustomizations that give this namespace to what they build, ordered by path.
+    pub fn naming(&self, namespace: &str) -> Vec<&Kustomization> {
+        let mut naming: Vec<_> =
+            self.kustomizations.iter().filter(|k| k.namespace.as_deref() == Some(namespace)).collect();
+        naming.sort_by(|a, b| a.path.cmp(&b.path));
+        naming
+    }
+
+    /// Namespaces of an object in a file, given the one it names itself; empty when nothing tells.
+    pub(super) fn namespaces(&self, path: &str, own: Option<&str>) -> Vec<String> {
+        let own = || own.map(str::to_owned);
+        match self.placed.get(path) {
+            None => own().into_iter().collect(),
+            Some(placed) => {
+                let names: BTreeSet<String> =
+                    placed.iter().filter_map(|namespace| namespace.clone().or_else(own)).collect();
+                names.into_iter().collect()
+            }
+        }
+    }
+
+    /// Patches that builds may apply to an object of a file. Names are compared loosely, because builds add
+    /// prefixes and suffixes: a patch too many only makes a fix more careful.
+    pub fn patches_on<'a>(&'a self, path: &str, id: &'a ObjectId) -> impl Iterator<Item = &'a Patch> {
+        let users = self.users.get(path);
+        self.patches
+            .iter()
+            .filter(move |(idx, _)| users.is_some_and(|users| users.contains(idx)))
+            .map(|(_, patch)| patch)
+            .filter(move |patch| patch.target.may_match(id))
+    }
+}
+
+impl PatchTarget {
+    fn may_match(&self, id: &ObjectId) -> bool {
+        let kind = self.kind.as_deref().is_none_or(|kind| kind == &*id.kind || is_pattern(kind));
+        let name = self.name.as_deref().is_none_or(|name| {
+            is_pattern(name) || name.contains(&*id.name) || id.name.contains(name)
+        });
+        kind && name
+    }
+}
+
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '|', '(', '[', '^', '$', '+', '?'])
+}
+
+fn read_patch(kustomization: &Kustomization, reference: &PatchReference, files: &HashMap<&str, &Stream>) -> Vec<Patch> {
+    let parsed;
+    let (path, stream) = match (&reference.file, &reference.inline) {
+        (Some(file), _) => match files.get(file.as_str()) {
+            Some(stream) => (file, *stream),
+            None => return Vec::new(),
+        },
+        (None, Some(text)) => match Stream::parse(text.clone(), &crate::repo::LIMITS) {
+            Ok(stream) => {
+                parsed = stream;
+                (&kustomization.path, &parsed)
+            }
+            Err(_) => return Vec::new(),
+        },
+        (None, None) => return Vec::new(),
+    };
+    let values = (0..stream.documents()).filter_map(|document| stream.root(document)?.value().ok());
+    values
+        .map(|value| {
+            let mut target = reference.target.clone();
+            let body = match value {
+                Value::Array(steps) => PatchBody::Json(steps.iter().filter_map(json_step).collect()),
+                merge => {
+                    let own = |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+                    if target == PatchTarget::default() {
+                        target = PatchTarget { kind: own("/kind"), name: own("/metadata/name") };
+                    }
+                    PatchBody::Merge(merge)
+                }
+            };
+            Patch { path: path.clone(), target, body }
+        })
+        .collect()
+}
+
+fn json_step(step: &Value) -> Option<(String, String)> {
+    Some((step["op"].as_str()?.to_owned(), step["path"].as_str()?.to_owned()))
+}
+

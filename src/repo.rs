@@ -1,0 +1,293 @@
+//! Reads a repo: which files there are, what each one is, and their text exactly as stored.
+//!
+//! The only reader. Knows file kinds by name and content; nothing of rules or of what a change would be.
+
+mod classify;
+mod kustomization;
+mod source;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+pub use self::classify::{Facts, Marker};
+pub use self::kustomization::{Kustomization, PatchReference, PatchTarget};
+pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
+use crate::yaml::{Limits, Stream};
+
+/// Everything a run has read, ordered by path.
+#[derive(Debug, Default)]
+pub struct Repo {
+    pub files: Vec<File>,
+    pub skipped: Vec<Skip>,
+    /// Patches that kustomizations name and that hold no object of their own (JSON 6902), ordered by path.
+    pub patches: Vec<(String, Stream)>,
+    /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
+    pub others: usize,
+}
+
+/// A file that holds at least one Kubernetes object, or a kustomization.
+#[derive(Debug)]
+pub struct File {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    pub stream: Stream,
+    /// Why the file is judged but never edited, if so.
+    pub marker: Option<Marker>,
+    /// Read for what it says of other files; neither judged nor edited.
+    pub context_only: bool,
+}
+
+/// What is left alone, and why. Listed for the user; never silent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skip {
+    pub path: String,
+    /// Line the reason is about, counted from 1.
+    pub line: Option<usize>,
+    pub column: Option<usize>,
+    pub reason: SkipReason,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SkipReason {
+    HelmTemplate,
+    Encrypted,
+    Generated,
+    Vendored,
+    /// A patch that a kustomization names: part of an object, judged where it is built.
+    PartialObject,
+    Symlink,
+    LfsPointer,
+    TooLarge,
+    TooDeep,
+    NotUtf8,
+    SyntaxError,
+    Unreadable,
+    /// An object, not a file, that no pod can come from as it stands.
+    InvalidObject,
+}
+
+impl SkipReason {
+    pub fn id(self) -> &'static str {
+        match self {
+            SkipReason::HelmTemplate => "helm-template",
+            SkipReason::Encrypted => "encrypted",
+            SkipReason::Generated => "generated",
+            SkipReason::Vendored => "vendored",
+            SkipReason::PartialObject => "partial-object",
+            SkipReason::Symlink => "symlink",
+            SkipReason::LfsPointer => "lfs-pointer",
+            SkipReason::TooLarge => "too-large",
+            SkipReason::TooDeep => "too-deep",
+            SkipReason::NotUtf8 => "not-utf8",
+            SkipReason::SyntaxError => "syntax-error",
+            SkipReason::Unreadable => "unreadable",
+            SkipReason::InvalidObject => "invalid-object",
+        }
+    }
+
+    /// Whether the run could not do what it was asked to: exit code 2.
+    pub fn is_failure(self) -> bool {
+        matches!(
+            self,
+            SkipReason::TooLarge
+                | SkipReason::TooDeep
+                | SkipReason::NotUtf8
+                | SkipReason::SyntaxError
+                | SkipReason::Unreadable
+        )
+    }
+
+    /// What a user can do about it.
+    pub fn help(self) -> &'static str {
+        match self {
+            SkipReason::HelmTemplate => "a template is not a manifest: harden the chart's values, or render it first",
+            SkipReason::Encrypted => "encrypted files are never edited",
+            SkipReason::Generated => "change its source, or pass `--include-generated`",
+            SkipReason::Vendored => "patch it from an overlay, or pass `--include-generated`",
+            SkipReason::PartialObject => "judged as part of the build that uses it",
+            SkipReason::Symlink => "its target is read at its own path when it lies in the repo",
+            SkipReason::LfsPointer => "the content is not in the repo",
+            SkipReason::TooLarge => "raise `max-file-size` in caseharden.toml to read it",
+            SkipReason::TooDeep => "no Kubernetes decoder would take this file either",
+            SkipReason::NotUtf8 => "save it as UTF-8, or add it to `exclude`",
+            SkipReason::SyntaxError => "fix the file, or add it to `exclude`",
+            SkipReason::Unreadable => "check its permissions",
+            SkipReason::InvalidObject => "complete the object, or name the file as a patch in its kustomization",
+        }
+    }
+}
+
+/// What reading depends on.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    pub max_file_size: u64,
+    pub include_generated: bool,
+    /// Globs, relative to the root, of files not to read at all.
+    pub exclude: ignore::overrides::Override,
+    /// Globs of generated or vendored files beyond those recognised.
+    pub generated: ignore::overrides::Override,
+}
+
+/// Limits for YAML: deeper than any manifest, and far below what alias bombs need.
+pub const LIMITS: Limits = Limits { depth: 200, expanded_nodes: 1_000_000 };
+
+/// Reads all files of a source in parallel. `progress` is called once for each file.
+pub fn read(source: &dyn Source, listing: Listing, options: &ReadOptions, progress: &(dyn Fn() + Sync)) -> Repo {
+    let facts = Facts::new(&listing);
+    let outcomes: Vec<Outcome> = listing
+        .entries
+        .par_iter()
+        .map(|entry| {
+            let outcome = read_one(source, entry, &facts, options);
+            progress();
+            outcome
+        })
+        .collect();
+
+    let mut repo = Repo { skipped: listing.skipped, ..Repo::default() };
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Manifest(file) => repo.files.push(*file),
+            Outcome::Other => repo.others += 1,
+            Outcome::Skipped(skip) => repo.skipped.push(skip),
+        }
+    }
+    repo.skipped.sort();
+    repo.patches = read_patches(source, &repo.files, options);
+    repo
+}
+
+fn read_patches(source: &dyn Source, files: &[File], options: &ReadOptions) -> Vec<(String, Stream)> {
+    let named: BTreeSet<String> = files
+        .iter()
+        .filter_map(|file| Kustomization::read(&file.path, &file.stream))
+        .flat_map(|kustomization| kustomization.patches)
+        .filter_map(|patch| patch.file)
+        .filter(|path| files.binary_search_by(|file| file.path.cmp(path)).is_err())
+        .collect();
+    let read = |path: String| {
+        let entry = Entry { path, context_only: true };
+        let bytes = source.read(&entry, options.max_file_size).ok()??;
+        let stream = Stream::parse(String::from_utf8(bytes).ok()?, &LIMITS).ok()?;
+        Some((entry.path, stream))
+    };
+    named.into_iter().filter_map(read).collect()
+}
+
+enum Outcome {
+    Manifest(Box<File>),
+    Other,
+    Skipped(Skip),
+}
+
+fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, options: &ReadOptions) -> Outcome {
+    let path = entry.path.as_str();
+    if options.exclude.matched(path, false).is_ignore() {
+        return Outcome::Other;
+    }
+    let skip = |reason, detail: String| Outcome::Skipped(Skip { path: path.to_owned(), line: None, column: None, reason, detail });
+    let bytes = match source.read(entry, options.max_file_size) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            return skip(SkipReason::TooLarge, format!("larger than {} bytes", options.max_file_size));
+        }
+        Err(error) => return skip(SkipReason::Unreadable, error.to_string()),
+    };
+    if !is_kustomization_name(path) && !classify::may_hold_objects(&bytes) {
+        return if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+            skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
+        } else {
+            Outcome::Other
+        };
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            return skip(SkipReason::NotUtf8, format!("byte {at} is not UTF-8"));
+        }
+    };
+    if classify::is_chart_template(path, &text, facts) {
+        return skip(SkipReason::HelmTemplate, "a template of a Helm chart".to_owned());
+    }
+    let marker = classify::marker(path, &text, facts, options);
+    let has_actions = text.contains("{{");
+    match Stream::parse(text, &LIMITS) {
+        Ok(stream) => judge_parsed(entry, stream, marker, has_actions),
+        Err(error) if has_actions => Outcome::Skipped(Skip {
+            path: path.to_owned(),
+            line: Some(error.line),
+            column: Some(error.column),
+            reason: SkipReason::HelmTemplate,
+            detail: "`{{` starts a template action".to_owned(),
+        }),
+        Err(error) => Outcome::Skipped(Skip {
+            path: path.to_owned(),
+            line: Some(error.line),
+            column: Some(error.column),
+            reason: if error.message.contains("nest") || error.message.contains("recursion") {
+                SkipReason::TooDeep
+            } else {
+                SkipReason::SyntaxError
+            },
+            detail: error.message,
+        }),
+    }
+}
+
+fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
+    let path = entry.path.clone();
+    let skip = |reason, detail: &str, line| {
+        Outcome::Skipped(Skip { path: entry.path.clone(), line, column: None, reason, detail: detail.to_owned() })
+    };
+    if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
+        return Outcome::Other;
+    }
+    if let Some(line) = classify::sops_line(&stream) {
+        return skip(SkipReason::Encrypted, "encrypted with SOPS", Some(line));
+    }
+    if has_actions && let Some(line) = classify::template_line(&stream) {
+        return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
+    }
+    Outcome::Manifest(Box::new(File { path, stream, marker, context_only: entry.context_only }))
+}
+
+/// The path with `/` between its parts, as shown to users and as git writes it.
+pub fn slashed(path: &Path) -> String {
+    let mut slashed = String::new();
+    for part in path.components() {
+        if !slashed.is_empty() {
+            slashed.push('/');
+        }
+        slashed.push_str(&part.as_os_str().to_string_lossy());
+    }
+    slashed
+}
+
+/// The folder part of a slashed path; empty at the root.
+pub fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Joins a relative reference, as kustomizations write it, to a folder; `None` when it leaves the root.
+pub fn join(folder: &str, reference: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in reference.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// A slashed path as the file system wants it.
+pub fn native(path: &str) -> PathBuf {
+    path.split('/').collect()
+}

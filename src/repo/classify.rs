@@ -1,0 +1,217 @@
+//! Says what a file is from its path and its text: chart template, generated, vendored, encrypted, manifest.
+//!
+//! Judges only what the bytes and the neighbouring file names tell; never what an object means.
+
+use std::collections::HashSet;
+
+use memchr::memmem;
+
+use super::{Listing, ReadOptions, SkipReason, folder};
+use crate::yaml::{Kind, Node, Stream};
+
+/// Why a file is judged but not edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    Generated(&'static str),
+    Vendored(&'static str),
+}
+
+impl Marker {
+    pub fn reason(self) -> SkipReason {
+        match self {
+            Marker::Generated(_) => SkipReason::Generated,
+            Marker::Vendored(_) => SkipReason::Vendored,
+        }
+    }
+
+    pub fn detail(self) -> &'static str {
+        match self {
+            Marker::Generated(detail) | Marker::Vendored(detail) => detail,
+        }
+    }
+}
+
+/// What the list of files alone tells.
+#[derive(Debug)]
+pub struct Facts {
+    /// Folders with a `Chart.yaml`.
+    charts: HashSet<String>,
+    /// Paths that `.gitattributes` calls generated or vendored, as globs.
+    linguist: Vec<(ignore::overrides::Override, Marker)>,
+}
+
+impl Facts {
+    pub(super) fn new(listing: &Listing) -> Facts {
+        let charts = listing
+            .entries
+            .iter()
+            .filter(|entry| entry.path == "Chart.yaml" || entry.path.ends_with("/Chart.yaml"))
+            .map(|entry| folder(&entry.path).to_owned())
+            .collect();
+        Facts { charts, linguist: linguist(listing) }
+    }
+
+    /// The chart a file belongs to, and the file's path inside it.
+    fn chart<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
+        if self.charts.is_empty() {
+            return None;
+        }
+        let mut at = folder(path);
+        loop {
+            if self.charts.contains(at) {
+                return Some((at, path[at.len()..].trim_start_matches('/')));
+            }
+            if at.is_empty() {
+                return None;
+            }
+            at = folder(at);
+        }
+    }
+}
+
+fn linguist(listing: &Listing) -> Vec<(ignore::overrides::Override, Marker)> {
+    let mut globs = Vec::new();
+    for (folder, text) in &listing.attributes {
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let (Some(pattern), false) = (words.next(), line.trim_start().starts_with('#')) else { continue };
+            let marker = words.find_map(|word| match word {
+                "linguist-generated" | "linguist-generated=true" => {
+                    Some(Marker::Generated(".gitattributes says `linguist-generated`"))
+                }
+                "linguist-vendored" | "linguist-vendored=true" => {
+                    Some(Marker::Vendored(".gitattributes says `linguist-vendored`"))
+                }
+                _ => None,
+            });
+            let Some(marker) = marker else { continue };
+            let anchored = if folder.is_empty() { pattern.to_owned() } else { format!("/{folder}/**/{pattern}") };
+            let mut builder = ignore::overrides::OverrideBuilder::new("");
+            if builder.add(&anchored).is_ok()
+                && let Ok(glob) = builder.build()
+            {
+                globs.push((glob, marker));
+            }
+        }
+    }
+    globs
+}
+
+/// Every Kubernetes object has both words; most other YAML lacks one. Decides before any parsing.
+pub(super) fn may_hold_objects(bytes: &[u8]) -> bool {
+    memmem::find(bytes, b"kind").is_some() && memmem::find(bytes, b"apiVersion").is_some()
+}
+
+/// Whether a document of the stream has `kind` and `apiVersion` at its top.
+pub(super) fn holds_objects(stream: &Stream) -> bool {
+    (0..stream.documents()).filter_map(|document| stream.root(document)).any(is_object)
+}
+
+fn is_object(root: Node<'_>) -> bool {
+    root.kind() == Kind::Mapping && root.get("kind").is_some() && root.get("apiVersion").is_some()
+}
+
+pub(super) fn is_chart_template(path: &str, text: &str, facts: &Facts) -> bool {
+    text.contains("{{") && facts.chart(path).is_some_and(|(_, inside)| inside.starts_with("templates/"))
+}
+
+pub(super) fn marker(path: &str, text: &str, facts: &Facts, options: &ReadOptions) -> Option<Marker> {
+    if options.include_generated {
+        return None;
+    }
+    if options.generated.matched(path, false).is_whitelist() {
+        return Some(Marker::Generated("listed under `generated` in caseharden.toml"));
+    }
+    if let Some(marker) = path_marker(path, facts) {
+        return Some(marker);
+    }
+    header_marker(text)
+}
+
+fn path_marker(path: &str, facts: &Facts) -> Option<Marker> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    if name == "gotk-components.yaml" {
+        return Some(Marker::Generated("written by `flux install`"));
+    }
+    let vendored = folder(path).split('/').find_map(|part| match part {
+        "vendor" => Some("in a `vendor` folder"),
+        "third_party" => Some("in a `third_party` folder"),
+        "node_modules" => Some("in a `node_modules` folder"),
+        "upstream" => Some("in an `upstream` folder"),
+        _ => None,
+    });
+    if let Some(detail) = vendored {
+        return Some(Marker::Vendored(detail));
+    }
+    if facts.chart(path).is_some_and(|(chart, _)| {
+        folder(chart).rsplit('/').next() == Some("charts") && facts.chart(folder(chart)).is_some()
+    }) {
+        return Some(Marker::Vendored("a chart that another chart depends on"));
+    }
+    facts.linguist.iter().find(|(glob, _)| glob.matched(path, false).is_whitelist()).map(|(_, marker)| *marker)
+}
+
+/// Looks for a generator's notice in the comments above the first value.
+fn header_marker(text: &str) -> Option<Marker> {
+    let header = text.lines().take(40).take_while(|line| {
+        let line = line.trim_start_matches('\u{feff}').trim();
+        line.is_empty() || line.starts_with('#') || line == "---"
+    });
+    for line in header {
+        let line = line.to_ascii_lowercase();
+        if line.contains("do not edit") {
+            return Some(Marker::Generated("its header says DO NOT EDIT"));
+        }
+        if ["auto-generated", "autogenerated", "code generated", "generated by"].iter().any(|word| line.contains(word)) {
+            return Some(Marker::Generated("its header says that it is generated"));
+        }
+    }
+    None
+}
+
+/// The line of the `sops:` block that SOPS leaves in every file it encrypts.
+pub(super) fn sops_line(stream: &Stream) -> Option<usize> {
+    (0..stream.documents()).filter_map(|document| stream.root(document)).find_map(|root| {
+        let sops = root.get("sops")?;
+        sops.get("mac").or_else(|| sops.get("lastmodified"))?;
+        Some(stream.position(sops.range().start).line)
+    })
+}
+
+/// The first template action that decides a value. An action inside text that Kubernetes only carries
+/// (annotations, arguments, environment, block scalars) does not make a file a template, nor do the
+/// `{{inputs.…}}` placeholders that Argo resolves in the cluster.
+pub(super) fn template_line(stream: &Stream) -> Option<usize> {
+    (0..stream.documents()).find_map(|document| {
+        let root = stream.root(document)?;
+        let argo = root
+            .get("apiVersion")
+            .and_then(Node::as_str)
+            .is_some_and(|version| version.starts_with("argoproj.io/"));
+        let offset = action_offset(root, argo)?;
+        Some(stream.position(offset).line)
+    })
+}
+
+fn action_offset(node: Node<'_>, argo: bool) -> Option<usize> {
+    let source = node.source();
+    if !source.contains("{{") {
+        return None;
+    }
+    match node.kind() {
+        Kind::Mapping if source.starts_with("{{") => Some(node.range().start),
+        Kind::Mapping => node.entries().find_map(|(key, value)| {
+            if matches!(
+                key.as_str().as_deref(),
+                Some("annotations" | "args" | "command" | "env" | "data" | "stringData" | "binaryData")
+            ) {
+                return None;
+            }
+            action_offset(key, argo).or_else(|| action_offset(value, argo))
+        }),
+        Kind::Sequence => node.items().find_map(|item| action_offset(item, argo)),
+        Kind::Scalar if argo || source.starts_with(['|', '>']) => None,
+        Kind::Scalar => Some(node.range().start),
+        Kind::Alias => None,
+    }
+}

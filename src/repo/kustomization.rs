@@ -1,0 +1,117 @@
+//! Reads kustomizations: which files a build joins, and which of them are patches rather than objects.
+//!
+//! Kustomize's own reference: <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/>.
+//! Does not build anything and does not look into the files that are named.
+
+use serde_json::Value;
+
+use super::{folder, is_kustomization_name, join};
+use crate::yaml::Stream;
+
+/// What one kustomization (or component) says about other files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kustomization {
+    /// Its own path.
+    pub path: String,
+    pub component: bool,
+    pub namespace: Option<String>,
+    /// Files and folders it takes objects from (`resources`, `bases`, `components`), joined to the root.
+    pub inputs: Vec<String>,
+    pub patches: Vec<PatchReference>,
+    /// Files that configure the build: transformers, generators, replacements, schemas.
+    pub configuration: Vec<String>,
+}
+
+/// A patch that a kustomization applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchReference {
+    /// The file it is in, joined to the root; `None` for an inline one.
+    pub file: Option<String>,
+    /// Its text, when inline.
+    pub inline: Option<String>,
+    pub target: PatchTarget,
+}
+
+/// What a patch applies to; an absent part matches everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PatchTarget {
+    pub kind: Option<String>,
+    pub name: Option<String>,
+}
+
+impl Kustomization {
+    /// Reads a kustomization from its file; `None` when the file is none.
+    pub fn read(path: &str, stream: &Stream) -> Option<Kustomization> {
+        let root = stream.root(0)?;
+        let kind = root.get("kind").and_then(|kind| kind.as_str().map(|kind| kind.into_owned()));
+        let ours = root
+            .get("apiVersion")
+            .and_then(|version| version.as_str().map(|version| version.starts_with("kustomize.config.k8s.io/")));
+        if !is_kustomization_name(path) && ours != Some(true) || ours == Some(false) {
+            return None;
+        }
+        let value = root.value().ok()?;
+        Some(Kustomization::from_value(path, &value, kind.as_deref() == Some("Component")))
+    }
+
+    fn from_value(path: &str, value: &Value, component: bool) -> Kustomization {
+        let at = folder(path);
+        let paths = |key: &str| -> Vec<String> {
+            strings(&value[key]).filter(|text| !is_inline(text)).filter_map(|text| join(at, text)).collect()
+        };
+        let mut inputs = paths("resources");
+        inputs.extend(paths("bases"));
+        inputs.extend(paths("components"));
+        let mut configuration: Vec<String> = ["transformers", "generators", "validators", "configurations", "crds"]
+            .iter()
+            .flat_map(|key| paths(key))
+            .collect();
+        configuration.extend(items(&value["replacements"]).filter_map(|item| join(at, item["path"].as_str()?)));
+        configuration.extend(value["openapi"]["path"].as_str().and_then(|path| join(at, path)));
+        Kustomization {
+            path: path.to_owned(),
+            component,
+            namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
+            inputs,
+            patches: patches(at, value),
+            configuration,
+        }
+    }
+}
+
+fn patches(at: &str, value: &Value) -> Vec<PatchReference> {
+    let merge = strings(&value["patchesStrategicMerge"]).map(|text| {
+        let inline = is_inline(text);
+        PatchReference {
+            file: (!inline).then(|| join(at, text)).flatten(),
+            inline: inline.then(|| text.to_owned()),
+            target: PatchTarget::default(),
+        }
+    });
+    let targeted = items(&value["patches"]).chain(items(&value["patchesJson6902"])).map(|item| PatchReference {
+        file: item["path"].as_str().and_then(|path| join(at, path)),
+        inline: item["patch"].as_str().map(str::to_owned),
+        target: PatchTarget::read(&item["target"]),
+    });
+    merge.chain(targeted).collect()
+}
+
+impl PatchTarget {
+    pub fn read(value: &Value) -> PatchTarget {
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        PatchTarget { kind: text("kind"), name: text("name") }
+    }
+}
+
+/// `patchesStrategicMerge` and old `resources` lists may hold the YAML itself instead of a path.
+fn is_inline(text: &str) -> bool {
+    text.contains('\n') || text.contains(": ")
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn strings(value: &Value) -> impl Iterator<Item = &str> {
+    items(value).filter_map(Value::as_str)
+}
