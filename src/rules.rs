@@ -1,0 +1,158 @@
+//! Rules: what is not hardened, and the values that would be.
+//!
+//! A rule is data and one pure function from the model to findings. Rules see no bytes, paths, clock, network
+//! or environment. Adding one: its file under `rules/<area>/`, and a line in that area's list.
+
+mod change;
+mod finding;
+mod hold_back;
+mod image;
+mod namespace;
+mod notice;
+mod pod;
+mod settings;
+mod workload;
+
+use crate::pss;
+
+pub use self::change::Change;
+pub use self::finding::{Finding, NewFile};
+pub use self::namespace::{NamespaceVerdict, RepoFindings, WorkloadVerdict, repo_findings};
+pub use self::notice::{ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON};
+pub use self::settings::{Settings, Standard};
+pub use self::workload::Workload;
+
+/// A rule: what a user reads about it, and how it finds its problem.
+#[derive(Debug)]
+pub struct Rule {
+    /// Names the problem, in kebab-case; reads well behind "allow".
+    pub id: &'static str,
+    pub area: Area,
+    pub severity: Severity,
+    /// The Pod Security check that sees the same problem, and the level it belongs to.
+    pub pss: Option<(pss::Level, &'static str)>,
+    /// What benchmarks and other tools call it: `("CIS", "5.2.6")`.
+    pub known_as: &'static [(&'static str, &'static str)],
+    pub check: Check,
+    /// Markdown: a summary line, then `## Why`, `## Fix`, `## What could break`, `## Sources`.
+    pub docs: &'static str,
+}
+
+/// How a rule is asked.
+#[derive(Debug)]
+pub enum Check {
+    /// For each object that makes pods.
+    Workload(fn(&Workload<'_>, &mut Vec<Finding>)),
+    /// Once, when all workloads are judged: [`repo_findings`].
+    Repo,
+    /// Raised while findings are allowed, not by looking at objects.
+    Notice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Area {
+    Pod,
+    Image,
+    Namespace,
+    Allow,
+}
+
+impl Area {
+    pub const ALL: [Area; 4] = [Area::Pod, Area::Image, Area::Namespace, Area::Allow];
+
+    pub fn id(self) -> &'static str {
+        match self {
+            Area::Pod => "pod",
+            Area::Image => "image",
+            Area::Namespace => "namespace",
+            Area::Allow => "allow",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Severity {
+    pub fn id(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// How far a fix can be trusted, least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Safety {
+    /// Reported only.
+    Manual,
+    /// Right in general; may change how this workload behaves.
+    Review,
+    /// The running behaviour cannot change.
+    Safe,
+}
+
+impl Safety {
+    pub fn id(self) -> &'static str {
+        match self {
+            Safety::Manual => "manual",
+            Safety::Review => "review",
+            Safety::Safe => "safe",
+        }
+    }
+}
+
+impl Rule {
+    /// The first line of the docs, without its dot.
+    pub fn summary(&self) -> &'static str {
+        self.docs.trim_start().lines().next().unwrap_or_default().trim_end_matches('.')
+    }
+}
+
+/// Every rule, by area.
+pub fn all() -> impl Iterator<Item = &'static Rule> {
+    [pod::RULES, image::RULES, namespace::RULES, notice::RULES].into_iter().flatten().copied()
+}
+
+pub fn find(id: &str) -> Option<&'static Rule> {
+    all().find(|rule| rule.id == id)
+}
+
+/// What the rules find in one workload, in the order of the rules. `selected` says which rules are asked.
+pub fn check_workload(workload: &Workload<'_>, selected: &dyn Fn(&Rule) -> bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in all() {
+        if let Check::Workload(check) = rule.check
+            && selected(rule)
+        {
+            let start = findings.len();
+            check(workload, &mut findings);
+            for finding in &mut findings[start..] {
+                finding.rule = rule;
+            }
+        }
+    }
+    hold_back::hold_back(workload, &mut findings);
+    findings
+}
+
+/// Writes a rule's docs once: they are its rustdoc, `explain`, and its page.
+macro_rules! rule {
+    ($(#[doc = $line:literal])+ { $($field:tt)* }) => {
+        $(#[doc = $line])+
+        pub(crate) const RULE: crate::rules::Rule =
+            crate::rules::Rule { docs: concat!($($line, "\n"),+), $($field)* };
+    };
+}
+use rule;
+
+#[cfg(test)]
+mod tests;

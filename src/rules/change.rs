@@ -1,0 +1,161 @@
+//! A wanted value in an object, and the RFC 6902 operations that say the same.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
+use serde_json::{Map, Value};
+
+/// A wanted value. Pointers (RFC 6901) start at the object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The value at a path, with the mappings on the way to it.
+    Set { pointer: String, value: Value },
+    Remove { pointer: String },
+    /// A further item of a list, which is made when it is not there.
+    Append { list: String, value: Value },
+}
+
+impl Change {
+    pub fn set(pointer: impl Into<String>, value: impl Into<Value>) -> Change {
+        Change::Set { pointer: pointer.into(), value: value.into() }
+    }
+
+    pub fn remove(pointer: impl Into<String>) -> Change {
+        Change::Remove { pointer: pointer.into() }
+    }
+
+    pub fn append(list: impl Into<String>, value: impl Into<Value>) -> Change {
+        Change::Append { list: list.into(), value: value.into() }
+    }
+
+    /// The place it is about.
+    pub fn pointer(&self) -> &str {
+        match self {
+            Change::Set { pointer, .. } | Change::Remove { pointer } => pointer,
+            Change::Append { list, .. } => list,
+        }
+    }
+
+    /// The operations that make the change to `object`, whose pointers get `prefix` in front of them. Nothing when
+    /// the object already is as wanted.
+    pub fn operations(&self, object: &Value, prefix: &str) -> Vec<PatchOperation> {
+        let operation = match self {
+            Change::Set { pointer, value } => set(object, pointer, value.clone()),
+            Change::Remove { pointer } => {
+                object.pointer(pointer).map(|_| PatchOperation::Remove(RemoveOperation { path: path(prefix, pointer) }))
+            }
+            Change::Append { list, value } => match object.pointer(list).and_then(Value::as_array) {
+                Some(items) if items.contains(value) => None,
+                Some(_) => Some(add(&format!("{list}/-"), value.clone())),
+                None => set(object, list, Value::Array(vec![value.clone()])),
+            },
+        };
+        operation.map(|operation| prefixed(operation, prefix)).into_iter().collect()
+    }
+}
+
+/// Adds or replaces; the mappings that are missing on the way come as one value.
+fn set(object: &Value, pointer: &str, mut value: Value) -> Option<PatchOperation> {
+    if object.pointer(pointer) == Some(&value) {
+        return None;
+    }
+    let mut at = pointer;
+    loop {
+        let (parent, key) = at.rsplit_once('/')?;
+        match object.pointer(parent) {
+            Some(Value::Object(map)) => {
+                return Some(if map.contains_key(&decoded(key)) { replace(at, value) } else { add(at, value) });
+            }
+            Some(Value::Array(items)) => {
+                let exists = key.parse::<usize>().is_ok_and(|idx| idx < items.len());
+                return Some(if exists { replace(at, value) } else { add(at, value) });
+            }
+            // `securityContext:` without a value, or nothing at all.
+            _ => {
+                let mut map = Map::new();
+                map.insert(decoded(key), value);
+                value = Value::Object(map);
+                at = parent;
+                if at.is_empty() {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn add(pointer: &str, value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: path("", pointer), value })
+}
+
+fn replace(pointer: &str, value: Value) -> PatchOperation {
+    PatchOperation::Replace(ReplaceOperation { path: path("", pointer), value })
+}
+
+fn prefixed(mut operation: PatchOperation, prefix: &str) -> PatchOperation {
+    if !prefix.is_empty() {
+        match &mut operation {
+            PatchOperation::Add(AddOperation { path: at, .. })
+            | PatchOperation::Replace(ReplaceOperation { path: at, .. }) => *at = path(prefix, at.as_str()),
+            _ => {}
+        }
+    }
+    operation
+}
+
+fn path(prefix: &str, pointer: &str) -> PointerBuf {
+    PointerBuf::parse(format!("{prefix}{pointer}")).expect("rules write RFC 6901 pointers")
+}
+
+/// One reference token with `~1` and `~0` read.
+fn decoded(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+/// A key as a reference token.
+pub(crate) fn token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(change: Change, object: Value, expected: Value) {
+        let operations = change.operations(&object, "");
+        assert_eq!(serde_json::to_value(operations).unwrap(), expected);
+    }
+
+    #[test]
+    fn missing_parents_come_with_the_value() {
+        check(
+            Change::set("/a/b/c", true),
+            json!({"a": {}}),
+            json!([{"op": "add", "path": "/a/b", "value": {"c": true}}]),
+        );
+    }
+
+    #[test]
+    fn a_null_parent_is_replaced() {
+        check(
+            Change::set("/a/b", 1),
+            json!({"a": null}),
+            json!([{"op": "replace", "path": "/a", "value": {"b": 1}}]),
+        );
+    }
+
+    #[test]
+    fn a_value_that_is_there_needs_nothing() {
+        check(Change::set("/a", 1), json!({"a": 1}), json!([]));
+        check(Change::remove("/b"), json!({"a": 1}), json!([]));
+        check(Change::append("/l", 1), json!({"l": [1]}), json!([]));
+    }
+
+    #[test]
+    fn a_list_is_made_for_its_first_item() {
+        check(Change::append("/l", 1), json!({"a": {}}), json!([{"op": "add", "path": "/l", "value": [1]}]));
+        check(Change::append("/l", 2), json!({"l": [1]}), json!([{"op": "add", "path": "/l/-", "value": 2}]));
+    }
+}

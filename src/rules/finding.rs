@@ -1,0 +1,86 @@
+//! A finding: what is wrong where, how sure the fix is, and the changes that make it.
+
+use super::{Change, Rule, Safety};
+use crate::model::Container;
+
+/// One problem in one object.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    pub rule: &'static Rule,
+    pub safety: Safety,
+    /// One line that names the object and the container.
+    pub message: String,
+    /// Where it is, from the object. May not exist yet: then the nearest part that does is shown.
+    pub pointer: String,
+    pub container: Option<String>,
+    /// What to look at before merging, beyond what the rule says in general.
+    pub notes: Vec<String>,
+    /// Facts the verdict rests on.
+    pub evidence: Vec<String>,
+    pub changes: Vec<Change>,
+    pub new_files: Vec<NewFile>,
+}
+
+/// A file to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    pub text: String,
+}
+
+impl Finding {
+    /// A finding without a fix; [`Finding::change`] makes it more.
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Finding {
+        Finding {
+            rule: &super::notice::UNSET,
+            safety: Safety::Manual,
+            message: message.into(),
+            pointer: pointer.into(),
+            container: None,
+            notes: Vec::new(),
+            evidence: Vec::new(),
+            changes: Vec::new(),
+            new_files: Vec::new(),
+        }
+    }
+
+    pub fn container(mut self, container: &Container<'_>) -> Finding {
+        self.container = Some(container.name.to_owned());
+        self
+    }
+
+    /// Adds a change. How far it can be trusted must be said with [`Finding::safety`].
+    pub fn change(mut self, change: Change) -> Finding {
+        self.changes.push(change);
+        self
+    }
+
+    pub fn changes(mut self, changes: impl IntoIterator<Item = Change>) -> Finding {
+        self.changes.extend(changes);
+        self
+    }
+
+    pub fn safety(mut self, safety: Safety) -> Finding {
+        self.safety = safety;
+        self
+    }
+
+    pub fn note(mut self, note: impl Into<String>) -> Finding {
+        self.notes.push(note.into());
+        self
+    }
+
+    pub fn evidence(mut self, fact: impl Into<String>) -> Finding {
+        self.evidence.push(fact.into());
+        self
+    }
+
+    /// Takes the fix away and says why a person has to look.
+    pub fn make_manual(&mut self, why: impl Into<String>) {
+        self.safety = Safety::Manual;
+        self.changes.clear();
+        self.new_files.clear();
+        self.notes.push(why.into());
+    }
+}

@@ -1,0 +1,5 @@
+//! Rules about image references.
+
+use super::Rule;
+
+pub(super) const RULES: &[&Rule] = &[];

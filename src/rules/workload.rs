@@ -1,0 +1,86 @@
+//! A workload as rules see it: its pods, the settings, what the repo says about its account and namespaces.
+
+use serde_json::Value;
+
+use super::Settings;
+use crate::model::{Container, Model, Object, Patch, Pod, pods};
+use crate::pss;
+
+/// An object that makes pods, with everything a rule may ask about it.
+pub struct Workload<'a> {
+    pub settings: &'a Settings<'a>,
+    pub model: &'a Model<'a>,
+    pub object: &'a Object,
+    pub pods: Vec<Pod<'a>>,
+    /// Namespaces it lands in; empty when nothing tells.
+    pub namespaces: Vec<String>,
+    /// Patches that overlays may apply to it.
+    pub patches: Vec<&'a Patch>,
+}
+
+impl<'a> Workload<'a> {
+    /// `None` for objects that make no pods.
+    pub fn new(
+        settings: &'a Settings<'a>,
+        model: &'a Model<'a>,
+        object: &'a Object,
+        value: &'a Value,
+    ) -> Option<Workload<'a>> {
+        let pods = pods(object.layout.as_ref()?, value);
+        let patches = model.builds.patches_on(&model.file(object).path, &object.id).collect();
+        Some(Workload { settings, model, object, pods, namespaces: model.namespaces(object), patches })
+    }
+
+    /// How messages name the whole workload, or one of its pods when it has several.
+    pub fn subject(&self, pod: &Pod<'_>) -> String {
+        let (kind, name) = (&self.object.id.kind, &self.object.id.name);
+        match pod.name {
+            Some(part) => format!("`{part}` of {kind}/{name}"),
+            None => format!("{kind}/{name}"),
+        }
+    }
+
+    /// How messages name a container.
+    pub fn container(&self, container: &Container<'_>) -> String {
+        let (kind, name) = (&self.object.id.kind, &self.object.id.name);
+        format!("{} `{}` of {kind}/{name}", container.role.noun(), container.name)
+    }
+
+    /// Pods that run on Linux with the containers that are in the object.
+    pub fn linux(&self) -> impl Iterator<Item = &Pod<'a>> {
+        self.pods.iter().filter(|pod| !pod.windows)
+    }
+
+    /// Containers of Linux pods.
+    pub fn linux_containers(&self) -> impl Iterator<Item = (&Pod<'a>, &Container<'a>)> {
+        self.linux().flat_map(|pod| pod.containers.iter().map(move |container| (pod, container)))
+    }
+
+    /// The value the standard wants for a field of every container's security context.
+    pub fn wanted(&self, field: &str) -> Option<&'a Value> {
+        self.settings.standard.container.get(field)
+    }
+
+    /// The value the standard wants for a field of the pod's security context.
+    pub fn wanted_of_pod(&self, field: &str) -> Option<&'a Value> {
+        self.settings.standard.pod.get(field)
+    }
+
+    /// Whether one of its namespaces hosts node-level software.
+    pub fn is_system(&self) -> bool {
+        self.namespaces.iter().any(|namespace| self.settings.config.is_system_namespace(namespace))
+    }
+}
+
+impl Pod<'_> {
+    /// As the Pod Security evaluator reads it.
+    pub fn judged(&self) -> pss::Pod<'_> {
+        pss::Pod { annotations: self.annotations, spec: &self.spec }
+    }
+}
+
+impl Container<'_> {
+    pub fn is_privileged(&self) -> bool {
+        self.security_context("privileged") == Some(&Value::Bool(true))
+    }
+}
