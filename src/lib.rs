@@ -21,4 +21,5 @@
 pub mod model;
 pub mod pss;
 pub mod repo;
+pub mod rules;
 pub mod yaml;
