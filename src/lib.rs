@@ -19,6 +19,7 @@
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
 pub mod model;
+pub mod plan;
 pub mod pss;
 pub mod repo;
 pub mod rules;

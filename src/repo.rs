@@ -14,6 +14,7 @@ use rayon::prelude::*;
 pub use self::classify::{Facts, Marker};
 pub use self::kustomization::{Kustomization, PatchReference, PatchTarget};
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
+use crate::config::Config;
 use crate::yaml::{Limits, Stream};
 
 /// Everything a run has read, ordered by path.
@@ -120,28 +121,17 @@ impl SkipReason {
     }
 }
 
-/// What reading depends on.
-#[derive(Debug, Clone)]
-pub struct ReadOptions {
-    pub max_file_size: u64,
-    pub include_generated: bool,
-    /// Globs, relative to the root, of files not to read at all.
-    pub exclude: ignore::overrides::Override,
-    /// Globs of generated or vendored files beyond those recognised.
-    pub generated: ignore::overrides::Override,
-}
-
 /// Limits for YAML: deeper than any manifest, and far below what alias bombs need.
 pub const LIMITS: Limits = Limits { depth: 200, expanded_nodes: 1_000_000 };
 
 /// Reads all files of a source in parallel. `progress` is called once for each file.
-pub fn read(source: &dyn Source, listing: Listing, options: &ReadOptions, progress: &(dyn Fn() + Sync)) -> Repo {
+pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(dyn Fn() + Sync)) -> Repo {
     let facts = Facts::new(&listing);
     let outcomes: Vec<Outcome> = listing
         .entries
         .par_iter()
         .map(|entry| {
-            let outcome = read_one(source, entry, &facts, options);
+            let outcome = read_one(source, entry, &facts, config);
             progress();
             outcome
         })
@@ -156,11 +146,11 @@ pub fn read(source: &dyn Source, listing: Listing, options: &ReadOptions, progre
         }
     }
     repo.skipped.sort();
-    repo.patches = read_patches(source, &repo.files, options);
+    repo.patches = read_patches(source, &repo.files, config);
     repo
 }
 
-fn read_patches(source: &dyn Source, files: &[File], options: &ReadOptions) -> Vec<(String, Stream)> {
+fn read_patches(source: &dyn Source, files: &[File], config: &Config) -> Vec<(String, Stream)> {
     let named: BTreeSet<String> = files
         .iter()
         .filter_map(|file| Kustomization::read(&file.path, &file.stream))
@@ -170,7 +160,7 @@ fn read_patches(source: &dyn Source, files: &[File], options: &ReadOptions) -> V
         .collect();
     let read = |path: String| {
         let entry = Entry { path, context_only: true };
-        let bytes = source.read(&entry, options.max_file_size).ok()??;
+        let bytes = source.read(&entry, config.max_file_size).ok()??;
         let stream = Stream::parse(String::from_utf8(bytes).ok()?, &LIMITS).ok()?;
         Some((entry.path, stream))
     };
@@ -183,16 +173,16 @@ enum Outcome {
     Skipped(Skip),
 }
 
-fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, options: &ReadOptions) -> Outcome {
+fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) -> Outcome {
     let path = entry.path.as_str();
-    if options.exclude.matched(path, false).is_ignore() {
+    if config.is_excluded(path) {
         return Outcome::Other;
     }
     let skip = |reason, detail: String| Outcome::Skipped(Skip { path: path.to_owned(), line: None, column: None, reason, detail });
-    let bytes = match source.read(entry, options.max_file_size) {
+    let bytes = match source.read(entry, config.max_file_size) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
-            return skip(SkipReason::TooLarge, format!("larger than {} bytes", options.max_file_size));
+            return skip(SkipReason::TooLarge, format!("larger than {} bytes", config.max_file_size));
         }
         Err(error) => return skip(SkipReason::Unreadable, error.to_string()),
     };
@@ -213,7 +203,7 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, options: &ReadOpt
     if classify::is_chart_template(path, &text, facts) {
         return skip(SkipReason::HelmTemplate, "a template of a Helm chart".to_owned());
     }
-    let marker = classify::marker(path, &text, facts, options);
+    let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
     match Stream::parse(text, &LIMITS) {
         Ok(stream) => judge_parsed(entry, stream, marker, has_actions),

@@ -16,8 +16,11 @@ mod workload;
 use crate::pss;
 
 pub use self::change::Change;
+pub(crate) use self::change::token;
 pub use self::finding::{Finding, NewFile};
-pub use self::namespace::{NamespaceVerdict, RepoFindings, WorkloadVerdict, repo_findings};
+pub use self::namespace::{
+    EXCEPTION_NOT_RECORDED, NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict, repo_findings,
+};
 pub use self::notice::{ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON};
 pub use self::settings::{Settings, Standard};
 pub use self::workload::Workload;

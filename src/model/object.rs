@@ -18,6 +18,15 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
+    pub fn named(api_version: &str, kind: &str, name: &str) -> ObjectId {
+        ObjectId { api_version: api_version.into(), kind: kind.into(), namespace: None, name: name.into() }
+    }
+
+    /// Stands where a finding is about no object.
+    pub fn unknown() -> ObjectId {
+        ObjectId::named("", "", "")
+    }
+
     /// The API group: empty for the core group.
     pub fn group(&self) -> &str {
         self.api_version.rsplit_once('/').map_or("", |(group, _)| group)

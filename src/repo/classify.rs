@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use memchr::memmem;
 
-use super::{Listing, ReadOptions, SkipReason, folder};
+use super::{Listing, SkipReason, folder};
+use crate::config::Config;
 use crate::yaml::{Kind, Node, Stream};
 
 /// Why a file is judged but not edited.
@@ -115,11 +116,11 @@ pub(super) fn is_chart_template(path: &str, text: &str, facts: &Facts) -> bool {
     text.contains("{{") && facts.chart(path).is_some_and(|(_, inside)| inside.starts_with("templates/"))
 }
 
-pub(super) fn marker(path: &str, text: &str, facts: &Facts, options: &ReadOptions) -> Option<Marker> {
-    if options.include_generated {
+pub(super) fn marker(path: &str, text: &str, facts: &Facts, config: &Config) -> Option<Marker> {
+    if config.include_generated {
         return None;
     }
-    if options.generated.matched(path, false).is_whitelist() {
+    if config.is_generated(path) {
         return Some(Marker::Generated("listed under `generated` in caseharden.toml"));
     }
     if let Some(marker) = path_marker(path, facts) {

@@ -1,0 +1,206 @@
+//! Findings → merged changes → new text, proved, one file at a time.
+//!
+//! Two passes over the files. The survey judges every workload to learn which Pod Security level it meets before
+//! and after its fixes; what a namespace may enforce follows from that. The second pass makes the report of each
+//! file and lets it go again, so memory does not grow with the number of findings.
+//!
+//! Knows no disk, git or output format. Nothing leaves a report that was not proved.
+
+mod allow;
+mod document;
+mod exceptions;
+mod merge;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use json_patch::PatchOperation;
+use rayon::prelude::*;
+
+pub use self::allow::{AllowUse, Selection};
+pub use self::exceptions::{Exceptions, Record};
+use crate::model::{Model, Object, ObjectId};
+use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
+
+/// Plans the files of a run.
+pub struct Planner<'a> {
+    pub model: &'a Model<'a>,
+    pub settings: &'a Settings<'a>,
+    pub selection: &'a Selection<'a>,
+    pub exceptions: &'a Exceptions,
+    /// The least trusted fixes that are planned.
+    pub level: Safety,
+    survey: Survey,
+    used: Mutex<AllowUse>,
+}
+
+/// What the first pass learns.
+#[derive(Debug, Default)]
+struct Survey {
+    verdicts: Vec<WorkloadVerdict>,
+    repo: RepoFindings,
+}
+
+/// What a run says and wants of one file.
+#[derive(Debug)]
+pub struct FileReport<'r> {
+    pub path: &'r str,
+    pub before: &'r str,
+    /// The new text, when there is one.
+    pub after: Option<String>,
+    /// Ordered by place.
+    pub findings: Vec<Judged>,
+    /// Failed proofs: bugs of ours. The file is left as it is.
+    pub defects: Vec<String>,
+}
+
+/// A finding with its place and what became of its fix.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    pub finding: Finding,
+    pub object: ObjectId,
+    pub document: usize,
+    /// Pointer of the object in its document.
+    pub prefix: String,
+    pub line: usize,
+    pub column: usize,
+    pub fate: Fate,
+    /// RFC 6902, from the object.
+    pub operations: Vec<PatchOperation>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// In the plan.
+    Planned,
+    /// There is no fix to plan.
+    Manual,
+    /// The fix is less trusted than the level asks for.
+    BelowLevel,
+    /// The fix cannot be made in this file; why.
+    Held(String),
+}
+
+/// Files handled at once: enough to keep all threads busy, few enough to keep memory flat.
+const WINDOW: usize = 256;
+
+impl<'a> Planner<'a> {
+    pub fn new(
+        model: &'a Model<'a>,
+        settings: &'a Settings<'a>,
+        selection: &'a Selection<'a>,
+        exceptions: &'a Exceptions,
+        level: Safety,
+    ) -> Planner<'a> {
+        let survey = Survey::default();
+        let used = Mutex::new(AllowUse::default());
+        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used };
+        planner.survey();
+        planner
+    }
+
+    fn survey(&mut self) {
+        let verdicts: Vec<Vec<WorkloadVerdict>> = (0..self.model.repo().files.len())
+            .into_par_iter()
+            .map(|file| document::verdicts(self, file))
+            .collect();
+        let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
+        let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
+        let mut repo = rules::repo_findings(self.model, self.settings, &verdicts, &selected);
+        let records = exceptions::records(self, &verdicts);
+        repo.new_files.extend(self.exceptions.findings(self, &records));
+        self.survey = Survey { verdicts, repo };
+        self.settle_new_files();
+    }
+
+    /// Decides which new files are wanted, before the files that must mention them are planned.
+    fn settle_new_files(&mut self) {
+        let mut repo = std::mem::take(&mut self.survey.repo);
+        repo.new_files.retain(|placed| {
+            let object = Object::clone(&placed.object);
+            self.selection.takes_object(self.model, &object) && !self.is_allowed_by_config(&object, &placed.finding)
+        });
+        let wanted: Vec<String> = repo
+            .new_files
+            .iter()
+            .filter(|placed| placed.finding.safety >= self.level)
+            .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
+            .collect();
+        for list in repo.by_file.values_mut() {
+            list.retain(|placed| placed.needs_file.as_ref().is_none_or(|path| wanted.contains(path)));
+        }
+        self.survey.repo = repo;
+    }
+
+    fn is_allowed_by_config(&self, object: &Object, finding: &Finding) -> bool {
+        let allowed = self.selection.config_allow(self.model, object, finding);
+        if let Some(index) = allowed {
+            self.used.lock().expect("no thread panics while it holds the list").config.insert(index);
+        }
+        allowed.is_some()
+    }
+
+    /// The reports of all files that have something to say, in the order of their paths.
+    pub fn reports(&self, mut each: impl FnMut(FileReport<'a>)) {
+        let files: Vec<usize> = (0..self.model.repo().files.len()).collect();
+        for window in files.chunks(WINDOW) {
+            let reports: Vec<Option<FileReport<'a>>> =
+                window.par_iter().map(|file| document::report(self, *file)).collect();
+            reports.into_iter().flatten().for_each(&mut each);
+        }
+    }
+
+    /// New files and the findings that ask for them, ordered by path.
+    pub fn new_files(&self) -> Vec<(Judged, Vec<NewFile>)> {
+        let mut planned = Vec::new();
+        for placed in &self.survey.repo.new_files {
+            let wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
+            let fate = match placed.finding.safety {
+                _ if wanted => Fate::Planned,
+                Safety::Manual => Fate::Manual,
+                _ => Fate::BelowLevel,
+            };
+            let files = if wanted { placed.finding.new_files.clone() } else { Vec::new() };
+            planned.push((document::placed_judged(self, placed, fate), files));
+        }
+        planned.sort_by(|a, b| (&a.1, a.0.line).cmp(&(&b.1, b.0.line)));
+        planned
+    }
+
+    /// What the run can say about each namespace.
+    pub fn namespaces(&self) -> &[rules::NamespaceVerdict] {
+        &self.survey.repo.namespaces
+    }
+
+    /// Findings about allows themselves; complete only after [`Planner::reports`].
+    pub fn notices(&self, today: crate::config::Date) -> Vec<(String, usize, Finding)> {
+        let used = self.used.lock().expect("no thread panics while it holds the list");
+        self.selection.notices(&used, today)
+    }
+
+    /// The evaluator's verdict on each workload as it is, in the order of their paths.
+    pub fn workloads(&self, mut each: impl FnMut(&Object, &[crate::pss::Violation], crate::pss::Level)) {
+        for object in self.model.objects().filter(|object| object.layout.is_some()) {
+            let Some(value) = self.model.value(object) else { continue };
+            let Some(workload) = rules::Workload::new(self.settings, self.model, object, &value) else { continue };
+            let (level, version) = (self.settings.level, self.settings.version);
+            let mut violations = Vec::new();
+            let mut meets = crate::pss::Level::Restricted;
+            for pod in &workload.pods {
+                violations.extend(crate::pss::evaluate(&pod.judged(), level, version));
+                meets = meets.min(crate::pss::highest_level(&pod.judged(), version));
+            }
+            each(object, &violations, meets);
+        }
+    }
+}
+
+impl Judged {
+    /// Where the finding is in the document.
+    pub fn document_pointer(&self) -> String {
+        format!("{}{}", self.prefix, self.finding.pointer)
+    }
+}
+
+/// Groups findings of one document.
+type ByDocument<T> = BTreeMap<usize, Vec<T>>;

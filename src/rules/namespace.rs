@@ -1,0 +1,105 @@
+//! Rules about namespaces: which Pod Security level they enforce, given what all their workloads meet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::{Change, Finding, NewFile, Rule, Safety, Settings, change};
+use crate::model::{Model, Object};
+use crate::pss::{self, Level};
+use crate::repo::folder;
+use crate::template::NamespaceLabels;
+
+mod exception_not_recorded;
+mod members;
+mod namespace_undefined;
+mod pod_security_labels_missing;
+
+pub use self::exception_not_recorded::RULE as EXCEPTION_NOT_RECORDED;
+use self::members::{Members, Namespace};
+
+pub(super) const RULES: &[&Rule] =
+    &[&pod_security_labels_missing::RULE, &namespace_undefined::RULE, &exception_not_recorded::RULE];
+
+/// The level a workload meets now, and after the fixes of the run.
+#[derive(Debug, Clone)]
+pub struct WorkloadVerdict {
+    pub file: usize,
+    /// Its place among the objects of the file.
+    pub object: usize,
+    pub namespaces: Vec<String>,
+    pub before: Level,
+    pub after: Level,
+    /// For workloads of system namespaces: what they need beyond baseline.
+    pub needs: Vec<pss::Violation>,
+}
+
+/// What a namespace could enforce.
+#[derive(Debug, Clone)]
+pub struct NamespaceVerdict {
+    pub name: String,
+    pub workloads: usize,
+    pub enforceable: Level,
+    pub after_fixes: Level,
+    /// Workloads that keep it from the level the profile asks for, after the fixes.
+    pub blocking: Vec<String>,
+}
+
+/// A finding with the object it is about.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    pub object: Object,
+    pub finding: Finding,
+    /// Only wanted along with this new file.
+    pub needs_file: Option<String>,
+}
+
+/// What the rules find in the repo as a whole.
+#[derive(Debug, Default)]
+pub struct RepoFindings {
+    /// By index of the file.
+    pub by_file: BTreeMap<usize, Vec<Placed>>,
+    /// Findings whose fix is a new file.
+    pub new_files: Vec<Placed>,
+    pub namespaces: Vec<NamespaceVerdict>,
+}
+
+/// Asks the rules about the repo as a whole.
+pub fn repo_findings(
+    model: &Model<'_>,
+    settings: &Settings<'_>,
+    verdicts: &[WorkloadVerdict],
+    selected: &dyn Fn(&Rule) -> bool,
+) -> RepoFindings {
+    let members = Members::new(model, verdicts);
+    let mut found = RepoFindings { namespaces: members.verdicts(model, settings, verdicts), ..RepoFindings::default() };
+    if selected(&pod_security_labels_missing::RULE) {
+        pod_security_labels_missing::check(model, settings, &members, verdicts, &mut found);
+    }
+    if selected(&namespace_undefined::RULE) {
+        namespace_undefined::check(model, settings, &members, verdicts, &mut found);
+    }
+    found
+}
+
+/// The labels that a namespace should have, given the level its workloads meet.
+fn labels(settings: &Settings<'_>, name: &str, meets: Option<Level>) -> NamespaceLabels {
+    let system = settings.config.is_system_namespace(name);
+    let target = if system { Level::Baseline } else { settings.level };
+    let enforce = match meets {
+        // Nothing is known of its pods: a system namespace says so, an application's waits for evidence.
+        None if system => Some(Level::Privileged),
+        None => None,
+        Some(level) if system => Some(level.min(Level::Baseline)),
+        Some(Level::Privileged) => None,
+        Some(level) => Some(level.min(settings.level)),
+    };
+    NamespaceLabels {
+        enforce: enforce.map(|level| level.to_string()),
+        enforce_version: enforce.map(|_| settings.config.enforce_version().to_string()),
+        warn: Some(target.to_string()),
+        warn_version: Some(settings.config.enforce_version().to_string()),
+        audit: Some(target.to_string()),
+        audit_version: Some(settings.config.enforce_version().to_string()),
+    }
+}

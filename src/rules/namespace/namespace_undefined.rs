@@ -1,0 +1,97 @@
+//! See the rule's own docs below.
+
+use super::*;
+use crate::rules::{Area, Check, Severity};
+
+crate::rules::rule! {
+    /// Workloads run in a namespace that no manifest defines.
+    ///
+    /// ## Why
+    /// A namespace made by hand or by a deploy tool has no Pod Security labels, and nothing in the repo can give
+    /// it any.
+    ///
+    /// ## Fix
+    /// Adds a Namespace manifest with the labels of `pod-security-labels-missing` beside the workloads, and lists
+    /// it in the kustomization of that folder when there is one.
+    ///
+    /// ## What could break
+    /// Whoever owns the namespace today (another repo, Terraform, a Helm chart) would share it: check before
+    /// merging. Deleting the manifest later with a tool that prunes deletes the namespace and all that is in it.
+    ///
+    /// ## Sources
+    /// - <https://kubernetes.io/docs/tasks/configure-pod-container/enforce-standards-namespace-labels/>
+    {
+        id: "namespace-undefined",
+        area: Area::Namespace,
+        severity: Severity::Low,
+        pss: None,
+        known_as: &[("CIS", "5.6.1"), ("checkov", "CKV_K8S_21")],
+        check: Check::Repo,
+    }
+}
+
+pub(super) fn check(
+    model: &Model<'_>,
+    settings: &Settings<'_>,
+    members: &Members,
+    verdicts: &[WorkloadVerdict],
+    found: &mut RepoFindings,
+) {
+    let mut taken: BTreeSet<String> = model.repo().files.iter().map(|file| file.path.clone()).collect();
+    let undefined = members.by_name.iter().filter(|(_, namespace)| namespace.manifests.is_empty());
+    for (name, namespace) in undefined {
+        // Only workloads that can be edited here are a reason to define their namespace here.
+        let own = |idx: &&usize| model.repo().files[verdicts[**idx].file].marker.is_none();
+        let Some(first) = namespace.workloads.iter().find(own) else { continue };
+        let object = &model.objects_of(verdicts[*first].file)[verdicts[*first].object];
+        let meets = namespace.workloads.iter().map(|idx| verdicts[*idx].after).min();
+        let known = if namespace.opaque.is_empty() { meets } else { None };
+        let message = format!("{}/{} runs in namespace {name}, which no manifest defines", object.id.kind, object.id.name);
+        let mut finding = Finding::new("/metadata/namespace", message);
+        finding.rule = &RULE;
+        let home = home(model, object, name);
+        let text = settings.templates.namespace(name, &labels(settings, name, known));
+        let (Some(path), Ok(text)) = (file_name(settings, &home, name, &taken), text) else { continue };
+        taken.insert(path.clone());
+        finding = finding.safety(Safety::Review).note("check that no other repo or tool owns this namespace");
+        finding.new_files.push(NewFile { path: path.clone(), text });
+        found.new_files.push(Placed { object: object.clone(), finding, needs_file: None });
+        mention(model, &home, &path, found);
+    }
+}
+
+/// The folder of the kustomization that gives the namespace, else that of the workload.
+fn home(model: &Model<'_>, object: &Object, name: &str) -> String {
+    let own = folder(&model.file(object).path).to_owned();
+    if object.id.namespace.as_deref() == Some(name) {
+        return own;
+    }
+    model.builds.naming(name).first().map_or(own, |kustomization| folder(&kustomization.path).to_owned())
+}
+
+fn file_name(settings: &Settings<'_>, home: &str, name: &str, taken: &BTreeSet<String>) -> Option<String> {
+    let file = settings.config.namespace_file.as_str();
+    let (stem, extension) = file.rsplit_once('.').unwrap_or((file, "yaml"));
+    let at = |file: &str| if home.is_empty() { file.to_owned() } else { format!("{home}/{file}") };
+    [at(file), at(&format!("{stem}-{name}.{extension}"))].into_iter().find(|path| !taken.contains(path))
+}
+
+/// Lists the new file in the kustomization of its folder.
+fn mention(model: &Model<'_>, home: &str, path: &str, found: &mut RepoFindings) {
+    let Some(kustomization) = model.builds.kustomization(home) else { return };
+    let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else { return };
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let mut finding = Finding::new("/resources", format!("{} does not list {name}", kustomization.path))
+        .change(Change::append("/resources", name))
+        .safety(Safety::Review);
+    finding.rule = &RULE;
+    let object = Object {
+        file,
+        document: 0,
+        pointer: "".into(),
+        id: crate::model::ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &kustomization.path),
+        layout: None,
+    };
+    let placed = Placed { object, finding, needs_file: Some(path.to_owned()) };
+    found.by_file.entry(file).or_default().push(placed);
+}
