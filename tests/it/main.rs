@@ -1,0 +1,3 @@
+//! The only integration-test binary: one link, one place to run.
+
+mod pss;

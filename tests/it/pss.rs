@@ -1,0 +1,6 @@
+//! The Pod Security evaluator against what others say of the same pods: upstream's fixtures, and upstream's code.
+
+mod dice;
+mod fixtures;
+mod oracle;
+mod random_pod;
