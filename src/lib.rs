@@ -9,7 +9,7 @@
 //! - [`model`] knows Kubernetes: objects, pod templates, which objects a kustomization joins.
 //! - [`pss`] gives the Pod Security Standards' verdict on a pod.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
-//! - [`template`] renders everything that is added.
+//! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
 //! - [`cli`] is the only place that prints.
@@ -18,9 +18,12 @@
 //! of Kubernetes · `model` knows nothing of rules · only `repo`, `apply` and `git` touch the disk · nothing
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
+pub mod config;
 pub mod model;
 pub mod plan;
 pub mod pss;
 pub mod repo;
 pub mod rules;
+pub mod suggestion;
+pub mod template;
 pub mod yaml;

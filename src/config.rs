@@ -1,0 +1,268 @@
+//! What a repo asks of caseharden: `caseharden.toml`, valid.
+//!
+//! Data only: nothing in it runs a program, names a path outside the repo or reads the environment. Text
+//! becomes a [`Config`] in one step, [`Config::parse`], that reports all mistakes at once. Knows the names of
+//! rules and areas only as strings it is given. Never asks the clock.
+
+mod allow;
+mod globs;
+mod mistake;
+mod profile;
+mod raw;
+mod reading;
+mod system_namespaces;
+mod validate;
+
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use json_patch::jsonptr::PointerBuf;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use allow::{Allow, AllowIndex, Allowable};
+pub use globs::{ImageGlob, NameGlob, PathGlob};
+pub use mistake::Mistake;
+pub use profile::{KubernetesVersion, PodSecurityLevel, PolicyVersion, Profile};
+pub use system_namespaces::SystemNamespaces;
+
+/// Name of the configuration file.
+pub const FILE_NAME: &str = "caseharden.toml";
+
+/// Larger than any configuration: a bound on what is read.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+/// The configuration of a run. [`Default`] is what holds without a file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: Option<PathBuf>,
+    pub target_version: KubernetesVersion,
+    pub distribution: Distribution,
+    pub profile: Profile,
+    pub level: Level,
+    /// Rules or areas; empty means all.
+    pub select: Vec<String>,
+    /// Rules or areas; wins over `select`.
+    pub ignore: Vec<String>,
+    pub exclude: Vec<PathGlob>,
+    pub generated: Vec<PathGlob>,
+    pub include_generated: bool,
+    /// Bytes.
+    pub max_file_size: u64,
+    /// Only what was asked for; [`Config::enforce_version`] has the default.
+    pub enforce_version: Option<PolicyVersion>,
+    /// Relative to the repo.
+    pub exceptions_file: String,
+    /// A plain file name.
+    pub namespace_file: String,
+    /// A Kubernetes quantity.
+    pub tmp_size: Option<String>,
+    pub system_namespaces: SystemNamespaces,
+    pub workloads: Vec<CustomWorkload>,
+    pub writable_paths: Vec<WritablePaths>,
+    pub allow: Vec<Allow>,
+}
+
+/// What a cluster is made of, as far as fixes differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Distribution {
+    Kubeadm,
+    K3s,
+    Rke2,
+    Kops,
+    Kind,
+    Talos,
+    Eks,
+    Gke,
+    Aks,
+    Openshift,
+    #[default]
+    Generic,
+}
+
+/// The least trusted changes that are proposed, least trusted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    #[default]
+    Review,
+    Safe,
+}
+
+/// A custom resource that embeds a pod spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomWorkload {
+    /// Without version; empty for the core group.
+    pub group: String,
+    pub kind: String,
+    pub pod_spec: PointerBuf,
+}
+
+/// Directories that some images write to.
+#[derive(Debug, Clone)]
+pub struct WritablePaths {
+    pub image: ImageGlob,
+    /// Absolute paths in the container.
+    pub paths: Vec<String>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}", Lines(.0))]
+    Invalid(Vec<Mistake>),
+}
+
+struct Lines<'a>(&'a [Mistake]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, mistake) in self.0.iter().enumerate() {
+            let newline = if n == 0 { "" } else { "\n" };
+            write!(f, "{newline}{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            path: None,
+            target_version: KubernetesVersion { minor: 37 },
+            distribution: Distribution::default(),
+            profile: Profile { level: PodSecurityLevel::Restricted, version: PolicyVersion::Latest },
+            level: Level::default(),
+            select: Vec::new(),
+            ignore: Vec::new(),
+            exclude: Vec::new(),
+            generated: Vec::new(),
+            include_generated: false,
+            max_file_size: 16 * 1024 * 1024,
+            enforce_version: None,
+            exceptions_file: "pod-security-exceptions.yaml".to_owned(),
+            namespace_file: "namespace.yaml".to_owned(),
+            tmp_size: None,
+            system_namespaces: SystemNamespaces::default(),
+            workloads: Vec::new(),
+            writable_paths: Vec::new(),
+            allow: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration from its text. `path` is how mistakes name the file; `known` are the ids of all
+    /// rules and areas.
+    ///
+    /// # Errors
+    /// All mistakes of the text, in its order.
+    pub fn parse(text: &str, path: &Path, known: &[&str]) -> Result<Config, Vec<Mistake>> {
+        let mut mistakes = mistake::Mistakes::new(text, path);
+        let raw = reading::read(text, &mut mistakes);
+        let config = validate::validate(raw, known, &mut mistakes);
+        match mistakes.into_sorted() {
+            none if none.is_empty() => Ok(Config { path: Some(path.to_owned()), ..config }),
+            mistakes => Err(mistakes),
+        }
+    }
+
+    /// Reads the configuration file at `path`; see [`Config::parse`].
+    pub fn load(path: &Path, known: &[&str]) -> Result<Config, ConfigError> {
+        let text =
+            read_bounded(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Config::parse(&text, path, known).map_err(ConfigError::Invalid)
+    }
+
+    /// The version written to the `enforce-version` label: the configured one, else the target version's.
+    pub fn enforce_version(&self) -> PolicyVersion {
+        self.enforce_version.unwrap_or(PolicyVersion::Minor(self.target_version))
+    }
+
+    pub fn is_excluded(&self, path: &str) -> bool {
+        self.exclude.iter().any(|glob| glob.matches(path))
+    }
+
+    /// Whether the configuration says that the file is generated or vendored.
+    pub fn is_generated(&self, path: &str) -> bool {
+        self.generated.iter().any(|glob| glob.matches(path))
+    }
+
+    pub fn is_system_namespace(&self, namespace: &str) -> bool {
+        self.system_namespaces.contains(namespace, self.distribution)
+    }
+
+    /// Directories an image (name without tag and digest) writes to, each once, in the order of the file.
+    pub fn writable_paths(&self, image: &str) -> Vec<&str> {
+        let mut paths: Vec<&str> = Vec::new();
+        let matching = self.writable_paths.iter().filter(|entry| entry.image.matches(image));
+        for path in matching.flat_map(|entry| &entry.paths) {
+            if !paths.contains(&path.as_str()) {
+                paths.push(path);
+            }
+        }
+        paths
+    }
+
+    /// Whether a rule of an area takes part.
+    pub fn is_selected(&self, rule: &str, area: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == rule || name == area);
+        (self.select.is_empty() || named(&self.select)) && !named(&self.ignore)
+    }
+}
+
+impl Distribution {
+    /// As the configuration spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubeadm => "kubeadm",
+            Self::K3s => "k3s",
+            Self::Rke2 => "rke2",
+            Self::Kops => "kops",
+            Self::Kind => "kind",
+            Self::Talos => "talos",
+            Self::Eks => "eks",
+            Self::Gke => "gke",
+            Self::Aks => "aks",
+            Self::Openshift => "openshift",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// Finds the configuration file of a repo: in `start` (an absolute path), else in the nearest folder above
+/// it up to the root of its git checkout.
+///
+/// Outside a git checkout only `start` is looked at. A home directory above `start` is passed over: what lies
+/// there was not written for this repo.
+pub fn find(start: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let above = start.ancestors().position(|folder| folder.join(".git").exists()).unwrap_or(0);
+    start
+        .ancestors()
+        .take(above + 1)
+        .filter(|folder| *folder == start || Some(*folder) != home)
+        .map(|folder| folder.join(FILE_NAME))
+        .find(|file| file.is_file())
+}
+
+/// The JSON Schema of `caseharden.toml`.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(raw::RawConfig).to_value()
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! `caseharden.toml` as it is written: every key, its type and what it means. The JSON Schema comes from
+//! here, so the comments of the fields are what an editor shows. Knows no defaults and joins nothing.
+
+use jiff::civil;
+use json_patch::jsonptr::PointerBuf;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use super::globs::{ImageGlob, NameGlob, PathGlob};
+use super::profile::{KubernetesVersion, PolicyVersion, Profile};
+use super::{Distribution, Level};
+
+/// Configuration of caseharden for one repo.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[schemars(title = "caseharden.toml")]
+pub(crate) struct RawConfig {
+    /// Kubernetes minor version of the clusters the manifests go to. Decides fixes that need a version.
+    /// Default: "1.37".
+    #[schemars(with = "Option<String>", extend("pattern" = "^v?1\\.(0|[1-9][0-9]*)$"))]
+    pub(crate) target_version: Option<KubernetesVersion>,
+    /// What the clusters run. Default: "generic".
+    pub(crate) distribution: Option<Distribution>,
+    /// Pod Security level that rules ask for and the version it is judged by, as `level[@version]`.
+    /// Default: "restricted@latest".
+    #[schemars(
+        with = "Option<String>",
+        extend("pattern" = "^(privileged|baseline|restricted)(@(latest|v?1\\.(0|[1-9][0-9]*)))?$")
+    )]
+    pub(crate) profile: Option<Profile>,
+    /// Least trusted changes that are proposed: "review" (they may change behaviour) or "safe" (they cannot).
+    /// Default: "review".
+    pub(crate) level: Option<Level>,
+    /// Only these rules or areas. Default: all.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) select: Vec<Spanned<String>>,
+    /// Not these rules or areas; wins over `select`.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) ignore: Vec<Spanned<String>>,
+    /// Patterns of files that are not read, as in a .gitignore.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) exclude: Vec<Spanned<String>>,
+    /// Patterns of files that are generated or vendored though nothing in them says so.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) generated: Vec<Spanned<String>>,
+    /// Whether generated and vendored files are changed too. Default: false.
+    pub(crate) include_generated: Option<bool>,
+    /// Larger files are skipped. Bytes. Default: 16777216.
+    #[schemars(with = "Option<u64>", extend("minimum" = 1))]
+    pub(crate) max_file_size: Option<Spanned<i64>>,
+    /// Version written to pod-security.kubernetes.io/enforce-version. Default: "v" and `target-version`.
+    #[schemars(with = "Option<String>", extend("pattern" = "^(latest|v?1\\.(0|[1-9][0-9]*))$"))]
+    pub(crate) enforce_version: Option<PolicyVersion>,
+    /// File, relative to the repo, that records workloads kept below their namespace's target.
+    /// Default: "pod-security-exceptions.yaml".
+    #[schemars(with = "Option<String>")]
+    pub(crate) exceptions_file: Option<Spanned<String>>,
+    /// Name of a generated Namespace manifest, beside what it protects. Default: "namespace.yaml".
+    #[schemars(with = "Option<String>")]
+    pub(crate) namespace_file: Option<Spanned<String>>,
+    /// Size limit of the `emptyDir` volumes that are added, as a Kubernetes quantity. Default: no limit.
+    #[schemars(with = "Option<String>")]
+    pub(crate) tmp_size: Option<Spanned<String>>,
+    /// Namespaces that host node-level software (CNI, CSI, node agents).
+    pub(crate) system_namespaces: RawSystemNamespaces,
+    /// Custom resources that embed a pod spec.
+    #[schemars(with = "Vec<RawWorkload>")]
+    pub(crate) workload: Vec<Spanned<RawWorkload>>,
+    /// Directories that images write to; they get an `emptyDir` under a read-only root file system.
+    #[schemars(with = "Vec<RawWritablePath>")]
+    pub(crate) writable_path: Vec<Spanned<RawWritablePath>>,
+    /// Findings that are accepted, each with its reason.
+    #[schemars(with = "Vec<RawAllow>")]
+    pub(crate) allow: Vec<Spanned<RawAllow>>,
+}
+
+/// Corrections to the built-in list of system namespaces. `*` matches any run of characters.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawSystemNamespaces {
+    /// Further system namespaces.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) extra: Vec<Spanned<String>>,
+    /// Namespaces that are ordinary ones here; wins over `extra` and the built-in list.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) not: Vec<Spanned<String>>,
+}
+
+/// A custom resource that embeds a pod spec.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RawWorkload {
+    /// API group without version, "" for the core group.
+    pub(crate) group: String,
+    /// Kind, as in the manifest.
+    #[schemars(with = "String", length(min = 1))]
+    pub(crate) kind: Spanned<String>,
+    /// Where the pod spec is: an RFC 6901 pointer such as "/spec/template/spec".
+    #[serde(deserialize_with = "pointer")]
+    #[schemars(with = "String", extend("pattern" = "^/"))]
+    pub(crate) pod_spec: PointerBuf,
+}
+
+/// Directories an image writes to.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RawWritablePath {
+    /// Pattern over the image name without tag and digest.
+    #[schemars(with = "String")]
+    pub(crate) image: ImageGlob,
+    /// Absolute paths in the container.
+    #[schemars(with = "Vec<String>", length(min = 1))]
+    pub(crate) paths: Vec<Spanned<String>>,
+}
+
+/// An accepted finding.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RawAllow {
+    /// A rule, an area, or "*".
+    #[schemars(with = "String")]
+    pub(crate) rule: Spanned<String>,
+    /// Pattern over file paths, as in a .gitignore.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) path: Option<PathGlob>,
+    /// Pattern over `Kind/name`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) object: Option<Spanned<NameGlob>>,
+    /// Pattern over namespaces.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(crate) namespace: Option<NameGlob>,
+    /// Why this is accepted.
+    #[schemars(with = "String", length(min = 1))]
+    pub(crate) reason: Spanned<String>,
+    /// Last day it holds, as 2027-01-31.
+    #[serde(default, deserialize_with = "date")]
+    #[schemars(with = "Option<String>", extend("format" = "date"))]
+    pub(crate) expires: Option<civil::Date>,
+}
+
+fn pointer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PointerBuf, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match PointerBuf::parse(text.as_str()) {
+        Ok(pointer) if !pointer.is_root() => Ok(pointer),
+        _ => Err(serde::de::Error::custom(format!(
+            "`{}` is not a pointer like `/spec/template/spec`",
+            text.escape_debug()
+        ))),
+    }
+}
+
+/// TOML has dates of its own; a string is accepted too.
+fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<civil::Date>, D::Error> {
+    let text = match toml::Value::deserialize(deserializer)? {
+        toml::Value::Datetime(date) => date.to_string(),
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let bytes = text.as_bytes();
+    let shaped = bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-';
+    match text.parse() {
+        Ok(date) if shaped => Ok(Some(date)),
+        _ => Err(serde::de::Error::custom(format!(
+            "`{}` is not a date like `2027-01-31`",
+            text.escape_debug()
+        ))),
+    }
+}

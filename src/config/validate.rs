@@ -1,0 +1,218 @@
+//! [`RawConfig`] → [`Config`]: the rules that a single value's type cannot express, and the defaults.
+//! Reports every mistake; decides nothing about files or findings.
+
+use std::path::{Component, Path};
+
+use toml::Spanned;
+
+use super::mistake::Mistakes;
+use super::raw::{RawAllow, RawConfig, RawWorkload, RawWritablePath};
+use super::reading::span_of;
+use super::{Allow, Config, CustomWorkload, SystemNamespaces, WritablePaths};
+
+pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
+    let default = Config::default();
+    let mut names = |names: Vec<Spanned<String>>| -> Vec<String> {
+        names.into_iter().map(|name| rule_or_area(name, known, false, mistakes)).collect()
+    };
+    let (select, ignore) = (names(raw.select), names(raw.ignore));
+    Config {
+        path: None,
+        target_version: raw.target_version.unwrap_or(default.target_version),
+        distribution: raw.distribution.unwrap_or(default.distribution),
+        profile: raw.profile.unwrap_or(default.profile),
+        level: raw.level.unwrap_or(default.level),
+        select,
+        ignore,
+        exclude: each(raw.exclude, mistakes),
+        generated: each(raw.generated, mistakes),
+        include_generated: raw.include_generated.unwrap_or(default.include_generated),
+        max_file_size: file_size(raw.max_file_size, mistakes).unwrap_or(default.max_file_size),
+        enforce_version: raw.enforce_version,
+        exceptions_file: exceptions_file(raw.exceptions_file, mistakes).unwrap_or(default.exceptions_file),
+        namespace_file: namespace_file(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
+        tmp_size: tmp_size(raw.tmp_size, mistakes),
+        system_namespaces: SystemNamespaces {
+            extra: each(raw.system_namespaces.extra, mistakes),
+            not: each(raw.system_namespaces.not, mistakes),
+        },
+        workloads: workloads(raw.workload, mistakes),
+        writable_paths: raw.writable_path.into_iter().map(|entry| writable_path(entry, mistakes)).collect(),
+        allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
+    }
+}
+
+/// Reads the items of a list. (Were this left to serde, a mistake would carry the place of the whole list.)
+fn each<T>(texts: Vec<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Vec<T>
+where
+    T: TryFrom<String, Error = String>,
+{
+    let mut values = Vec::new();
+    for text in texts {
+        let span = text.span();
+        match T::try_from(text.into_inner()) {
+            Ok(value) => values.push(value),
+            Err(message) => mistakes.add(span, message, None),
+        }
+    }
+    values
+}
+
+fn rule_or_area(name: Spanned<String>, known: &[&str], star: bool, mistakes: &mut Mistakes<'_>) -> String {
+    let span = name.span();
+    let name = name.into_inner();
+    if !known.contains(&name.as_str()) && !(star && name == "*") {
+        mistakes.add_unknown(span, "rule or area", &name, known);
+    }
+    name
+}
+
+fn file_size(size: Option<Spanned<i64>>, mistakes: &mut Mistakes<'_>) -> Option<u64> {
+    let span = span_of(&size);
+    let size = u64::try_from(size?.into_inner()).ok().filter(|size| *size > 0);
+    if size.is_none() {
+        mistakes.add(span, "`max-file-size` is a number of bytes above 0", None);
+    }
+    size
+}
+
+fn exceptions_file(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+    let span = span_of(&file);
+    let file = file?.into_inner();
+    let inside = Path::new(&file).components().all(|part| matches!(part, Component::Normal(_)));
+    if !inside || file.contains('\\') {
+        let help = Some("write a path relative to the repo, without `..`".to_owned());
+        mistakes.add(span, format!("`{}` may lie outside the repo", file.escape_debug()), help);
+        return None;
+    }
+    yaml_file(file, span, mistakes)
+}
+
+fn namespace_file(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+    let span = span_of(&file);
+    let file = file?.into_inner();
+    if file.contains(['/', '\\']) {
+        let help = Some("the file goes into the folder of what it protects".to_owned());
+        mistakes.add(span, format!("`{}` is not a plain file name", file.escape_debug()), help);
+        return None;
+    }
+    yaml_file(file, span, mistakes)
+}
+
+fn yaml_file(file: String, span: std::ops::Range<usize>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+    let stem = file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml"));
+    if stem.is_some_and(|stem| !stem.is_empty() && !stem.ends_with('/')) && !file.contains(char::is_control) {
+        return Some(file);
+    }
+    mistakes.add(span, format!("`{}` is not the name of a .yaml or .yml file", file.escape_debug()), None);
+    None
+}
+
+fn tmp_size(size: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+    let span = span_of(&size);
+    let size = size?.into_inner();
+    if is_quantity(&size) {
+        return Some(size);
+    }
+    let message = format!("`{}` is not a size like `64Mi`", size.escape_debug());
+    mistakes.add(span, message, None);
+    None
+}
+
+/// Sizes as the Kubernetes quantity grammar writes them, except exponents: nobody writes a size as `1e9`.
+fn is_quantity(text: &str) -> bool {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let suffix = &text[number.len()..];
+    let suffixes = ["", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    suffixes.contains(&suffix)
+        && digits(whole)
+        && digits(fraction)
+        && number.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0')
+}
+
+fn workloads(entries: Vec<Spanned<RawWorkload>>, mistakes: &mut Mistakes<'_>) -> Vec<CustomWorkload> {
+    let mut workloads: Vec<CustomWorkload> = Vec::new();
+    for entry in entries {
+        let RawWorkload { group, kind, pod_spec } = entry.into_inner();
+        let span = kind.span();
+        let kind = kind.into_inner();
+        if kind.is_empty() {
+            mistakes.add(span, "`kind` is empty", None);
+            continue;
+        }
+        if workloads
+            .iter()
+            .any(|other| other.group == group && other.kind == kind && other.pod_spec == pod_spec)
+        {
+            mistakes.add(span, format!("`{}` is there twice", kind.escape_debug()), None);
+            continue;
+        }
+        workloads.push(CustomWorkload { group, kind, pod_spec });
+    }
+    workloads
+}
+
+fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -> WritablePaths {
+    let span = entry.span();
+    let RawWritablePath { image, paths } = entry.into_inner();
+    // After another mistake the list may be empty only because its items could not be read.
+    if paths.is_empty() && mistakes.is_empty() {
+        mistakes.add(span, "a writable path without `paths` does nothing", None);
+    }
+    for path in &paths {
+        let parts: Vec<&str> = path.get_ref().split('/').skip(1).collect();
+        let plain = !parts.is_empty() && parts.iter().all(|part| !matches!(*part, "" | "." | ".."));
+        // The API refuses a mount path with a `:`.
+        if !path.get_ref().starts_with('/') || !plain || path.get_ref().contains(':') {
+            let shown = path.get_ref().escape_debug();
+            mistakes.add(path.span(), format!("`{shown}` is not a directory like `/var/cache`"), None);
+        }
+    }
+    WritablePaths { image, paths: paths.into_iter().map(Spanned::into_inner).collect() }
+}
+
+fn allow(entry: Spanned<RawAllow>, known: &[&str], mistakes: &mut Mistakes<'_>) -> Allow {
+    let span = entry.span();
+    let (line, column) = mistakes.position(&span);
+    let raw = entry.into_inner();
+    if raw.reason.get_ref().trim().is_empty() {
+        mistakes.add(raw.reason.span(), "an allow needs a reason", None);
+    }
+    if let Some(object) = raw.object.as_ref().filter(|object| !object.get_ref().pattern().contains('/')) {
+        let pattern = object.get_ref().pattern().escape_debug();
+        let help = Some(format!("any kind of that name is `*/{pattern}`"));
+        mistakes.add(object.span(), format!("`{pattern}` is not `Kind/name`"), help);
+    }
+    let everywhere = raw.path.is_none() && raw.object.is_none() && raw.namespace.is_none();
+    if everywhere && raw.rule.get_ref() == "*" {
+        let help = Some("name a rule, a path, an object or a namespace".to_owned());
+        mistakes.add(span, "this would allow every finding of the repo", help);
+    }
+    Allow {
+        rule: rule_or_area(raw.rule, known, true, mistakes),
+        path: raw.path,
+        object: raw.object.map(Spanned::into_inner),
+        namespace: raw.namespace,
+        reason: raw.reason.into_inner().trim().to_owned(),
+        expires: raw.expires,
+        line,
+        column,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_quantity;
+
+    #[test]
+    fn sizes_are_kubernetes_quantities() {
+        assert!(["64Mi", "1Gi", "1.5G", "1048576"].into_iter().all(is_quantity));
+        assert!(
+            ["", "Mi", "0", "0Mi", "64 Mi", "64MiB", "-1Gi", "1.Gi", "5m"]
+                .into_iter()
+                .all(|text| !is_quantity(text))
+        );
+    }
+}
