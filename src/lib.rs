@@ -18,5 +18,7 @@
 //! of Kubernetes · `model` knows nothing of rules · only `repo`, `apply` and `git` touch the disk · nothing
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
+pub mod apply;
+pub mod git;
 pub mod pss;
 pub mod yaml;

@@ -95,7 +95,9 @@ pub struct Edit {
 /// Why a wanted value cannot be reached by editing this text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("the value at `{at}` is shared through the anchor `&{anchor}`, and not all of its users want the change")]
+    #[error(
+        "the value at `{at}` is shared through the anchor `&{anchor}`, and not all of its users want the change"
+    )]
     Shared { at: PointerBuf, anchor: String },
     #[error("the value at `{at}` comes from a merge key (`<<`)")]
     Merged { at: PointerBuf },
