@@ -148,13 +148,13 @@ impl Repository {
         self.store.blob_size(id)
     }
 
-    /// Fetches those of `ids` that a partial clone lacks in one go, instead of one by one when they are
-    /// read. Does nothing in a complete repository.
+    /// Fetches those blobs of `commit` among `ids` that a partial clone lacks in one go, instead of one by
+    /// one when they are read. Does nothing in a complete repository.
     ///
     /// # Errors
     /// When the user's `git` cannot fetch.
-    pub fn prefetch(&self, ids: &[ObjectId]) -> Result<(), GitError> {
-        self.store.prefetch(ids)
+    pub fn prefetch(&self, commit: ObjectId, ids: &[ObjectId]) -> Result<(), GitError> {
+        self.store.prefetch(commit, ids)
     }
 
     /// Makes a branch with one commit on top of the request's base.

@@ -131,9 +131,10 @@ fn write_commit(
 fn with_trailer(message: &str) -> String {
     let message = message.replace('\0', "");
     let message = message.trim_end();
+    // `Signed-off-by: …`, and not `Why: …`, which is prose.
     let is_trailer = |line: &str| {
         line.split_once(": ").is_some_and(|(token, _)| {
-            !token.is_empty() && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            token.contains('-') && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         })
     };
     let in_block = message.rsplit_once("\n\n").is_some_and(|(_, block)| block.lines().all(is_trailer));
@@ -157,6 +158,7 @@ mod tests {
         check("Subject", "Subject\n\n");
         check("pod: drop it\n", "pod: drop it\n\n");
         check("Subject\n\nBody: a line.\nAnd more.\n\n", "Subject\n\nBody: a line.\nAnd more.\n\n");
+        check("Subject\n\nWhy: it is not needed.", "Subject\n\nWhy: it is not needed.\n\n");
         check("Subject\n\nSigned-off-by: A <a@b>\n", "Subject\n\nSigned-off-by: A <a@b>\n");
     }
 

@@ -121,7 +121,7 @@ impl Store for Library {
         })
     }
 
-    fn prefetch(&self, _ids: &[ObjectId]) -> Result<(), GitError> {
+    fn prefetch(&self, _commit: ObjectId, _ids: &[ObjectId]) -> Result<(), GitError> {
         Ok(())
     }
 

@@ -85,9 +85,10 @@ impl Store for Plumbing {
         line.parse().map_err(|_| unexpected("cat-file", &line))
     }
 
-    fn prefetch(&self, ids: &[ObjectId]) -> Result<(), GitError> {
+    fn prefetch(&self, commit: ObjectId, ids: &[ObjectId]) -> Result<(), GitError> {
         let Some(remote) = promisor(&self.program)? else { return Ok(()) };
-        let missing = missing_objects(&self.program, ids)?;
+        let mut missing = missing_objects(&self.program, commit)?;
+        missing.retain(|id| ids.contains(id));
         if missing.is_empty() {
             return Ok(());
         }
@@ -168,8 +169,7 @@ impl Store for Plumbing {
 
     fn messages_between(&self, base: ObjectId, tip: ObjectId) -> Result<Vec<Vec<u8>>, GitError> {
         let range = format!("{base}..{tip}");
-        let log =
-            self.program.local(["rev-list", "--no-commit-header", "--format=%B%x00", &range]).read(&[])?;
+        let log = self.program.local(["rev-list", "--format=%B%x00", &range]).read(&[])?;
         let messages = log.split(|&byte| byte == 0).map(<[u8]>::trim_ascii_start).map(<[u8]>::to_vec);
         let mut messages: Vec<Vec<u8>> = messages.collect();
         messages.pop();
@@ -262,14 +262,11 @@ fn promisor(program: &Program) -> Result<Option<String>, GitError> {
     Ok(remotes.last())
 }
 
-/// Those of `ids` that are not here. Looks, and does not fetch.
-fn missing_objects(program: &Program, ids: &[ObjectId]) -> Result<BTreeSet<ObjectId>, GitError> {
-    let list: String = ids.iter().map(|id| format!("{id}\n")).collect();
-    if list.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let look = ["rev-list", "--objects", "--no-object-names", "--missing=print", "--stdin"];
-    let listing = program.local(look).read(list.as_bytes())?;
+/// The objects of a commit's tree that are not here. Looks, and does not fetch.
+fn missing_objects(program: &Program, commit: ObjectId) -> Result<BTreeSet<ObjectId>, GitError> {
+    let look = ["rev-list", "--objects", "--no-object-names", "--no-walk", "--missing=print"];
+    let commit = commit.to_string();
+    let listing = program.local(look.iter().chain(&[commit.as_str()])).read(&[])?;
     let listing = String::from_utf8_lossy(&listing);
     Ok(listing.lines().filter_map(|line| ObjectId::from_hex(line.strip_prefix('?')?)).collect())
 }

@@ -21,7 +21,7 @@ pub(super) trait Store: Debug + Send + Sync {
 
     fn blob_size(&self, id: ObjectId) -> Result<u64, GitError>;
 
-    fn prefetch(&self, ids: &[ObjectId]) -> Result<(), GitError>;
+    fn prefetch(&self, commit: ObjectId, ids: &[ObjectId]) -> Result<(), GitError>;
 
     /// Writes the tree of `commit` with `files` replaced or added.
     fn write_tree(&self, commit: ObjectId, files: &BTreeMap<&Path, &[u8]>) -> Result<ObjectId, GitError>;
