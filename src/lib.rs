@@ -18,7 +18,9 @@
 //! of Kubernetes · `model` knows nothing of rules · only `repo`, `apply` and `git` touch the disk · nothing
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
+pub mod apply;
 pub mod config;
+pub mod git;
 pub mod model;
 pub mod plan;
 pub mod pss;
