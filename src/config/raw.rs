@@ -7,9 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::globs::{ImageGlob, NameGlob, PathGlob};
-use super::profile::{KubernetesVersion, PolicyVersion, Profile};
-use super::{Distribution, Level};
+use super::{Distribution, ImageGlob, KubernetesVersion, Level, NameGlob, PathGlob, PolicyVersion, Profile};
 
 /// Configuration of caseharden for one repo.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
