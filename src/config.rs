@@ -87,11 +87,15 @@ pub enum Distribution {
 }
 
 /// The least trusted changes that are proposed, least trusted first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
+    /// Right in general; may change how a workload behaves
     #[default]
     Review,
+    /// Cannot change what runs
     Safe,
 }
 

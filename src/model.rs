@@ -131,6 +131,11 @@ impl<'r> Model<'r> {
         self.builds.namespaces(&self.file(object).path, object.id.namespace.as_deref())
     }
 
+    /// The same for an object known by its file and name only.
+    pub fn namespaces_at(&self, path: &str, id: &ObjectId) -> Vec<String> {
+        self.builds.namespaces(path, id.namespace.as_deref())
+    }
+
     /// The line an object starts on.
     pub fn line(&self, object: &Object) -> usize {
         let stream = &self.file(object).stream;

@@ -18,7 +18,7 @@ use json_patch::PatchOperation;
 use rayon::prelude::*;
 
 pub use self::allow::{AllowUse, Selection};
-pub use self::exceptions::{Exceptions, Record};
+pub use self::exceptions::Exceptions;
 use crate::model::{Model, Object, ObjectId};
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
 
@@ -150,8 +150,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// New files and the findings that ask for them, ordered by path.
-    pub fn new_files(&self) -> Vec<(Judged, Vec<NewFile>)> {
+    /// Findings whose fix is a new file, each with the path it is about and the files, in the order of the paths.
+    pub fn new_files(&self) -> Vec<(&'a str, Judged, Vec<NewFile>)> {
         let mut planned = Vec::new();
         for placed in &self.survey.repo.new_files {
             let wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
@@ -161,9 +161,10 @@ impl<'a> Planner<'a> {
                 _ => Fate::BelowLevel,
             };
             let files = if wanted { placed.finding.new_files.clone() } else { Vec::new() };
-            planned.push((document::placed_judged(self, placed, fate), files));
+            let path = self.model.repo().files[placed.object.file].path.as_str();
+            planned.push((path, document::placed_judged(self, placed, fate), files));
         }
-        planned.sort_by(|a, b| (&a.1, a.0.line).cmp(&(&b.1, b.0.line)));
+        planned.sort_by(|a, b| (a.0, a.1.line).cmp(&(b.0, b.1.line)));
         planned
     }
 

@@ -132,6 +132,13 @@ impl Stream {
     pub fn text(&self) -> &str {
         unimplemented!()
     }
+    pub fn into_text(self) -> String {
+        unimplemented!()
+    }
+    /// Whether a node of the stream stands for another.
+    pub fn has_aliases(&self) -> bool {
+        unimplemented!()
+    }
     /// Number of documents, empty ones included.
     pub fn documents(&self) -> usize {
         unimplemented!()

@@ -4,12 +4,10 @@ use super::Rule;
 
 mod privilege_escalation_allowed;
 mod privileged_container;
-mod root_filesystem_writable;
 mod runs_as_root;
 
 pub(super) const RULES: &[&Rule] = &[
     &privileged_container::RULE,
     &privilege_escalation_allowed::RULE,
     &runs_as_root::RULE,
-    &root_filesystem_writable::RULE,
 ];
