@@ -30,15 +30,9 @@ pub struct Planner<'a> {
     pub exceptions: &'a Exceptions,
     /// The least trusted fixes that are planned.
     pub level: Safety,
-    survey: Survey,
+    /// What the first pass learnt about the repo as a whole.
+    survey: RepoFindings,
     used: Mutex<AllowUse>,
-}
-
-/// What the first pass learns.
-#[derive(Debug, Default)]
-struct Survey {
-    verdicts: Vec<WorkloadVerdict>,
-    repo: RepoFindings,
 }
 
 /// What a run says and wants of one file.
@@ -92,7 +86,7 @@ impl<'a> Planner<'a> {
         exceptions: &'a Exceptions,
         level: Safety,
     ) -> Planner<'a> {
-        let survey = Survey::default();
+        let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
         let mut planner = Planner { model, settings, selection, exceptions, level, survey, used };
         planner.survey();
@@ -109,13 +103,13 @@ impl<'a> Planner<'a> {
         let mut repo = rules::repo_findings(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
         repo.new_files.extend(self.exceptions.findings(self, &records));
-        self.survey = Survey { verdicts, repo };
+        self.survey = repo;
         self.settle_new_files();
     }
 
     /// Decides which new files are wanted, before the files that must mention them are planned.
     fn settle_new_files(&mut self) {
-        let mut repo = std::mem::take(&mut self.survey.repo);
+        let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
             let object = Object::clone(&placed.object);
             self.selection.takes_object(self.model, &object) && !self.is_allowed_by_config(&object, &placed.finding)
@@ -129,7 +123,7 @@ impl<'a> Planner<'a> {
         for list in repo.by_file.values_mut() {
             list.retain(|placed| placed.needs_file.as_ref().is_none_or(|path| wanted.contains(path)));
         }
-        self.survey.repo = repo;
+        self.survey = repo;
     }
 
     fn is_allowed_by_config(&self, object: &Object, finding: &Finding) -> bool {
@@ -153,7 +147,7 @@ impl<'a> Planner<'a> {
     /// Findings whose fix is a new file, each with the path it is about and the files, in the order of the paths.
     pub fn new_files(&self) -> Vec<(&'a str, Judged, Vec<NewFile>)> {
         let mut planned = Vec::new();
-        for placed in &self.survey.repo.new_files {
+        for placed in &self.survey.new_files {
             let wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
             let fate = match placed.finding.safety {
                 _ if wanted => Fate::Planned,
@@ -170,7 +164,7 @@ impl<'a> Planner<'a> {
 
     /// What the run can say about each namespace.
     pub fn namespaces(&self) -> &[rules::NamespaceVerdict] {
-        &self.survey.repo.namespaces
+        &self.survey.namespaces
     }
 
     /// Findings about allows themselves; complete only after [`Planner::reports`].

@@ -62,7 +62,7 @@ const POD_SPECS: &[Row] = &[
 ];
 
 /// Where the pods of an object are, if its kind makes any.
-pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
+pub(super) fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
     let (group, kind) = (id.group(), &*id.kind);
     if let Some(workload) = custom.iter().find(|custom| custom.group == group && custom.kind == kind) {
         return Some(Layout::PodSpec { spec: Cow::Owned(workload.pod_spec.to_string()), fields: ALL_FIELDS });
@@ -85,7 +85,7 @@ pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
 }
 
 /// The pod spec, for kinds that hold exactly one; lets a file be judged before its values are built.
-pub fn pod_spec_pointer(layout: &Layout) -> Option<&str> {
+pub(super) fn pod_spec_pointer(layout: &Layout) -> Option<&str> {
     match layout {
         Layout::PodSpec { spec, .. } => Some(spec),
         _ => None,
