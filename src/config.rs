@@ -21,10 +21,13 @@ use json_patch::jsonptr::PointerBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::pss;
+
 pub use allow::{Allow, AllowIndex, Allowable};
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use mistake::Mistake;
-pub use profile::{KubernetesVersion, PodSecurityLevel, PolicyVersion, Profile};
+pub use jiff::civil::Date;
+pub use profile::{KubernetesVersion, Profile};
 pub use system_namespaces::SystemNamespaces;
 
 /// Name of the configuration file.
@@ -52,7 +55,7 @@ pub struct Config {
     /// Bytes.
     pub max_file_size: u64,
     /// Only what was asked for; [`Config::enforce_version`] has the default.
-    pub enforce_version: Option<PolicyVersion>,
+    pub enforce_version: Option<pss::Version>,
     /// Relative to the repo.
     pub exceptions_file: String,
     /// A plain file name.
@@ -136,7 +139,7 @@ impl Default for Config {
             path: None,
             target_version: KubernetesVersion { minor: 37 },
             distribution: Distribution::default(),
-            profile: Profile { level: PodSecurityLevel::Restricted, version: PolicyVersion::Latest },
+            profile: Profile { level: pss::Level::Restricted, version: pss::Version::Latest },
             level: Level::default(),
             select: Vec::new(),
             ignore: Vec::new(),
@@ -180,8 +183,8 @@ impl Config {
     }
 
     /// The version written to the `enforce-version` label: the configured one, else the target version's.
-    pub fn enforce_version(&self) -> PolicyVersion {
-        self.enforce_version.unwrap_or(PolicyVersion::Minor(self.target_version))
+    pub fn enforce_version(&self) -> pss::Version {
+        self.enforce_version.unwrap_or(pss::Version::Minor(u32::from(self.target_version.minor)))
     }
 
     pub fn is_excluded(&self, path: &str) -> bool {

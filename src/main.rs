@@ -1,3 +1,7 @@
-//! Parses the command line, runs it, prints the error if there is one, and sets the exit code.
+//! Runs the command line; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    caseharden::cli::main()
+}

@@ -20,7 +20,8 @@ pub use self::builds::{Builds, Patch, PatchBody};
 pub use self::image::Image;
 pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;
-pub use self::workload::{Container, CustomWorkload, Fields, Layout, Pod, Role, pods};
+pub use self::workload::{Container, Fields, Layout, Pod, Role, pods};
+use crate::config::CustomWorkload;
 use crate::repo::{File, Kustomization, Repo, Skip, SkipReason};
 
 /// The objects of a repo and what joins them.

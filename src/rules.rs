@@ -151,7 +151,7 @@ pub fn check_workload(workload: &Workload<'_>, selected: &dyn Fn(&Rule) -> bool)
 macro_rules! rule {
     ($(#[doc = $line:literal])+ { $($field:tt)* }) => {
         $(#[doc = $line])+
-        pub(crate) const RULE: crate::rules::Rule =
+        pub const RULE: crate::rules::Rule =
             crate::rules::Rule { docs: concat!($($line, "\n"),+), $($field)* };
     };
 }

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::pss::{self, Level, Version};
+
 /// A Kubernetes minor version of major 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
@@ -12,28 +14,12 @@ pub struct KubernetesVersion {
     pub minor: u16,
 }
 
-/// A level of the Pod Security Standards, least strict first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PodSecurityLevel {
-    Privileged,
-    Baseline,
-    Restricted,
-}
-
-/// A version of the Pod Security Standards, as the `*-version` labels of a namespace spell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
-pub enum PolicyVersion {
-    Minor(KubernetesVersion),
-    Latest,
-}
-
 /// What rules ask for: a level, and the version of the standard it is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Profile {
-    pub level: PodSecurityLevel,
-    pub version: PolicyVersion,
+    pub level: Level,
+    pub version: Version,
 }
 
 impl FromStr for KubernetesVersion {
@@ -50,39 +36,14 @@ impl FromStr for KubernetesVersion {
     }
 }
 
-impl FromStr for PodSecurityLevel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Privileged, Self::Baseline, Self::Restricted]
-            .into_iter()
-            .find(|level| level.as_str() == text)
-            .ok_or_else(|| {
-                format!("`{}` is not a level: privileged, baseline or restricted", text.escape_debug())
-            })
-    }
-}
-
-impl FromStr for PolicyVersion {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "latest" => Ok(Self::Latest),
-            _ => text
-                .parse()
-                .map(Self::Minor)
-                .map_err(|_| format!("`{}` is neither `latest` nor like `v1.37`", text.escape_debug())),
-        }
-    }
-}
-
 impl FromStr for Profile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (level, version) = text.split_once('@').unwrap_or((text, "latest"));
-        Ok(Profile { level: level.parse()?, version: version.parse()? })
+        let level = level.parse().map_err(|error: pss::InvalidLevel| error.to_string())?;
+        let version = version.parse().map_err(|error: pss::InvalidVersion| error.to_string())?;
+        Ok(Profile { level, version })
     }
 }
 
@@ -97,36 +58,11 @@ macro_rules! from_string {
         }
     )+};
 }
-from_string!(KubernetesVersion, PolicyVersion, Profile);
-
-impl PodSecurityLevel {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Privileged => "privileged",
-            Self::Baseline => "baseline",
-            Self::Restricted => "restricted",
-        }
-    }
-}
+from_string!(KubernetesVersion, Profile);
 
 impl fmt::Display for KubernetesVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "1.{}", self.minor)
-    }
-}
-
-impl fmt::Display for PodSecurityLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for PolicyVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Minor(version) => write!(f, "v{version}"),
-            Self::Latest => f.write_str("latest"),
-        }
     }
 }
 
@@ -155,10 +91,10 @@ mod tests {
         check("baseline", "baseline@latest");
         check("privileged@v1.24", "privileged@v1.24");
         check("baseline@1.30", "baseline@v1.30");
-        check("strict", "`strict` is not a level: privileged, baseline or restricted");
-        check("baseline@1.030", "`1.030` is neither `latest` nor like `v1.37`");
-        check("baseline@", "`` is neither `latest` nor like `v1.37`");
-        check("baseline@v2.1", "`v2.1` is neither `latest` nor like `v1.37`");
+        check("strict", "`strict` is not a level: must be one of privileged, baseline, restricted");
+        check("baseline@1.030", "`1.030` is not a policy version: must be `latest` or like `v1.37`");
+        check("baseline@", "`` is not a policy version: must be `latest` or like `v1.37`");
+        check("baseline@v2.1", "`v2.1` is not a policy version: must be `latest` or like `v1.37`");
     }
 
     #[test]

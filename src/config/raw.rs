@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::globs::{ImageGlob, NameGlob, PathGlob};
-use super::profile::{KubernetesVersion, PolicyVersion, Profile};
+use super::profile::{KubernetesVersion, Profile};
+use crate::pss::Version;
 use super::{Distribution, Level};
 
 /// Configuration of caseharden for one repo.
@@ -51,7 +52,7 @@ pub(crate) struct RawConfig {
     pub(crate) max_file_size: Option<Spanned<i64>>,
     /// Version written to pod-security.kubernetes.io/enforce-version. Default: "v" and `target-version`.
     #[schemars(with = "Option<String>", extend("pattern" = "^(latest|v?1\\.(0|[1-9][0-9]*))$"))]
-    pub(crate) enforce_version: Option<PolicyVersion>,
+    pub(crate) enforce_version: Option<Version>,
     /// File, relative to the repo, that records workloads kept below their namespace's target.
     /// Default: "pod-security-exceptions.yaml".
     #[schemars(with = "Option<String>")]

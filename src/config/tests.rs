@@ -330,7 +330,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern {
         "^/" => text.starts_with('/'),
         "^v?1\\.(0|[1-9][0-9]*)$" => text.parse::<KubernetesVersion>().is_ok(),
-        "^(latest|v?1\\.(0|[1-9][0-9]*))$" => text.parse::<PolicyVersion>().is_ok(),
+        "^(latest|v?1\\.(0|[1-9][0-9]*))$" => text.parse::<crate::pss::Version>().is_ok(),
         "^(privileged|baseline|restricted)(@(latest|v?1\\.(0|[1-9][0-9]*)))?$" => {
             text.parse::<Profile>().is_ok()
         }

@@ -252,14 +252,14 @@ fn parse_entry(line: &[u8]) -> Option<Option<Entry>> {
 fn promisor(program: &Program) -> Result<Option<String>, GitError> {
     let listing = program.local(["config", "--list", "-z"]).read(&[])?;
     let listing = String::from_utf8_lossy(&listing);
-    let remotes = listing.split('\0').filter_map(|entry| {
+    let mut remotes = listing.split('\0').filter_map(|entry| {
         let (key, value) = entry.split_once('\n')?;
         match key {
             "extensions.partialclone" => Some(value.to_owned()),
             _ => Some(key.strip_prefix("remote.")?.strip_suffix(".promisor")?.to_owned()),
         }
     });
-    Ok(remotes.last())
+    Ok(remotes.next_back())
 }
 
 /// The objects of a commit's tree that are not here. Looks, and does not fetch.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use super::object::ObjectId;
+use crate::config::CustomWorkload;
 
 /// Where a kind keeps its pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,20 +61,11 @@ const POD_SPECS: &[Row] = &[
     (&["serving.knative.dev"], &["Service", "Configuration"], "/spec/template/spec", KNATIVE_FIELDS),
 ];
 
-/// A workload kind that the configuration adds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CustomWorkload {
-    pub group: String,
-    pub kind: String,
-    /// RFC 6901 pointer of the pod spec.
-    pub pod_spec: String,
-}
-
 /// Where the pods of an object are, if its kind makes any.
 pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
     let (group, kind) = (id.group(), &*id.kind);
     if let Some(workload) = custom.iter().find(|custom| custom.group == group && custom.kind == kind) {
-        return Some(Layout::PodSpec { spec: Cow::Owned(workload.pod_spec.clone()), fields: ALL_FIELDS });
+        return Some(Layout::PodSpec { spec: Cow::Owned(workload.pod_spec.to_string()), fields: ALL_FIELDS });
     }
     let row = POD_SPECS.iter().find(|(groups, kinds, _, _)| groups.contains(&group) && kinds.contains(&kind));
     if let Some((_, _, spec, fields)) = row {

@@ -1,5 +1,7 @@
 //! The integration tests: one binary, so that it links once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
 mod pss;
 
 // Modes, symlinks, signals and scripts as filters: these two speak Unix.

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use caseharden::git::{GitError, Repository, Road};
 
-use super::sandbox::{HARDENED, POD, Sandbox, created, request};
+use super::sandbox::{HARDENED, MISLEADING, POD, Sandbox, created, request};
 use crate::isolated::{isolated, isolated_with};
 
 #[test]
@@ -46,6 +46,33 @@ fn both_roads_make_the_same_commit() {
             created(repository.commit(&request(&repository, "harden", &files)))
         };
         assert_eq!(tree("by-library", false), tree("by-program", true));
+    });
+}
+
+#[test]
+fn variables_that_name_another_repository_are_not_heeded() {
+    isolated_with(&MISLEADING, |home| {
+        for format in ["sha1", "sha256"] {
+            let repo = Sandbox::new(home.join(format), format);
+            let before = repo.untouchables();
+            created(repo.harden("harden", "pod.yaml", false));
+            assert_eq!(repo.git(&["diff", "--name-only", "HEAD", "harden"]), "pod.yaml");
+            assert!(repo.open().uncommitted(&["pod.yaml".into()]).unwrap().is_empty());
+            assert_eq!(before, repo.untouchables());
+        }
+    });
+}
+
+#[test]
+fn configuration_in_the_environment_counts() {
+    let settings =
+        [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "author.name"), ("GIT_CONFIG_VALUE_0", "Env")];
+    isolated_with(&settings, |home| {
+        for format in ["sha1", "sha256"] {
+            let repo = Sandbox::new(home.join(format), format);
+            created(repo.harden("harden", "pod.yaml", false));
+            assert_eq!(repo.git(&["log", "-1", "--format=%an|%cn", "harden"]), "Env|Ann Author");
+        }
     });
 }
 

@@ -12,6 +12,15 @@ use caseharden::git::{BranchOutcome, BranchRequest, GitError, ObjectId, Reposito
 pub(crate) const POD: &str = "kind: Pod\n";
 pub(crate) const HARDENED: &str = "kind: Pod\nspec: {}\n";
 
+/// What a hook, or a confused shell, may have set. We must not heed it.
+pub(crate) const MISLEADING: [(&str, &str); 5] = [
+    ("GIT_DIR", "/nonexistent/git"),
+    ("GIT_WORK_TREE", "/nonexistent/tree"),
+    ("GIT_INDEX_FILE", "/nonexistent/index"),
+    ("GIT_OBJECT_DIRECTORY", "/nonexistent/objects"),
+    ("GIT_NAMESPACE", "elsewhere"),
+];
+
 /// A directory that is, or will be, a work tree.
 pub(crate) struct Sandbox {
     pub(crate) dir: PathBuf,
@@ -72,7 +81,11 @@ impl Sandbox {
     }
 
     pub(crate) fn try_git(&self, arguments: &[&str]) -> Output {
-        Command::new("git").arg("-C").arg(&self.dir).args(arguments).output().unwrap()
+        let mut command = Command::new("git");
+        for misleading in MISLEADING {
+            command.env_remove(misleading.0);
+        }
+        command.arg("-C").arg(&self.dir).args(arguments).output().unwrap()
     }
 
     /// A script that fails if it is ever run.

@@ -1,0 +1,306 @@
+//! What check, diff, apply and branch share: which files, rules and objects a run is about, and reading them.
+
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Global, Helped, say};
+use crate::config::{self, Config, Profile};
+use crate::model::Model;
+use crate::plan::{Exceptions, Planner, Selection};
+use crate::render::{Counts, Created, Ending, Renderer, workload_lines};
+use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
+use crate::rules::{self, Safety, Settings};
+use crate::suggestion;
+use crate::template::Templates;
+
+/// Selection, the same for every command that judges.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct Select {
+    /// Only these rules or areas (repeat, or separate by commas)
+    #[arg(long, value_name = "RULE|AREA", value_delimiter = ',')]
+    pub(super) select: Vec<String>,
+    /// All but these rules or areas
+    #[arg(long, value_name = "RULE|AREA", value_delimiter = ',')]
+    pub(super) ignore: Vec<String>,
+    /// The least trusted fixes to make: `safe` cannot change what runs, `review` may
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) level: Option<config::Level>,
+    /// Only objects of this namespace
+    #[arg(long, value_name = "NAME")]
+    pub(super) namespace: Option<String>,
+    /// Only this object
+    #[arg(long, value_name = "KIND/NAME")]
+    pub(super) object: Option<String>,
+    /// Pod Security level that rules ask for, and the version it is judged by
+    #[arg(long, value_name = "LEVEL[@VERSION]")]
+    pub(super) profile: Option<Profile>,
+    /// Treat generated and vendored files as one's own
+    #[arg(long)]
+    pub(super) include_generated: bool,
+}
+
+/// Everything that was read before a run.
+pub(super) struct Inputs {
+    pub(super) root: Root,
+    pub(super) config: Config,
+    pub(super) templates: Templates,
+    pub(super) exceptions: Exceptions,
+    pub(super) repo: Repo,
+    pub(super) stdin: bool,
+}
+
+impl Inputs {
+    /// Reads what the paths name, from the disk or, for `-`, from standard input.
+    pub(super) fn from_disk(paths: &[PathBuf], select: &Select, global: &Global) -> anyhow::Result<Inputs> {
+        if paths.iter().any(|path| path == Path::new("-")) {
+            anyhow::ensure!(paths.len() == 1, "`-` stands for standard input and goes with no other path");
+            return Inputs::from_stdin(select, global);
+        }
+        let root = Root::find(paths)?;
+        let (config, templates) = decide(&root.folder, select, global)?;
+        let disk = Disk::new(root.folder.clone());
+        let listing = disk.list(&root.wanted);
+        Inputs::read(root, config, templates, &disk, listing, global)
+    }
+
+    fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        let folder = std::env::current_dir()?;
+        let (config, templates) = decide(&folder, select, global)?;
+        let input = StandardInput::new(bytes);
+        let root = Root { folder, wanted: Vec::new(), git: false };
+        let listing = input.list();
+        let mut inputs = Inputs::read(root, config, templates, &input, listing, global)?;
+        inputs.exceptions = Exceptions::default();
+        inputs.stdin = true;
+        Ok(inputs)
+    }
+
+    pub(super) fn read(
+        root: Root,
+        config: Config,
+        templates: Templates,
+        source: &dyn Source,
+        listing: Listing,
+        global: &Global,
+    ) -> anyhow::Result<Inputs> {
+        let exceptions = exceptions(source, &config)?;
+        let progress = progress(listing.entries.len(), global);
+        let repo = repo::read(source, listing, &config, &|| progress.inc(1));
+        progress.finish_and_clear();
+        Ok(Inputs { root, config, templates, exceptions, repo, stdin: false })
+    }
+
+    /// Builds the model, plans, and hands the planner on.
+    pub(super) fn plan<T>(
+        &self,
+        select: &Select,
+        act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let selection = self.selection(select)?;
+        self.plan_selected(&selection, act)
+    }
+
+    pub(super) fn plan_selected<T>(
+        &self,
+        selection: &Selection<'_>,
+        act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let settings = Settings::new(&self.config, &self.templates)?;
+        let model = Model::new(&self.repo, &self.config.workloads);
+        let level = match self.config.level {
+            config::Level::Safe => Safety::Safe,
+            config::Level::Review => Safety::Review,
+        };
+        act(&Planner::new(&model, &settings, selection, &self.exceptions, level))
+    }
+
+    pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {
+        let object = match &select.object {
+            None => None,
+            Some(text) => match text.split_once('/') {
+                Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Some((kind.to_owned(), name.to_owned())),
+                _ => anyhow::bail!("`--object {text}`: write it as KIND/NAME, like Deployment/web"),
+            },
+        };
+        Ok(Selection {
+            config: &self.config,
+            today: jiff::Zoned::now().date(),
+            select: select.select.clone(),
+            ignore: select.ignore.clone(),
+            namespace: select.namespace.clone(),
+            object,
+        })
+    }
+
+    /// All that was skipped, from reading and from the model.
+    pub(super) fn skipped(&self, model: &Model<'_>) -> Vec<Skip> {
+        let marked = self.repo.files.iter().filter(|file| !file.context_only).filter_map(|file| {
+            let marker = file.marker?;
+            Some(Skip {
+                path: file.path.clone(),
+                line: None,
+                column: None,
+                reason: marker.reason(),
+                detail: marker.detail().to_owned(),
+            })
+        });
+        let mut skipped: Vec<Skip> =
+            self.repo.skipped.iter().chain(&model.skipped).cloned().chain(marked).collect();
+        skipped.sort();
+        skipped
+    }
+}
+
+/// Reads the configuration and the templates, and checks the selection against them.
+pub(super) fn decide(folder: &Path, select: &Select, global: &Global) -> anyhow::Result<(Config, Templates)> {
+    let known: Vec<&str> = known_ids();
+    let home = std::env::home_dir();
+    let path = global.config.clone().or_else(|| config::find(folder, home.as_deref()));
+    let mut config = match path {
+        Some(path) => Config::load(&path, &known)?,
+        None => Config::default(),
+    };
+    for id in select.select.iter().chain(&select.ignore) {
+        if !known.contains(&id.as_str()) {
+            return Err(unknown_rule(id).into());
+        }
+    }
+    if let Some(profile) = select.profile {
+        config.profile = profile;
+    }
+    if let Some(level) = select.level {
+        config.level = level;
+    }
+    config.include_generated |= select.include_generated;
+    Ok((config, templates(global)?))
+}
+
+pub(super) fn templates(global: &Global) -> anyhow::Result<Templates> {
+    match &global.templates {
+        None => Ok(Templates::builtin()),
+        Some(dir) => Templates::with_overrides(dir).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("{}", lines.join("\nerror: "))
+        }),
+    }
+}
+
+pub(super) fn known_ids() -> Vec<&'static str> {
+    rules::all().map(|rule| rule.id).chain(rules::Area::ALL.iter().map(|area| area.id())).collect()
+}
+
+pub(super) fn unknown_rule(id: &str) -> Helped {
+    let known = known_ids();
+    let nearest = suggestion::nearest(id, known.iter().copied());
+    Helped {
+        message: format!("unknown rule `{id}`"),
+        help: Some(match nearest {
+            Some(nearest) => format!("did you mean `{nearest}`? `caseharden rules` lists all of them"),
+            None => "`caseharden rules` lists all of them".to_owned(),
+        }),
+    }
+}
+
+fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {
+    let entry = Entry { path: config.exceptions_file.clone(), context_only: true };
+    let bytes = match source.read(&entry, config.max_file_size) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => anyhow::bail!("{}: larger than {} bytes", entry.path, config.max_file_size),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Exceptions::default()),
+        Err(error) => return Err(anyhow::Error::new(error).context(entry.path)),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{}: not UTF-8", entry.path))?;
+    Exceptions::read(text).map_err(|error| anyhow::anyhow!("{}:{error}", entry.path))
+}
+
+/// A bar on a terminal, for work long enough to wonder about.
+fn progress(files: usize, global: &Global) -> ProgressBar {
+    if files < 2_000 || global.quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(files as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("reading {pos}/{len} files {wide_bar} {eta}");
+    bar.set_style(style.expect("the template names only fields that exist"));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Shows a whole run with a renderer; returns what it went through.
+pub(super) fn show(
+    inputs: &Inputs,
+    planner: &Planner<'_>,
+    renderer: &mut dyn Renderer,
+    out: &mut dyn io::Write,
+) -> anyhow::Result<Counts> {
+    let mut counts = counts(inputs, planner);
+    renderer.begin(out)?;
+    let mut failure = None;
+    planner.reports(|report| {
+        if failure.is_some() {
+            return;
+        }
+        count(&mut counts, &report.findings);
+        counts.changed_files += usize::from(report.after.is_some());
+        counts.defects += report.defects.len();
+        failure = renderer.file(out, &report).err();
+    });
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    for (judged, files) in planner.new_files() {
+        count(&mut counts, std::slice::from_ref(&judged));
+        counts.changed_files += files.len();
+        let created: Vec<Created<'_>> =
+            files.iter().map(|file| Created { file, before: before(inputs, &file.path) }).collect();
+        renderer.created(out, &planner.model.file_of(&judged.place).path, &judged, &created)?;
+    }
+    let notices = planner.notices(planner.selection.today);
+    counts.findings += notices.len();
+    let skipped = inputs.skipped(planner.model);
+    let ending = Ending {
+        workloads: if renderer.wants_workloads() { workload_lines(planner) } else { Vec::new() },
+        namespaces: planner.namespaces(),
+        skipped: &skipped,
+        notices,
+        counts,
+    };
+    renderer.end(out, &ending)?;
+    if inputs.repo.files.is_empty() && skipped.is_empty() {
+        say("warning: no Kubernetes manifest was found; nothing was judged\n");
+    }
+    Ok(counts)
+}
+
+/// The text that a file to be written whole has today: only the exceptions file can have one.
+pub(super) fn before<'a>(inputs: &'a Inputs, path: &str) -> Option<&'a str> {
+    if path == inputs.config.exceptions_file { inputs.exceptions.text() } else { None }
+}
+
+pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
+    Counts {
+        files: inputs.repo.files.iter().filter(|file| !file.context_only).count(),
+        objects: planner.model.objects().count(),
+        workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
+        others: inputs.repo.others,
+        ..Counts::default()
+    }
+}
+
+pub(super) fn count(counts: &mut Counts, findings: &[crate::plan::Judged]) {
+    use crate::plan::Fate;
+    counts.findings += findings.len();
+    counts.fixable += findings.iter().filter(|judged| judged.fate == Fate::Planned).count();
+    counts.below_level += findings.iter().filter(|judged| judged.fate == Fate::BelowLevel).count();
+}
+
+/// Whether something of the run failed, so that the exit code must say so.
+pub(super) fn has_failed(inputs: &Inputs, planner: &Planner<'_>, counts: &Counts) -> bool {
+    counts.defects > 0 || inputs.skipped(planner.model).iter().any(|skip| skip.reason.is_failure())
+}

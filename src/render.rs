@@ -1,0 +1,137 @@
+//! Findings and plans as text. One file for each format; adding one is its file and a line in [`Format`].
+//!
+//! Writes to what it is given. Opens nothing and decides nothing: every format shows the same findings.
+
+mod escape;
+mod json;
+mod text;
+mod unified;
+
+use std::io::{self, Write};
+
+pub use self::escape::{escaped, shown};
+pub use self::json::schema;
+use crate::model::{Object, ObjectId};
+use crate::plan::{FileReport, Judged, Planner};
+use crate::pss;
+use crate::repo::Skip;
+use crate::rules::{NamespaceVerdict, NewFile};
+
+/// How `check` shows its findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckFormat {
+    /// For people: by file, with a summary
+    Text,
+    /// For programs: one stable object; `caseharden check --format json --schema` describes it
+    Json,
+}
+
+/// How `diff` shows its changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DiffFormat {
+    /// For `git apply` and `patch -p1`, with the reason of every change above its file
+    Unified,
+}
+
+/// What a renderer may depend on beside the findings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// Whether a person reads it on a terminal: control characters are then shown, never sent.
+    pub terminal: bool,
+    /// Fewer words.
+    pub quiet: bool,
+    /// Every detail: notes, evidence, skipped files one by one.
+    pub verbose: bool,
+}
+
+/// A file that did not exist, or one that is not a manifest and changes as a whole.
+#[derive(Debug)]
+pub struct Created<'a> {
+    pub file: &'a NewFile,
+    /// The text it has today, if it exists.
+    pub before: Option<&'a str>,
+}
+
+/// What is known at the end of a run.
+#[derive(Debug, Default)]
+pub struct Ending<'a> {
+    pub workloads: Vec<WorkloadLine>,
+    pub namespaces: &'a [NamespaceVerdict],
+    pub skipped: &'a [Skip],
+    pub notices: Vec<(String, usize, crate::rules::Finding)>,
+    pub counts: Counts,
+}
+
+/// The evaluator's verdict on one workload.
+#[derive(Debug)]
+pub struct WorkloadLine {
+    pub path: String,
+    pub line: usize,
+    pub object: ObjectId,
+    pub namespaces: Vec<String>,
+    pub meets: pss::Level,
+    pub violations: Vec<pss::Violation>,
+}
+
+/// What a run went through.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Counts {
+    pub files: usize,
+    pub objects: usize,
+    pub workloads: usize,
+    /// YAML and JSON files without Kubernetes objects.
+    pub others: usize,
+    pub findings: usize,
+    pub fixable: usize,
+    pub below_level: usize,
+    pub changed_files: usize,
+    pub defects: usize,
+}
+
+/// Shows a run, file by file, in the order of their paths.
+pub trait Renderer {
+    fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+    fn file(&mut self, out: &mut dyn Write, report: &FileReport<'_>) -> io::Result<()>;
+    /// Findings whose fix is a file of its own.
+    fn created(&mut self, out: &mut dyn Write, path: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()>;
+    /// Whether [`Ending::workloads`] is wanted: judging them again takes time.
+    fn wants_workloads(&self) -> bool {
+        false
+    }
+    fn end(&mut self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()>;
+}
+
+impl CheckFormat {
+    pub fn renderer(self, planner: &Planner<'_>, style: Style) -> Box<dyn Renderer> {
+        match self {
+            CheckFormat::Text => Box::new(text::Text::new(style)),
+            CheckFormat::Json => Box::new(json::Json::new(planner.settings.version)),
+        }
+    }
+}
+
+impl DiffFormat {
+    pub fn renderer(self, style: Style) -> Box<dyn Renderer> {
+        match self {
+            DiffFormat::Unified => Box::new(unified::Unified::new(style)),
+        }
+    }
+}
+
+/// A plan's workloads as lines for the ending.
+pub fn workload_lines(planner: &Planner<'_>) -> Vec<WorkloadLine> {
+    let mut lines = Vec::new();
+    planner.workloads(|object: &Object, violations, meets| {
+        lines.push(WorkloadLine {
+            path: planner.model.file(object).path.clone(),
+            line: planner.model.line(object),
+            object: object.id.clone(),
+            namespaces: planner.model.namespaces(object),
+            meets,
+            violations: violations.to_vec(),
+        });
+    });
+    lines
+}

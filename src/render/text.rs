@@ -1,0 +1,196 @@
+//! `check` for people: findings by file, then what the run saw and what to do next. Clear without colour.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style as Paint};
+
+use super::{Counts, Created, Ending, Renderer, Style, escaped};
+use crate::plan::{Fate, FileReport, Judged};
+use crate::repo::{Skip, SkipReason};
+use crate::rules::{NamespaceVerdict, Safety, Severity};
+
+pub(super) struct Text {
+    style: Style,
+}
+
+const BOLD: Paint = Paint::new().bold();
+const DIM: Paint = Paint::new().dimmed();
+
+impl Text {
+    pub(super) fn new(style: Style) -> Text {
+        Text { style }
+    }
+
+    fn finding(&self, out: &mut dyn Write, judged: &Judged) -> io::Result<()> {
+        let finding = &judged.finding;
+        let place = format!("{}:{}", judged.line, judged.column);
+        let paint = paint(finding.rule.severity);
+        writeln!(
+            out,
+            "  {place:>7}  {paint}{:<8}{paint:#}  {}  {DIM}[{}: {}]{DIM:#}",
+            finding.rule.severity.id(),
+            escaped(&finding.message),
+            finding.rule.id,
+            fix(judged)
+        )?;
+        if let Fate::Held(reason) = &judged.fate {
+            writeln!(out, "           not fixed: {}", escaped(reason))?;
+        }
+        if self.style.verbose || finding.safety == Safety::Manual && !self.style.quiet {
+            for note in &finding.notes {
+                writeln!(out, "           note: {}", escaped(note))?;
+            }
+        }
+        if self.style.verbose {
+            for fact in &finding.evidence {
+                writeln!(out, "           because: {}", escaped(fact))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn skipped(&self, out: &mut dyn Write, skipped: &[Skip]) -> io::Result<()> {
+        let (failed, left): (Vec<&Skip>, Vec<&Skip>) = skipped.iter().partition(|skip| skip.reason.is_failure());
+        if self.style.verbose && !left.is_empty() {
+            writeln!(out, "\n{BOLD}skipped{BOLD:#}")?;
+            for skip in &left {
+                writeln!(out, "  {}", line(skip))?;
+            }
+        }
+        if !failed.is_empty() {
+            writeln!(out, "\n{BOLD}could not be read{BOLD:#}")?;
+            for skip in failed {
+                writeln!(out, "  {}", line(skip))?;
+                writeln!(out, "    help: {}", skip.reason.help())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn paint(severity: Severity) -> Paint {
+    match severity {
+        Severity::Critical => AnsiColor::Red.on_default().bold(),
+        Severity::High => AnsiColor::Red.on_default(),
+        Severity::Medium => AnsiColor::Yellow.on_default(),
+        Severity::Low => Paint::new(),
+    }
+}
+
+/// What `apply` would do about a finding, in a word.
+fn fix(judged: &Judged) -> &'static str {
+    match (&judged.fate, judged.finding.safety) {
+        (Fate::Planned, Safety::Safe) => "safe fix",
+        (Fate::Planned, _) => "fix to review",
+        (Fate::BelowLevel, _) => "fix to review, held by --level safe",
+        (Fate::Held(_), _) => "fix held back",
+        (Fate::Manual, _) => "by hand",
+    }
+}
+
+/// `path:line:column: reason: detail`
+pub(crate) fn line(skip: &Skip) -> String {
+    let mut place = escaped(&skip.path).into_owned();
+    for part in [skip.line, skip.column].into_iter().flatten() {
+        place.push_str(&format!(":{part}"));
+    }
+    format!("{place}: {}: {}", skip.reason.id(), escaped(&skip.detail))
+}
+
+impl Renderer for Text {
+    fn file(&mut self, out: &mut dyn Write, report: &FileReport<'_>) -> io::Result<()> {
+        if report.findings.is_empty() && report.defects.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "{BOLD}{}{BOLD:#}", escaped(report.path))?;
+        for judged in &report.findings {
+            self.finding(out, judged)?;
+        }
+        for defect in &report.defects {
+            writeln!(out, "  this file is left alone: {} (a bug of caseharden, please report it)", escaped(defect))?;
+        }
+        writeln!(out)
+    }
+
+    fn created(&mut self, out: &mut dyn Write, path: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
+        writeln!(out, "{BOLD}{}{BOLD:#}", escaped(path))?;
+        self.finding(out, judged)?;
+        for created in files {
+            let verb = if created.before.is_some() { "extends" } else { "adds" };
+            writeln!(out, "           {verb} {}", escaped(&created.file.path))?;
+        }
+        writeln!(out)
+    }
+
+    fn end(&mut self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
+        for (path, at, finding) in &ending.notices {
+            writeln!(out, "{BOLD}{}{BOLD:#}", escaped(path))?;
+            writeln!(out, "  {:>7}  {:<8}  {}  {DIM}[{}]{DIM:#}\n", at, finding.rule.severity.id(), escaped(&finding.message), finding.rule.id)?;
+        }
+        if self.style.quiet {
+            return self.skipped(out, ending.skipped);
+        }
+        namespaces(out, ending.namespaces)?;
+        self.skipped(out, ending.skipped)?;
+        summary(out, &ending.counts, ending.skipped, self.style)
+    }
+}
+
+fn namespaces(out: &mut dyn Write, namespaces: &[NamespaceVerdict]) -> io::Result<()> {
+    if namespaces.is_empty() {
+        return Ok(());
+    }
+    let width = namespaces.iter().map(|namespace| namespace.name.chars().count()).max().unwrap_or(0).clamp(9, 40);
+    writeln!(out, "{BOLD}{:<width$}  workloads  could enforce  after fixes  in the way{BOLD:#}", "namespace")?;
+    for namespace in namespaces {
+        let blocking = match namespace.blocking.as_slice() {
+            [] => "-".to_owned(),
+            [first] => escaped(first).into_owned(),
+            [first, rest @ ..] => format!("{} and {} more", escaped(first), rest.len()),
+        };
+        writeln!(
+            out,
+            "{:<width$}  {:>9}  {:<13}  {:<11}  {blocking}",
+            escaped(&namespace.name),
+            namespace.workloads,
+            namespace.enforceable.as_str(),
+            namespace.after_fixes.as_str(),
+        )?;
+    }
+    writeln!(out)
+}
+
+fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} in {} workloads of {} manifest files: {} with a fix, {} by hand",
+        plural(counts.findings, "finding"),
+        counts.workloads,
+        counts.files,
+        counts.fixable,
+        counts.findings - counts.fixable,
+    )?;
+    let reasons = reasons(skipped);
+    if !reasons.is_empty() {
+        writeln!(out, "skipped: {}{}", reasons.join(", "), if style.verbose { "" } else { " (-v lists them)" })?;
+    }
+    if counts.workloads == 0 {
+        writeln!(out, "no workload was found: {} files hold other YAML; -v shows what was skipped", counts.others)?;
+    }
+    if counts.fixable > 0 {
+        writeln!(out, "next: `caseharden diff` shows the fixes, `caseharden explain RULE` says why")?;
+    }
+    Ok(())
+}
+
+/// How many files were left out for each reason.
+fn reasons(skipped: &[Skip]) -> Vec<String> {
+    let mut reasons: Vec<SkipReason> = skipped.iter().map(|skip| skip.reason).collect();
+    reasons.sort();
+    let groups = reasons.chunk_by(|a, b| a == b);
+    groups.map(|group| format!("{} {}", group.len(), group[0].id())).collect()
+}
+
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
