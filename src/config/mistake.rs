@@ -58,8 +58,8 @@ impl<'a> Mistakes<'a> {
         position(self.text, span.start)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
     }
 
     pub(crate) fn into_sorted(mut self) -> Vec<Mistake> {

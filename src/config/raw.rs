@@ -7,10 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::globs::{ImageGlob, NameGlob, PathGlob};
-use super::profile::{KubernetesVersion, Profile};
+use super::{Distribution, ImageGlob, KubernetesVersion, Level, NameGlob, PathGlob, Profile};
 use crate::pss::Version;
-use super::{Distribution, Level};
 
 /// Configuration of caseharden for one repo.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

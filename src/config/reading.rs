@@ -10,13 +10,16 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::mistake::Mistakes;
 use super::raw::RawConfig;
 
+/// Enough to work on; bounds the time that a hostile file can cost.
+const MOST_MISTAKES: usize = 100;
+
 /// Reads what can be read; the rest is in `mistakes`.
 ///
 /// serde stops at the first value it cannot take. So the entry it stopped at is taken out and the rest is
 /// read again, until nothing is wrong with what is left.
 pub(crate) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> RawConfig {
     let (mut document, syntax_errors) = DeTable::parse_recoverable(text);
-    for error in &syntax_errors {
+    for error in syntax_errors.iter().take(MOST_MISTAKES) {
         mistakes.add_decoding(error);
     }
     if !syntax_errors.is_empty() {
@@ -24,7 +27,7 @@ pub(crate) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> RawConfig {
         return RawConfig::default();
     }
     let mut removed_keys: Vec<String> = Vec::new();
-    loop {
+    while mistakes.count() < MOST_MISTAKES {
         let error = match RawConfig::deserialize(toml::de::Deserializer::from(document.clone())) {
             Ok(config) => return config,
             Err(error) => error,
@@ -38,9 +41,10 @@ pub(crate) fn read(text: &str, mistakes: &mut Mistakes<'_>) -> RawConfig {
         match error.span().and_then(|span| remove_from_table(document.get_mut(), &span)) {
             Some(Removed::Key(key)) => removed_keys.push(key),
             Some(Removed::Item) => {}
-            None => return RawConfig::default(),
+            None => break,
         }
     }
+    RawConfig::default()
 }
 
 enum Removed {

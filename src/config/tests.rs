@@ -145,6 +145,12 @@ fn all_mistakes_are_reported_at_once_in_the_order_of_the_text() {
 }
 
 #[test]
+fn a_file_full_of_mistakes_is_given_up_after_a_hundred() {
+    let text: String = (0..5000).map(|n| format!("x{n} = 1\n")).collect();
+    assert_eq!(Config::parse(&text, Path::new("c.toml"), KNOWN).unwrap_err().len(), 100);
+}
+
+#[test]
 fn broken_toml_is_reported_where_it_breaks() {
     check("level = \n", &["c.toml:1:9: string values must be quoted, expected literal string"]);
     check("a = 1\na = 2", &["c.toml:2:1: duplicate key"]);
@@ -164,6 +170,21 @@ fn what_is_configured_is_what_holds() {
     assert_eq!(config.writable_paths("docker.io/library/nginx"), ["/a", "/b", "/c"]);
     assert!(config.is_selected("host-namespaces", "pod"));
     assert!(!config.is_selected("runs-as-root", "pod") && !config.is_selected("image-not-pinned", "image"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_parsing_fail_otherwise_than_with_mistakes(
+        lines in proptest::collection::vec(
+            "(\\[\\[?(allow|workload|system-namespaces)\\]?\\]|(rule|reason|paths|exclude|extra|level|kind|expires) = \
+             (3|'a\\['|\\['x', 4\\]|\\{ rule = 1 \\}|2027-01-01|[a-z\"é]{0,4}))",
+            0..8,
+        ),
+    ) {
+        if let Err(mistakes) = Config::parse(&lines.join("\n"), Path::new("c.toml"), KNOWN) {
+            assert!(!mistakes.is_empty());
+        }
+    }
 }
 
 /// The example without the `#` in front of settings; prose has a blank behind its `#`.

@@ -61,7 +61,8 @@ where
 fn rule_or_area(name: Spanned<String>, known: &[&str], star: bool, mistakes: &mut Mistakes<'_>) -> String {
     let span = name.span();
     let name = name.into_inner();
-    if !known.contains(&name.as_str()) && !(star && name == "*") {
+    let is_known = known.contains(&name.as_str()) || (star && name == "*");
+    if !is_known {
         mistakes.add_unknown(span, "rule or area", &name, known);
     }
     name
@@ -158,7 +159,7 @@ fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -
     let span = entry.span();
     let RawWritablePath { image, paths } = entry.into_inner();
     // After another mistake the list may be empty only because its items could not be read.
-    if paths.is_empty() && mistakes.is_empty() {
+    if paths.is_empty() && mistakes.count() == 0 {
         mistakes.add(span, "a writable path without `paths` does nothing", None);
     }
     for path in &paths {
