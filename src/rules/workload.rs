@@ -77,7 +77,7 @@ impl<'a> Workload<'a> {
 impl Pod<'_> {
     /// As the Pod Security evaluator reads it.
     pub fn judged(&self) -> pss::Pod<'_> {
-        pss::Pod { annotations: self.annotations, spec: &self.spec }
+        pss::Pod::new(self.annotations, &self.spec)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::model::Pod;
 use crate::pss;
-use crate::rules::{Area, Change, Check, Finding, Safety, Severity, Workload};
+use crate::rules::{Area, Check, Finding, Safety, Severity, Workload};
 
 crate::rules::rule! {
     /// A container sees all of /proc.
