@@ -5,6 +5,7 @@
 
 mod accounts;
 mod builds;
+mod image;
 mod key_order;
 mod object;
 mod workload;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use self::accounts::Accounts;
 pub use self::builds::{Builds, Patch, PatchBody};
+pub use self::image::Image;
 pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;
 pub use self::workload::{Container, Fields, Layout, Pod, Role, pods};

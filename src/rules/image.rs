@@ -2,4 +2,7 @@
 
 use super::Rule;
 
-pub(super) const RULES: &[&Rule] = &[];
+mod image_not_pinned;
+mod image_tag_latest;
+
+pub(super) const RULES: &[&Rule] = &[&image_tag_latest::RULE, &image_not_pinned::RULE];

@@ -1,8 +1,10 @@
 //! A workload as rules see it: its pods, the settings, what the repo says about its account and namespaces.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::Settings;
+use super::{Change, Settings};
 use crate::model::{Container, Model, Object, Patch, Pod, pods};
 use crate::pss;
 
@@ -82,5 +84,16 @@ impl Pod<'_> {
 impl Container<'_> {
     pub fn is_privileged(&self) -> bool {
         self.security_context("privileged") == Some(&Value::Bool(true))
+    }
+
+    /// Whether some of its fields may be written elsewhere in the object (Tekton's `stepTemplate`): they can be
+    /// overruled at the container, but not removed there.
+    pub fn is_merged(&self) -> bool {
+        matches!(self.value, Cow::Owned(_))
+    }
+
+    /// Takes away a field of the container's, or overrules it with what its absence means.
+    pub fn without(&self, pointer: &str, default: impl Into<Value>) -> Change {
+        if self.is_merged() { Change::set(pointer, default) } else { Change::remove(pointer) }
     }
 }
