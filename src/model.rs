@@ -89,7 +89,10 @@ impl<'r> Model<'r> {
                 None if file.context_only => None,
                 None => continue,
             };
-            if let (Some(detail), false, false) = (reason, range.is_empty(), file.context_only) {
+            // Said once for the file, not for each of its incomplete objects.
+            let named = self.skipped.iter().position(|skip| skip.path == file.path);
+            self.skipped.retain(|skip| skip.path != file.path);
+            if let (Some(detail), false) = (reason, file.context_only || range.is_empty() && named.is_none()) {
                 self.skipped.push(Skip {
                     path: file.path.clone(),
                     line: None,
