@@ -33,6 +33,8 @@ pub struct Planner<'a> {
     /// What the first pass learnt about the repo as a whole.
     survey: RepoFindings,
     used: Mutex<AllowUse>,
+    /// Records of exceptions that nothing needs.
+    unmatched: Vec<Finding>,
 }
 
 /// What a run says and wants of one file.
@@ -88,7 +90,7 @@ impl<'a> Planner<'a> {
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
-        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used };
+        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used, unmatched: Vec::new() };
         planner.survey();
         planner
     }
@@ -102,7 +104,12 @@ impl<'a> Planner<'a> {
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
         let mut repo = rules::repo_findings(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
-        repo.new_files.extend(self.exceptions.findings(self, &records));
+        if selected(&rules::EXCEPTION_NOT_RECORDED) {
+            repo.new_files.extend(self.exceptions.findings(self, &records));
+        }
+        if selected(&rules::ALLOW_UNMATCHED) && self.selection.is_complete() {
+            self.unmatched = self.exceptions.unmatched(&records);
+        }
         self.survey = repo;
         self.settle_new_files();
     }
@@ -170,7 +177,10 @@ impl<'a> Planner<'a> {
     /// Findings about allows themselves; complete only after [`Planner::reports`].
     pub fn notices(&self, today: crate::config::Date) -> Vec<(String, usize, Finding)> {
         let used = self.used.lock().expect("no thread panics while it holds the list");
-        self.selection.notices(&used, today)
+        let mut notices = self.selection.notices(&used, today);
+        let path = &self.settings.config.exceptions_file;
+        notices.extend(self.unmatched.iter().map(|finding| (path.clone(), 1, finding.clone())));
+        notices
     }
 
     /// The evaluator's verdict on each workload as it is, in the order of their paths.

@@ -56,7 +56,7 @@ impl Selection<'_> {
     }
 
     /// Whether the run sees everything, so that an allow without a match is really unmatched.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.select.is_empty()
             && self.ignore.is_empty()
             && self.config.select.is_empty()
@@ -180,8 +180,7 @@ pub(super) fn is_allowed(planner: &Planner<'_>, file: usize, judged: &Judged) ->
         id: judged.object.clone(),
         layout: None,
     };
-    planner.exceptions.covers(planner, &object, judged.finding.rule)
-        || planner.is_allowed_by_config(&object, &judged.finding)
+    planner.is_allowed_by_config(&object, &judged.finding)
 }
 
 /// Findings about the comments of a file: those without a reason, and those that match nothing.

@@ -139,6 +139,10 @@ fn judge(planner: &Planner<'_>, file: usize, object: &Object, value: &Value) -> 
     let mut findings = rules::check_workload(&workload, &selected);
     let marker = planner.model.repo().files[file].marker;
     let excepted = workload.is_system() && needs_more_than_baseline(planner, &workload);
+    if excepted && planner.exceptions.has(planner, object) {
+        // Recorded: what the record is about is settled, and nothing of it is edited.
+        findings.retain(|finding| finding.changes.is_empty() && finding.rule.pss.is_none());
+    }
     for finding in findings.iter_mut().filter(|finding| !finding.changes.is_empty()) {
         if let Some(marker) = marker {
             finding.make_manual(format!("not edited: {}", marker.detail()));
