@@ -76,7 +76,9 @@ pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
             Some(Layout::Argo { spec: "/spec" })
         }
         ("argoproj.io", "CronWorkflow") => Some(Layout::Argo { spec: "/spec/workflowSpec" }),
-        ("tekton.dev", "Task" | "ClusterTask" | "TaskRun" | "Pipeline" | "PipelineRun") => Some(Layout::Tekton),
+        ("tekton.dev", "Task" | "ClusterTask" | "TaskRun" | "Pipeline" | "PipelineRun") => {
+            Some(Layout::Tekton)
+        }
         ("monitoring.coreos.com", "Prometheus" | "PrometheusAgent" | "Alertmanager" | "ThanosRuler") => {
             Some(Layout::SecurityContextOnly { spec: "/spec" })
         }
@@ -85,7 +87,7 @@ pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
 }
 
 /// The pod spec, for kinds that hold exactly one; lets a file be judged before its values are built.
-pub fn pod_spec_pointer(layout: &Layout) -> Option<&str> {
+pub(super) fn pod_spec_pointer(layout: &Layout) -> Option<&str> {
     match layout {
         Layout::PodSpec { spec, .. } => Some(spec),
         _ => None,
