@@ -47,6 +47,11 @@ pub struct Repository {
     program: Program,
 }
 
+/// The id that git gives a blob with these bytes, in a repository of the usual object format (SHA-1).
+pub fn blob_id(bytes: &[u8]) -> String {
+    git2::Oid::hash_object(git2::ObjectType::Blob, bytes).map_or_else(|_| "0".repeat(40), |id| id.to_string())
+}
+
 /// How objects are read and written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Road {

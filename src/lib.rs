@@ -19,11 +19,13 @@
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
 pub mod apply;
+pub mod cli;
 pub mod config;
 pub mod git;
 pub mod model;
 pub mod plan;
 pub mod pss;
+pub mod render;
 pub mod repo;
 pub mod rules;
 pub mod suggestion;

@@ -85,7 +85,10 @@ impl<'r> Model<'r> {
                 None if file.context_only => None,
                 None => continue,
             };
-            if let (Some(detail), false, false) = (reason, range.is_empty(), file.context_only) {
+            // Said once for the file, not for each of its incomplete objects.
+            let named = self.skipped.iter().position(|skip| skip.path == file.path);
+            self.skipped.retain(|skip| skip.path != file.path);
+            if let (Some(detail), false) = (reason, file.context_only || range.is_empty() && named.is_none()) {
                 self.skipped.push(Skip {
                     path: file.path.clone(),
                     line: None,
@@ -127,6 +130,11 @@ impl<'r> Model<'r> {
     /// known namespace gives an empty list.
     pub fn namespaces(&self, object: &Object) -> Vec<String> {
         self.builds.namespaces(&self.file(object).path, object.id.namespace.as_deref())
+    }
+
+    /// The same for an object known by its file and name only.
+    pub fn namespaces_at(&self, path: &str, id: &ObjectId) -> Vec<String> {
+        self.builds.namespaces(path, id.namespace.as_deref())
     }
 
     /// The line an object starts on.

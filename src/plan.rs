@@ -18,7 +18,7 @@ use json_patch::PatchOperation;
 use rayon::prelude::*;
 
 pub use self::allow::{AllowUse, Selection};
-pub use self::exceptions::{Exceptions, Record};
+pub use self::exceptions::Exceptions;
 use crate::model::{Model, Object, ObjectId};
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
 
@@ -30,15 +30,11 @@ pub struct Planner<'a> {
     pub exceptions: &'a Exceptions,
     /// The least trusted fixes that are planned.
     pub level: Safety,
-    survey: Survey,
+    /// What the first pass learnt about the repo as a whole.
+    survey: RepoFindings,
     used: Mutex<AllowUse>,
-}
-
-/// What the first pass learns.
-#[derive(Debug, Default)]
-struct Survey {
-    verdicts: Vec<WorkloadVerdict>,
-    repo: RepoFindings,
+    /// Records of exceptions that nothing needs.
+    unmatched: Vec<Finding>,
 }
 
 /// What a run says and wants of one file.
@@ -92,9 +88,9 @@ impl<'a> Planner<'a> {
         exceptions: &'a Exceptions,
         level: Safety,
     ) -> Planner<'a> {
-        let survey = Survey::default();
+        let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
-        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used };
+        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used, unmatched: Vec::new() };
         planner.survey();
         planner
     }
@@ -108,14 +104,19 @@ impl<'a> Planner<'a> {
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
         let mut repo = rules::repo_findings(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
-        repo.new_files.extend(self.exceptions.findings(self, &records));
-        self.survey = Survey { verdicts, repo };
+        if selected(&rules::EXCEPTION_NOT_RECORDED) {
+            repo.new_files.extend(self.exceptions.findings(self, &records));
+        }
+        if selected(&rules::ALLOW_UNMATCHED) && self.selection.is_complete() {
+            self.unmatched = self.exceptions.unmatched(&records);
+        }
+        self.survey = repo;
         self.settle_new_files();
     }
 
     /// Decides which new files are wanted, before the files that must mention them are planned.
     fn settle_new_files(&mut self) {
-        let mut repo = std::mem::take(&mut self.survey.repo);
+        let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
             let object = Object::clone(&placed.object);
             self.selection.takes_object(self.model, &object) && !self.is_allowed_by_config(&object, &placed.finding)
@@ -129,7 +130,7 @@ impl<'a> Planner<'a> {
         for list in repo.by_file.values_mut() {
             list.retain(|placed| placed.needs_file.as_ref().is_none_or(|path| wanted.contains(path)));
         }
-        self.survey.repo = repo;
+        self.survey = repo;
     }
 
     fn is_allowed_by_config(&self, object: &Object, finding: &Finding) -> bool {
@@ -150,10 +151,10 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// New files and the findings that ask for them, ordered by path.
-    pub fn new_files(&self) -> Vec<(Judged, Vec<NewFile>)> {
+    /// Findings whose fix is a new file, each with the path it is about and the files, in the order of the paths.
+    pub fn new_files(&self) -> Vec<(&'a str, Judged, Vec<NewFile>)> {
         let mut planned = Vec::new();
-        for placed in &self.survey.repo.new_files {
+        for placed in &self.survey.new_files {
             let wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
             let fate = match placed.finding.safety {
                 _ if wanted => Fate::Planned,
@@ -161,21 +162,25 @@ impl<'a> Planner<'a> {
                 _ => Fate::BelowLevel,
             };
             let files = if wanted { placed.finding.new_files.clone() } else { Vec::new() };
-            planned.push((document::placed_judged(self, placed, fate), files));
+            let path = self.model.repo().files[placed.object.file].path.as_str();
+            planned.push((path, document::placed_judged(self, placed, fate), files));
         }
-        planned.sort_by(|a, b| (&a.1, a.0.line).cmp(&(&b.1, b.0.line)));
+        planned.sort_by(|a, b| (a.0, a.1.line).cmp(&(b.0, b.1.line)));
         planned
     }
 
     /// What the run can say about each namespace.
     pub fn namespaces(&self) -> &[rules::NamespaceVerdict] {
-        &self.survey.repo.namespaces
+        &self.survey.namespaces
     }
 
     /// Findings about allows themselves; complete only after [`Planner::reports`].
     pub fn notices(&self, today: crate::config::Date) -> Vec<(String, usize, Finding)> {
         let used = self.used.lock().expect("no thread panics while it holds the list");
-        self.selection.notices(&used, today)
+        let mut notices = self.selection.notices(&used, today);
+        let path = &self.settings.config.exceptions_file;
+        notices.extend(self.unmatched.iter().map(|finding| (path.clone(), 1, finding.clone())));
+        notices
     }
 
     /// The evaluator's verdict on each workload as it is, in the order of their paths.

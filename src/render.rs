@@ -11,6 +11,7 @@ use std::io::{self, Write};
 
 pub use self::escape::{escaped, shown};
 pub use self::json::schema;
+pub(crate) use self::text::{closing, plural};
 use crate::model::{Object, ObjectId};
 use crate::plan::{FileReport, Judged, Planner};
 use crate::pss;
@@ -38,10 +39,19 @@ pub enum DiffFormat {
 pub struct Style {
     /// Whether a person reads it on a terminal: control characters are then shown, never sent.
     pub terminal: bool,
+    /// Whether colour is wanted.
+    pub color: bool,
     /// Fewer words.
     pub quiet: bool,
     /// Every detail: notes, evidence, skipped files one by one.
     pub verbose: bool,
+}
+
+impl Style {
+    /// The paint, or none.
+    fn paint(self, paint: anstyle::Style) -> anstyle::Style {
+        if self.color { paint } else { anstyle::Style::new() }
+    }
 }
 
 /// A file that did not exist, or one that is not a manifest and changes as a whole.

@@ -4,6 +4,7 @@
 //! or environment. Adding one: its file under `rules/<area>/`, and a line in that area's list.
 
 mod change;
+mod docs;
 mod finding;
 mod hold_back;
 mod image;
@@ -17,11 +18,13 @@ use crate::pss;
 
 pub use self::change::Change;
 pub(crate) use self::change::token;
+pub use self::docs::{markdown_table, page};
 pub use self::finding::{Finding, NewFile};
 pub use self::namespace::{
-    EXCEPTION_NOT_RECORDED, NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict, repo_findings,
+    NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict, repo_findings,
 };
-pub use self::notice::{ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON};
+pub(crate) use self::namespace::EXCEPTION_NOT_RECORDED;
+pub(crate) use self::notice::{ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON};
 pub use self::settings::{Settings, Standard};
 pub use self::workload::Workload;
 
@@ -116,7 +119,7 @@ impl Safety {
 impl Rule {
     /// The first line of the docs, without its dot.
     pub fn summary(&self) -> &'static str {
-        self.docs.trim_start().lines().next().unwrap_or_default().trim_end_matches('.')
+        self.docs.lines().next().unwrap_or_default().trim().trim_end_matches('.')
     }
 }
 
@@ -151,11 +154,8 @@ pub fn check_workload(workload: &Workload<'_>, selected: &dyn Fn(&Rule) -> bool)
 macro_rules! rule {
     ($(#[doc = $line:literal])+ { $($field:tt)* }) => {
         $(#[doc = $line])+
-        pub const RULE: crate::rules::Rule =
+        pub(crate) const RULE: crate::rules::Rule =
             crate::rules::Rule { docs: concat!($($line, "\n"),+), $($field)* };
     };
 }
 use rule;
-
-#[cfg(test)]
-mod tests;

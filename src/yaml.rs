@@ -3,8 +3,24 @@
 //!
 //! Knows nothing about Kubernetes. Keeps every byte it was not asked to change.
 
+mod arena;
+#[cfg(test)]
+mod cases;
+mod comment;
+mod edit;
+mod layout;
+mod navigate;
+mod parse;
+mod prove;
+mod render;
+mod resolve;
+mod scalar;
+mod source;
+mod value;
+
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 pub use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
@@ -14,7 +30,13 @@ use serde_json::Value;
 /// Compact on purpose (a few bytes a node, scalars are decoded when asked for): a run keeps the streams of
 /// all manifests of a repo in memory.
 #[derive(Debug)]
-pub struct Stream {/* private */}
+pub struct Stream {
+    text: String,
+    arena: arena::Arena,
+    limits: Limits,
+    comments: OnceLock<Vec<Comment>>,
+    layout: OnceLock<layout::Layout>,
+}
 
 /// Limits that bound time and memory on hostile input.
 #[derive(Debug, Clone, Copy)]
@@ -124,92 +146,204 @@ pub enum Defect {
     Comment(String),
 }
 
+impl Default for Limits {
+    /// Far above any manifest, low enough that no file can hurt.
+    fn default() -> Self {
+        Limits { depth: 128, expanded_nodes: 2_000_000 }
+    }
+}
+
 impl Stream {
-    pub fn parse(text: String, limits: &Limits) -> Result<Stream, SyntaxError> {
-        let _ = (text, limits);
-        unimplemented!()
+    /// Parses a text, which is read as if it ended with a line break (so does kubectl).
+    pub fn parse(mut text: String, limits: &Limits) -> Result<Stream, SyntaxError> {
+        let length = text.len();
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let mut arena = parse::parse(&text, limits)?;
+        text.truncate(length);
+        arena.clamp(length);
+        Ok(Stream { text, arena, limits: *limits, comments: OnceLock::new(), layout: OnceLock::new() })
     }
+
     pub fn text(&self) -> &str {
-        unimplemented!()
+        &self.text
     }
+
     /// Number of documents, empty ones included.
     pub fn documents(&self) -> usize {
-        unimplemented!()
+        self.arena.documents.len()
     }
+
     /// The root node of a document; nothing for an empty (or comment-only) one.
     pub fn root(&self, document: usize) -> Option<Node<'_>> {
-        let _ = document;
-        unimplemented!()
+        let id = self.arena.documents.get(document)?.root?;
+        Some(Node { stream: self, id })
     }
+
+    /// All comments in text order. What they speak of is found on the first call.
     pub fn comments(&self) -> &[Comment] {
-        unimplemented!()
+        self.comments.get_or_init(|| self.describe_comments())
     }
+
     pub fn position(&self, offset: usize) -> Position {
-        let _ = offset;
-        unimplemented!()
+        let offset = self.text.floor_char_boundary(offset);
+        let line = memchr::memchr_iter(b'\n', &self.text.as_bytes()[..offset]).count() + 1;
+        Position { line, column: source::column(&self.text, offset) + 1 }
     }
-    /// The deepest node that exists on the way to `pointer` (key included, for a place to show a user).
+
+    /// The deepest entry or item that exists on the way to `pointer`, for a place to show a user: from its
+    /// key to the end of its value. Aliases and merge keys are followed. Nothing for an empty document.
     pub fn locate(&self, document: usize, pointer: &Pointer) -> Option<Range<usize>> {
-        let _ = (document, pointer);
-        unimplemented!()
+        let mut node = self.root(document)?.id;
+        let mut range = self.arena.range(node);
+        for token in pointer.tokens() {
+            let container = self.arena.target(node);
+            let shape = self.arena.raw(container).shape;
+            let found = if shape.is_mapping() {
+                self.lookup(container, &token.decoded())
+            } else if shape.is_sequence() {
+                let index = token.decoded().parse().ok();
+                index.and_then(|index| self.arena.children(container).nth(index)).map(|item| (None, item))
+            } else {
+                None
+            };
+            let Some((key, value)) = found else { break };
+            let tight = self.arena.range(value);
+            range = key.map_or(tight.start, |key| self.entry_start(key))..tight.end;
+            node = value;
+        }
+        Some(range)
     }
+
     /// The edits that give `document` the value `wanted`, and touch nothing that already has its value.
     pub fn edits(&self, document: usize, wanted: &Value, order: &dyn KeyOrder) -> Result<Vec<Edit>, Refusal> {
-        let _ = (document, wanted, order);
-        unimplemented!()
+        edit::edits(self, document, wanted, order)
     }
-    /// The edit that appends a document (`text`, YAML with `\n` line ends) to a YAML stream.
+
+    /// The edit that appends a document (`text`, YAML with `\n` line ends) to a YAML stream. A `---` that is
+    /// already waiting for one at the end is used.
     pub fn append_document(&self, text: &str) -> Edit {
-        let _ = text;
-        unimplemented!()
+        let eol = source::line_break(&self.text);
+        let mut replacement = String::new();
+        let end = self.text.len();
+        if !self.text.is_empty() && !self.text.ends_with('\n') && end > source::skip_bom(&self.text) {
+            replacement.push_str(eol);
+        }
+        let waiting = self.arena.documents.last().is_none_or(|last| {
+            // Only in front of content: a comment there would come to speak of the new document.
+            last.root.is_none() && !last.closed && self.text[last.content as usize..].trim().is_empty()
+        });
+        let text = text.strip_prefix("---\n").unwrap_or(text);
+        if !waiting || !self.arena.comments.is_empty() && self.arena.documents.is_empty() {
+            replacement.push_str("---");
+            replacement.push_str(eol);
+        }
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        for line in text.split('\n') {
+            replacement.push_str(line);
+            replacement.push_str(eol);
+        }
+        Edit { range: end..end, replacement }
     }
+
     /// The text after `edits`, which must be disjoint (they are sorted here).
-    pub fn apply(&self, edits: Vec<Edit>) -> String {
-        let _ = edits;
-        unimplemented!()
+    pub fn apply(&self, mut edits: Vec<Edit>) -> String {
+        edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+        apply(&self.text, &edits)
     }
+
     /// Proves that `after` is this stream with the documents' values replaced by `wanted` (`None`: unchanged)
     /// and with `appended` further documents, all comments still there; returns it parsed.
     pub fn prove(&self, after: String, wanted: &[Option<&Value>], appended: usize) -> Result<Stream, Defect> {
-        let _ = (after, wanted, appended);
-        unimplemented!()
+        prove::prove(self, after, wanted, appended)
     }
+
+    /// How the document with this root is laid out.
+    fn layout(&self, root: u32) -> layout::Layout {
+        self.layout_of(root, self.arena.next(root))
+    }
+
+    /// How the whole stream is laid out.
+    fn stream_layout(&self) -> layout::Layout {
+        *self.layout.get_or_init(|| self.layout_of(0, self.arena.nodes.len() as u32))
+    }
+}
+
+/// `edits` are sorted and disjoint.
+fn apply(text: &str, edits: &[Edit]) -> String {
+    let added: usize = edits.iter().map(|edit| edit.replacement.len()).sum();
+    let mut after = String::with_capacity(text.len() + added);
+    let mut from = 0;
+    for edit in edits {
+        after.push_str(&text[from..edit.range.start]);
+        after.push_str(&edit.replacement);
+        from = edit.range.end;
+    }
+    after.push_str(&text[from..]);
+    after
 }
 
 impl<'a> Node<'a> {
     pub fn kind(self) -> Kind {
-        unimplemented!()
+        match self.stream.arena.raw(self.id).shape {
+            arena::Shape::Alias => Kind::Alias,
+            shape if shape.is_mapping() => Kind::Mapping,
+            shape if shape.is_sequence() => Kind::Sequence,
+            _ => Kind::Scalar,
+        }
     }
+
     /// Tight: no surrounding blanks, comments, anchors or tags; quotes and a block scalar's header belong to it.
     pub fn range(self) -> Range<usize> {
-        unimplemented!()
+        self.stream.arena.range(self.id)
     }
-    /// The text of [`Node::range`].
-    pub fn source(self) -> &'a str {
-        unimplemented!()
-    }
-    /// The node at a pointer below this one, found as [`Node::get`] finds a key.
-    pub fn at(self, pointer: &str) -> Option<Node<'a>> {
-        let _ = pointer;
-        unimplemented!()
-    }
+
     /// Value of a key (aliases followed, merge keys looked through, last duplicate wins).
     pub fn get(self, key: &str) -> Option<Node<'a>> {
-        let _ = (self.stream, self.id, key);
-        unimplemented!()
+        let id = self.followed();
+        if !self.stream.arena.raw(id).shape.is_mapping() {
+            return None;
+        }
+        self.stream.lookup(id, key).map(|(_, id)| Node { id, ..self })
     }
+
+    /// Keys and values as they stand in the text: of a mapping, or of the one an alias stands for.
     pub fn entries(self) -> impl Iterator<Item = (Node<'a>, Node<'a>)> {
-        std::iter::empty()
+        let id = self.followed();
+        let is_mapping = self.stream.arena.raw(id).shape.is_mapping();
+        let entries = is_mapping.then(|| self.stream.arena.entries(id)).into_iter().flatten();
+        entries.map(move |(key, value)| (Node { id: key, ..self }, Node { id: value, ..self }))
     }
+
+    /// Items of a sequence, or of the one an alias stands for.
     pub fn items(self) -> impl Iterator<Item = Node<'a>> {
-        std::iter::empty()
+        let id = self.followed();
+        let is_sequence = self.stream.arena.raw(id).shape.is_sequence();
+        let items = is_sequence.then(|| self.stream.arena.children(id)).into_iter().flatten();
+        items.map(move |id| Node { id, ..self })
     }
-    /// The string, when Kubernetes' decoder would see a string here.
+
+    /// The string, when Kubernetes' decoder would see a string here (aliases followed).
     pub fn as_str(self) -> Option<Cow<'a, str>> {
-        unimplemented!()
+        let id = self.followed();
+        if !self.stream.arena.raw(id).shape.is_scalar() {
+            return None;
+        }
+        match self.stream.resolved(id) {
+            resolve::Resolved::Text => Some(self.stream.arena.scalar(&self.stream.text, id)),
+            resolve::Resolved::Bytes(bytes) => Some(Cow::Owned(bytes)),
+            _ => None,
+        }
     }
-    /// The value as Kubernetes' decoder sees it. Fails only on an alias bomb or a recursive alias.
+
+    /// The value as Kubernetes' decoder sees it. Fails on an alias bomb, a recursive alias, and on what that
+    /// decoder refuses: keys that are collections or null, infinite numbers, tags that do not fit.
     pub fn value(self) -> Result<Value, Refusal> {
-        unimplemented!()
+        Ok(self.stream.value_of(self.id)?)
+    }
+
+    fn followed(self) -> u32 {
+        self.stream.arena.target(self.id)
     }
 }

@@ -254,12 +254,12 @@ pub(super) fn show(
     if let Some(error) = failure {
         return Err(error.into());
     }
-    for (judged, files) in planner.new_files() {
+    for (path, judged, files) in planner.new_files() {
         count(&mut counts, std::slice::from_ref(&judged));
         counts.changed_files += files.len();
         let created: Vec<Created<'_>> =
             files.iter().map(|file| Created { file, before: before(inputs, &file.path) }).collect();
-        renderer.created(out, &planner.model.file_of(&judged.place).path, &judged, &created)?;
+        renderer.created(out, path, &judged, &created)?;
     }
     let notices = planner.notices(planner.selection.today);
     counts.findings += notices.len();

@@ -17,6 +17,7 @@ pub struct Selection<'a> {
     /// Rule or area ids; empty: all.
     pub select: Vec<String>,
     pub ignore: Vec<String>,
+    /// An empty one takes the objects that no namespace is known of.
     pub namespace: Option<String>,
     /// `(kind, name)`, compared without regard to the kind's case.
     pub object: Option<(String, String)>,
@@ -41,7 +42,12 @@ impl Selection<'_> {
 
     pub fn takes_object(&self, model: &Model<'_>, object: &Object) -> bool {
         let namespace = self.namespace.as_ref().is_none_or(|wanted| {
-            model.namespaces(object).contains(wanted) || &*object.id.kind == "Namespace" && *object.id.name == **wanted
+            let namespaces = model.namespaces(object);
+            match &*object.id.kind {
+                "Namespace" => *object.id.name == **wanted,
+                _ if wanted.is_empty() => namespaces.is_empty(),
+                _ => namespaces.contains(wanted),
+            }
         });
         let named = self.object.as_ref().is_none_or(|(kind, name)| {
             object.id.kind.eq_ignore_ascii_case(kind) && *object.id.name == **name
@@ -50,7 +56,7 @@ impl Selection<'_> {
     }
 
     /// Whether the run sees everything, so that an allow without a match is really unmatched.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.select.is_empty()
             && self.ignore.is_empty()
             && self.config.select.is_empty()
@@ -174,8 +180,7 @@ pub(super) fn is_allowed(planner: &Planner<'_>, file: usize, judged: &Judged) ->
         id: judged.object.clone(),
         layout: None,
     };
-    planner.exceptions.covers(planner, &object, judged.finding.rule)
-        || planner.is_allowed_by_config(&object, &judged.finding)
+    planner.is_allowed_by_config(&object, &judged.finding)
 }
 
 /// Findings about the comments of a file: those without a reason, and those that match nothing.

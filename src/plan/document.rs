@@ -26,7 +26,8 @@ pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Vec<WorkloadVerdic
     let stream = &planner.model.repo().files[file].stream;
     // Only shared nodes can keep an edit from being made; without them the values tell.
     if stream.has_aliases() {
-        lower(planner, file, &mut works);
+        // A failed proof takes the fixes back here as it will in the report, which says so.
+        lower(planner, file, &mut works).ok();
     }
     let mut verdicts = Vec::new();
     for (idx, object) in objects.iter().enumerate().filter(|(_, object)| object.layout.is_some()) {
@@ -64,7 +65,7 @@ fn verdict(planner: &Planner<'_>, file: usize, idx: usize, object: &Object, work
 /// The report of a file; nothing when there is nothing to say.
 pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileReport<'a>> {
     let source = &planner.model.repo().files[file];
-    let placed = planner.survey.repo.by_file.get(&file);
+    let placed = planner.survey.by_file.get(&file);
     let has_workloads = planner.model.objects_of(file).iter().any(|object| object.layout.is_some());
     if source.context_only || !has_workloads && placed.is_none() && !allow::mentions(&source.stream) {
         return None;
@@ -138,6 +139,10 @@ fn judge(planner: &Planner<'_>, file: usize, object: &Object, value: &Value) -> 
     let mut findings = rules::check_workload(&workload, &selected);
     let marker = planner.model.repo().files[file].marker;
     let excepted = workload.is_system() && needs_more_than_baseline(planner, &workload);
+    if excepted && planner.exceptions.has(planner, object) {
+        // Recorded: what the record is about is settled, and nothing of it is edited.
+        findings.retain(|finding| finding.changes.is_empty() && finding.rule.pss.is_none());
+    }
     for finding in findings.iter_mut().filter(|finding| !finding.changes.is_empty()) {
         if let Some(marker) = marker {
             finding.make_manual(format!("not edited: {}", marker.detail()));

@@ -2,30 +2,20 @@
 //!
 //! Written so that somebody owns every exception, read so that a recorded one is not reported again.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::Planner;
 use crate::model::Object;
 use crate::pss;
-use crate::rules::{self, Finding, NewFile, Placed, Rule, Safety, WorkloadVerdict};
+use crate::rules::{self, Finding, NewFile, Placed, Safety, WorkloadVerdict};
+use crate::template::{ExceptedWorkload, ExceptionRecord};
 use crate::yaml::{KeyOrder, Limits, Pointer, Slot, Stream};
 
 /// The records that the repo has.
 #[derive(Debug, Default)]
 pub struct Exceptions {
     text: Option<String>,
-    records: Vec<Record>,
-}
-
-/// Why one workload is an exception.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    pub api_version: String,
-    pub kind: String,
-    pub namespace: String,
-    pub name: String,
-    /// Upstream's check ids, each with what it saw.
-    pub checks: Vec<(String, String)>,
+    records: Vec<ExceptionRecord>,
 }
 
 const LIMITS: Limits = Limits { depth: 50, expanded_nodes: 1_000_000 };
@@ -39,25 +29,47 @@ impl Exceptions {
             Some(Err(refusal)) => return Err(refusal.to_string()),
             None => Value::Null,
         };
-        let items = value["exceptions"].as_array().into_iter().flatten();
-        let records = items.filter_map(Record::read).collect();
+        let records = match value {
+            Value::Null => Vec::new(),
+            value => serde_json::from_value(value).map_err(|error| format!("1:1: not a list of exceptions: {error}"))?,
+        };
         Ok(Exceptions { text: Some(stream.into_text()), records })
     }
 
-    /// Whether a finding of this rule is recorded for the object.
-    pub(super) fn covers(&self, planner: &Planner<'_>, object: &Object, rule: &Rule) -> bool {
-        let Check::Workload = Check::of(rule) else { return false };
+    /// Whether the object has a record.
+    pub(super) fn has(&self, planner: &Planner<'_>, object: &Object) -> bool {
         let namespaces = planner.model.namespaces(object);
-        self.records.iter().any(|record| {
-            record.kind == *object.id.kind && record.name == *object.id.name && namespaces.contains(&record.namespace)
+        self.records.iter().map(|record| &record.workload).any(|workload| {
+            workload.kind == *object.id.kind
+                && workload.name == *object.id.name
+                && workload.namespace.as_ref().is_none_or(|namespace| namespaces.contains(namespace))
         })
     }
 
+    /// Records of workloads that the repo no longer has, or that no longer need one.
+    pub(super) fn unmatched(&self, needed: &[(Placed, ExceptionRecord)]) -> Vec<Finding> {
+        let is_needed = |record: &&ExceptionRecord| {
+            needed.iter().any(|(_, needed)| {
+                covers(record, &ExceptionRecord { checks: Vec::new(), ..needed.clone() })
+            })
+        };
+        let unneeded = self.records.iter().filter(|record| !is_needed(record));
+        unneeded
+            .map(|record| {
+                let workload = &record.workload;
+                let message = format!("the exception of {}/{} matches no workload any more", workload.kind, workload.name);
+                let mut finding = Finding::new("", message);
+                finding.rule = &rules::ALLOW_UNMATCHED;
+                finding
+            })
+            .collect()
+    }
+
     /// The finding that asks to record what is not recorded yet.
-    pub(super) fn findings(&self, planner: &Planner<'_>, records: &[(Placed, Record)]) -> Vec<Placed> {
-        let missing: Vec<&(Placed, Record)> =
-            records.iter().filter(|(_, record)| !self.records.iter().any(|known| known.is_of(record))).collect();
-        let Some(text) = self.with(planner, &missing.iter().map(|(_, record)| record).collect::<Vec<_>>()) else {
+    pub(super) fn findings(&self, planner: &Planner<'_>, records: &[(Placed, ExceptionRecord)]) -> Vec<Placed> {
+        let missing: Vec<&(Placed, ExceptionRecord)> =
+            records.iter().filter(|(_, record)| !self.records.iter().any(|known| covers(known, record))).collect();
+        let Some(text) = self.with(planner, &missing.iter().map(|(_, record)| record.clone()).collect::<Vec<_>>()) else {
             return Vec::new();
         };
         let path = planner.settings.config.exceptions_file.clone();
@@ -69,45 +81,23 @@ impl Exceptions {
         placed
     }
 
-    fn with(&self, planner: &Planner<'_>, missing: &[&Record]) -> Option<String> {
+    fn with(&self, planner: &Planner<'_>, missing: &[ExceptionRecord]) -> Option<String> {
         if missing.is_empty() {
             return None;
         }
-        let items: Vec<Value> = missing.iter().map(|record| record.value()).collect();
-        match &self.text {
-            None => planner.settings.templates.exceptions(&items).ok(),
-            Some(text) => {
-                let stream = Stream::parse(text.clone(), &LIMITS).ok()?;
-                let mut wanted = stream.root(0)?.value().ok()?;
-                match &mut wanted["exceptions"] {
-                    Value::Array(list) => list.extend(items),
-                    other => *other = Value::Array(items),
-                }
-                let edits = stream.edits(0, &wanted, &InOrder).ok()?;
-                let after = stream.apply(edits);
-                stream.prove(after, &[Some(&wanted)], 0).ok().map(Stream::into_text)
-            }
-        }
+        let rendered = planner.settings.templates.exceptions(missing).ok()?;
+        let Some(text) = &self.text else { return Some(rendered.text) };
+        let stream = Stream::parse(text.clone(), &LIMITS).ok()?;
+        let Some(root) = stream.root(0) else { return Some(format!("{text}{}", rendered.text)) };
+        let mut wanted = root.value().ok()?;
+        wanted.as_array_mut()?.extend(rendered.value.as_array()?.iter().cloned());
+        let edits = stream.edits(0, &wanted, &InOrder).ok()?;
+        stream.prove(stream.apply(edits), &[Some(&wanted)], 0).ok().map(Stream::into_text)
     }
 
     /// The text of the file as it is.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
-    }
-}
-
-/// Only workload findings can be excepted.
-enum Check {
-    Workload,
-    Other,
-}
-
-impl Check {
-    fn of(rule: &Rule) -> Check {
-        match rule.check {
-            rules::Check::Workload(_) => Check::Workload,
-            _ => Check::Other,
-        }
     }
 }
 
@@ -119,72 +109,43 @@ impl KeyOrder for InOrder {
     }
 }
 
-impl Record {
-    fn read(value: &Value) -> Option<Record> {
-        let text = |key: &str| value["workload"][key].as_str().map(str::to_owned);
-        let checks = value["checks"].as_array().into_iter().flatten().filter_map(|check| {
-            Some((check["check"].as_str()?.to_owned(), check["reason"].as_str().unwrap_or_default().to_owned()))
-        });
-        Some(Record {
-            api_version: text("apiVersion").unwrap_or_default(),
-            kind: text("kind")?,
-            namespace: text("namespace")?,
-            name: text("name")?,
-            checks: checks.collect(),
-        })
-    }
-
-    fn value(&self) -> Value {
-        let checks: Vec<Value> =
-            self.checks.iter().map(|(check, reason)| json!({ "check": check, "reason": reason })).collect();
-        json!({
-            "workload": {
-                "apiVersion": self.api_version,
-                "kind": self.kind,
-                "namespace": self.namespace,
-                "name": self.name,
-            },
-            "checks": checks,
-        })
-    }
-
-    /// The same workload, with no check that the record lacks.
-    fn is_of(&self, other: &Record) -> bool {
-        self.kind == other.kind
-            && self.namespace == other.namespace
-            && self.name == other.name
-            && other.checks.iter().all(|(check, _)| self.checks.iter().any(|(known, _)| known == check))
-    }
+/// Whether a record is of the same workload and names every check of another.
+fn covers(known: &ExceptionRecord, other: &ExceptionRecord) -> bool {
+    known.workload.kind == other.workload.kind
+        && known.workload.name == other.workload.name
+        && (known.workload.namespace.is_none() || known.workload.namespace == other.workload.namespace)
+        && other.checks.iter().all(|check| known.checks.contains(check))
 }
 
 /// The records that the system workloads of the run need, each with the finding that asks for it.
-pub(super) fn records(planner: &Planner<'_>, verdicts: &[WorkloadVerdict]) -> Vec<(Placed, Record)> {
-    if !planner.selection.takes_rule(&rules::EXCEPTION_NOT_RECORDED) {
-        return Vec::new();
-    }
-    let mut records: Vec<(Placed, Record)> = Vec::new();
+pub(super) fn records(planner: &Planner<'_>, verdicts: &[WorkloadVerdict]) -> Vec<(Placed, ExceptionRecord)> {
+    let mut records: Vec<(Placed, ExceptionRecord)> = Vec::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.needs.is_empty()) {
         let object = &planner.model.objects_of(verdict.file)[verdict.object];
         let Some(namespace) = verdict.namespaces.iter().find(|name| planner.settings.config.is_system_namespace(name))
         else {
             continue;
         };
-        let record = Record {
-            api_version: object.id.api_version.to_string(),
-            kind: object.id.kind.to_string(),
-            namespace: namespace.clone(),
-            name: object.id.name.to_string(),
+        let record = ExceptionRecord {
+            workload: ExceptedWorkload {
+                api_version: object.id.api_version.to_string(),
+                kind: object.id.kind.to_string(),
+                namespace: Some(namespace.clone()),
+                name: object.id.name.to_string(),
+            },
+            path: Some(planner.model.file(object).path.clone()),
             checks: checks(&verdict.needs),
+            fields: Map::new(),
+            reason: reason(&verdict.needs),
         };
-        if records.iter().any(|(_, known)| known.is_of(&record)) {
+        if records.iter().any(|(_, known)| covers(known, &record)) {
             continue;
         }
-        let names: Vec<&str> = record.checks.iter().map(|(check, _)| check.as_str()).collect();
         let message = format!(
             "{}/{} in {namespace} needs more than baseline ({}) and is not recorded as an exception",
             object.id.kind,
             object.id.name,
-            names.join(", ")
+            record.checks.join(", ")
         );
         let mut finding = Finding::new("", message).safety(Safety::Safe);
         finding.rule = &rules::EXCEPTION_NOT_RECORDED;
@@ -193,12 +154,16 @@ pub(super) fn records(planner: &Planner<'_>, verdicts: &[WorkloadVerdict]) -> Ve
     records
 }
 
-fn checks(needs: &[pss::Violation]) -> Vec<(String, String)> {
-    let mut checks: Vec<(String, String)> = Vec::new();
-    for violation in needs {
-        if !checks.iter().any(|(check, _)| check == violation.check) {
-            checks.push((violation.check.to_owned(), violation.message()));
-        }
-    }
+fn checks(needs: &[pss::Violation]) -> Vec<String> {
+    let mut checks: Vec<String> = needs.iter().map(|violation| violation.check.to_owned()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    checks.retain(|check| seen.insert(check.clone()));
     checks
+}
+
+/// What the evaluator saw; why it is needed only a person can add.
+fn reason(needs: &[pss::Violation]) -> String {
+    let mut reasons: Vec<String> = needs.iter().map(pss::Violation::message).collect();
+    reasons.dedup();
+    reasons.join("; ")
 }

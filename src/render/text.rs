@@ -24,10 +24,10 @@ impl Text {
     fn finding(&self, out: &mut dyn Write, judged: &Judged) -> io::Result<()> {
         let finding = &judged.finding;
         let place = format!("{}:{}", judged.line, judged.column);
-        let paint = paint(finding.rule.severity);
+        let (paint, dim) = (self.style.paint(paint(finding.rule.severity)), self.style.paint(DIM));
         writeln!(
             out,
-            "  {place:>7}  {paint}{:<8}{paint:#}  {}  {DIM}[{}: {}]{DIM:#}",
+            "  {place:>7}  {paint}{:<8}{paint:#}  {}  {dim}[{}: {}]{dim:#}",
             finding.rule.severity.id(),
             escaped(&finding.message),
             finding.rule.id,
@@ -49,16 +49,21 @@ impl Text {
         Ok(())
     }
 
+    fn heading(&self, out: &mut dyn Write, text: &str) -> io::Result<()> {
+        let bold = self.style.paint(BOLD);
+        writeln!(out, "{bold}{}{bold:#}", escaped(text))
+    }
+
     fn skipped(&self, out: &mut dyn Write, skipped: &[Skip]) -> io::Result<()> {
         let (failed, left): (Vec<&Skip>, Vec<&Skip>) = skipped.iter().partition(|skip| skip.reason.is_failure());
         if self.style.verbose && !left.is_empty() {
-            writeln!(out, "\n{BOLD}skipped{BOLD:#}")?;
+            self.heading(out, "skipped")?;
             for skip in &left {
                 writeln!(out, "  {}", line(skip))?;
             }
         }
         if !failed.is_empty() {
-            writeln!(out, "\n{BOLD}could not be read{BOLD:#}")?;
+            self.heading(out, "could not be read")?;
             for skip in failed {
                 writeln!(out, "  {}", line(skip))?;
                 writeln!(out, "    help: {}", skip.reason.help())?;
@@ -66,6 +71,32 @@ impl Text {
         }
         Ok(())
     }
+}
+
+impl Text {
+fn namespaces(&self, out: &mut dyn Write, namespaces: &[NamespaceVerdict]) -> io::Result<()> {
+    if namespaces.is_empty() {
+        return Ok(());
+    }
+    let width = namespaces.iter().map(|namespace| namespace.name.chars().count()).max().unwrap_or(0).clamp(9, 40);
+    self.heading(out, &format!("{:<width$}  workloads  could enforce  after fixes  in the way", "namespace"))?;
+    for namespace in namespaces {
+        let blocking = match namespace.blocking.as_slice() {
+            [] => "-".to_owned(),
+            [first] => escaped(first).into_owned(),
+            [first, rest @ ..] => format!("{} and {} more", escaped(first), rest.len()),
+        };
+        writeln!(
+            out,
+            "{:<width$}  {:>9}  {:<13}  {:<11}  {blocking}",
+            escaped(&namespace.name),
+            namespace.workloads,
+            namespace.enforceable.as_str(),
+            namespace.after_fixes.as_str(),
+        )?;
+    }
+    writeln!(out)
+}
 }
 
 fn paint(severity: Severity) -> Paint {
@@ -89,7 +120,7 @@ fn fix(judged: &Judged) -> &'static str {
 }
 
 /// `path:line:column: reason: detail`
-pub(crate) fn line(skip: &Skip) -> String {
+fn line(skip: &Skip) -> String {
     let mut place = escaped(&skip.path).into_owned();
     for part in [skip.line, skip.column].into_iter().flatten() {
         place.push_str(&format!(":{part}"));
@@ -102,7 +133,7 @@ impl Renderer for Text {
         if report.findings.is_empty() && report.defects.is_empty() {
             return Ok(());
         }
-        writeln!(out, "{BOLD}{}{BOLD:#}", escaped(report.path))?;
+        self.heading(out, report.path)?;
         for judged in &report.findings {
             self.finding(out, judged)?;
         }
@@ -113,7 +144,7 @@ impl Renderer for Text {
     }
 
     fn created(&mut self, out: &mut dyn Write, path: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
-        writeln!(out, "{BOLD}{}{BOLD:#}", escaped(path))?;
+        self.heading(out, path)?;
         self.finding(out, judged)?;
         for created in files {
             let verb = if created.before.is_some() { "extends" } else { "adds" };
@@ -124,40 +155,17 @@ impl Renderer for Text {
 
     fn end(&mut self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
         for (path, at, finding) in &ending.notices {
-            writeln!(out, "{BOLD}{}{BOLD:#}", escaped(path))?;
-            writeln!(out, "  {:>7}  {:<8}  {}  {DIM}[{}]{DIM:#}\n", at, finding.rule.severity.id(), escaped(&finding.message), finding.rule.id)?;
+            self.heading(out, path)?;
+            let (severity, rule) = (finding.rule.severity.id(), finding.rule.id);
+            writeln!(out, "  {at:>7}  {severity:<8}  {}  [{rule}]\n", escaped(&finding.message))?;
         }
         if self.style.quiet {
             return self.skipped(out, ending.skipped);
         }
-        namespaces(out, ending.namespaces)?;
+        self.namespaces(out, ending.namespaces)?;
         self.skipped(out, ending.skipped)?;
         summary(out, &ending.counts, ending.skipped, self.style)
     }
-}
-
-fn namespaces(out: &mut dyn Write, namespaces: &[NamespaceVerdict]) -> io::Result<()> {
-    if namespaces.is_empty() {
-        return Ok(());
-    }
-    let width = namespaces.iter().map(|namespace| namespace.name.chars().count()).max().unwrap_or(0).clamp(9, 40);
-    writeln!(out, "{BOLD}{:<width$}  workloads  could enforce  after fixes  in the way{BOLD:#}", "namespace")?;
-    for namespace in namespaces {
-        let blocking = match namespace.blocking.as_slice() {
-            [] => "-".to_owned(),
-            [first] => escaped(first).into_owned(),
-            [first, rest @ ..] => format!("{} and {} more", escaped(first), rest.len()),
-        };
-        writeln!(
-            out,
-            "{:<width$}  {:>9}  {:<13}  {:<11}  {blocking}",
-            escaped(&namespace.name),
-            namespace.workloads,
-            namespace.enforceable.as_str(),
-            namespace.after_fixes.as_str(),
-        )?;
-    }
-    writeln!(out)
 }
 
 fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style) -> io::Result<()> {
@@ -192,5 +200,26 @@ fn reasons(skipped: &[Skip]) -> Vec<String> {
 }
 
 pub(crate) fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    match (count, noun.split_once(' ')) {
+        (1, _) => format!("1 {noun}"),
+        // "fixes to review", "findings left"
+        (_, Some(("fix", rest))) => format!("{count} fixes {rest}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+/// What `diff` and `apply` say behind their results: what was left, and where to look next.
+pub(crate) fn closing(counts: &Counts, skipped: &[Skip]) -> String {
+    let mut text = String::new();
+    let by_hand = counts.findings - counts.fixable - counts.below_level;
+    if by_hand > 0 {
+        text.push_str(&format!("{} left to a person: `caseharden check` lists them\n", plural(by_hand, "finding")));
+    }
+    if counts.below_level > 0 {
+        text.push_str(&format!("{} held back by `--level safe`\n", plural(counts.below_level, "fix to review")));
+    }
+    for skip in skipped.iter().filter(|skip| skip.reason.is_failure()) {
+        text.push_str(&format!("skipped: {}\n  help: {}\n", line(skip), skip.reason.help()));
+    }
+    text
 }

@@ -79,7 +79,8 @@ fn write_diff(out: &mut dyn Write, path: &str, before: Option<&str>, after: &str
     let old = lines(before.unwrap_or_default());
     let new = lines(after);
     let (a, b) = (quoted("a/", path), quoted("b/", path));
-    writeln!(out, "{HEAD}diff --git {a} {b}{HEAD:#}")?;
+    let head = style.paint(HEAD);
+    writeln!(out, "{head}diff --git {a} {b}{head:#}")?;
     match before {
         Some(before) => writeln!(out, "index {}..{}", blob_id(before.as_bytes()), blob_id(after.as_bytes()))?,
         None => {
@@ -90,10 +91,10 @@ fn write_diff(out: &mut dyn Write, path: &str, before: Option<&str>, after: &str
     // GNU patch ends a name at the first blank unless a tab follows it.
     let tab = if path.contains(' ') { "\t" } else { "" };
     match before {
-        Some(_) => writeln!(out, "{HEAD}--- {a}{tab}{HEAD:#}")?,
-        None => writeln!(out, "{HEAD}--- /dev/null{HEAD:#}")?,
+        Some(_) => writeln!(out, "{head}--- {a}{tab}{head:#}")?,
+        None => writeln!(out, "{head}--- /dev/null{head:#}")?,
     }
-    writeln!(out, "{HEAD}+++ {b}{tab}{HEAD:#}")?;
+    writeln!(out, "{head}+++ {b}{tab}{head:#}")?;
     for group in group_diff_ops(capture_diff_slices(Algorithm::Myers, &old, &new), CONTEXT_LINES) {
         write_hunk(out, &group, &old, &new, style)?;
     }
@@ -112,9 +113,10 @@ fn write_hunk(out: &mut dyn Write, group: &[DiffOp], old: &[&str], new: &[&str],
         0 => format!("{start},0"),
         length => format!("{},{length}", start + 1),
     };
+    let paint = style.paint(HUNK);
     writeln!(
         out,
-        "{HUNK}@@ -{} +{} @@{HUNK:#}",
+        "{paint}@@ -{} +{} @@{paint:#}",
         range(first.old_range().start, last.old_range().end),
         range(first.new_range().start, last.new_range().end)
     )?;
@@ -142,6 +144,7 @@ fn write_line(out: &mut dyn Write, sign: char, line: &str, paint: Paint, style: 
     };
     if style.terminal {
         let text = text.strip_suffix('\r').unwrap_or(text);
+        let paint = style.paint(paint);
         write!(out, "{paint}{sign}{}{paint:#}{end}", shown(text))
     } else {
         write!(out, "{sign}{text}{end}")
@@ -180,8 +183,7 @@ mod tests {
     #[track_caller]
     fn check(path: &str, before: Option<&str>, after: &str, expected: &str) {
         let mut out = Vec::new();
-        let mut plain = anstream::StripStream::new(&mut out);
-        write_diff(&mut plain, path, before, after, Style::default()).unwrap();
+        write_diff(&mut out, path, before, after, Style::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
         let without_ids: String = text.lines().filter(|line| !line.starts_with("index ")).map(|l| format!("{l}\n")).collect();
         assert_eq!(without_ids, expected);

@@ -8,14 +8,15 @@ use super::{Change, Finding, NewFile, Rule, Safety, Settings, change};
 use crate::model::{Model, Object};
 use crate::pss::{self, Level};
 use crate::repo::folder;
-use crate::template::NamespaceLabels;
+use crate::config::Profile;
+use crate::template::AdmissionLabels;
 
 mod exception_not_recorded;
 mod members;
 mod namespace_undefined;
 mod pod_security_labels_missing;
 
-pub use self::exception_not_recorded::RULE as EXCEPTION_NOT_RECORDED;
+pub(crate) use self::exception_not_recorded::RULE as EXCEPTION_NOT_RECORDED;
 use self::members::{Members, Namespace};
 
 pub(super) const RULES: &[&Rule] =
@@ -83,23 +84,16 @@ pub fn repo_findings(
 }
 
 /// The labels that a namespace should have, given the level its workloads meet.
-fn labels(settings: &Settings<'_>, name: &str, meets: Option<Level>) -> NamespaceLabels {
+fn labels(settings: &Settings<'_>, name: &str, meets: Option<Level>) -> AdmissionLabels {
     let system = settings.config.is_system_namespace(name);
     let target = if system { Level::Baseline } else { settings.level };
     let enforce = match meets {
         // Nothing is known of its pods: a system namespace says so, an application's waits for evidence.
         None if system => Some(Level::Privileged),
+        None | Some(Level::Privileged) if !system => None,
+        Some(level) => Some(level.min(target)),
         None => None,
-        Some(level) if system => Some(level.min(Level::Baseline)),
-        Some(Level::Privileged) => None,
-        Some(level) => Some(level.min(settings.level)),
     };
-    NamespaceLabels {
-        enforce: enforce.map(|level| level.to_string()),
-        enforce_version: enforce.map(|_| settings.config.enforce_version().to_string()),
-        warn: Some(target.to_string()),
-        warn_version: Some(settings.config.enforce_version().to_string()),
-        audit: Some(target.to_string()),
-        audit_version: Some(settings.config.enforce_version().to_string()),
-    }
+    let profile = |level| Profile { level, version: settings.config.enforce_version() };
+    AdmissionLabels { enforce: enforce.map(profile), warn: Some(profile(target)), audit: Some(profile(target)) }
 }

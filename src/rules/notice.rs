@@ -15,9 +15,9 @@ pub(super) const UNSET: Rule = Rule {
     docs: "",
 };
 
-pub use self::expired::RULE as ALLOW_EXPIRED;
-pub use self::unmatched::RULE as ALLOW_UNMATCHED;
-pub use self::without_reason::RULE as ALLOW_WITHOUT_REASON;
+pub(crate) use self::expired::RULE as ALLOW_EXPIRED;
+pub(crate) use self::unmatched::RULE as ALLOW_UNMATCHED;
+pub(crate) use self::without_reason::RULE as ALLOW_WITHOUT_REASON;
 
 mod without_reason {
     use super::{Area, Check, Severity};

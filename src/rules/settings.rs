@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::config::Config;
 use crate::pss;
-use crate::template::{TemplateError, Templates};
+use crate::template::{self, TemplateError, Templates};
 
 /// Everything rules depend on beside the model.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct Settings<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Standard {
     pub pod: Map<String, Value>,
+    /// With the fields that a container only needs where its pod cannot carry them.
     pub container: Map<String, Value>,
 }
 
@@ -29,5 +30,16 @@ impl<'a> Settings<'a> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
         Ok(Settings { config, templates, level, version, standard })
+    }
+}
+
+impl Standard {
+    fn render(templates: &Templates, config: &Config) -> Result<Standard, TemplateError> {
+        let inputs = template::Standard::from(config);
+        let map = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        Ok(Standard {
+            pod: map(&*templates.pod_security_context(&inputs)?),
+            container: map(&*templates.container_security_context(&inputs, true)?),
+        })
     }
 }

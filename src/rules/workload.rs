@@ -75,9 +75,9 @@ impl<'a> Workload<'a> {
 }
 
 impl Pod<'_> {
-    /// As the Pod Security evaluator reads it.
+    /// As the Pod Security evaluator reads it, after the API server has given volumes without a source theirs.
     pub fn judged(&self) -> pss::Pod<'_> {
-        pss::Pod::new(self.annotations, &self.spec)
+        pss::Pod::new(self.annotations, &self.spec).with_default_volumes()
     }
 }
 

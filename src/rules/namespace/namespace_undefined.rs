@@ -50,11 +50,11 @@ pub(super) fn check(
         let mut finding = Finding::new("/metadata/namespace", message);
         finding.rule = &RULE;
         let home = home(model, object, name);
-        let text = settings.templates.namespace(name, &labels(settings, name, known));
-        let (Some(path), Ok(text)) = (file_name(settings, &home, name, &taken), text) else { continue };
+        let rendered = settings.templates.namespace(name, &labels(settings, name, known));
+        let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else { continue };
         taken.insert(path.clone());
         finding = finding.safety(Safety::Review).note("check that no other repo or tool owns this namespace");
-        finding.new_files.push(NewFile { path: path.clone(), text });
+        finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
         found.new_files.push(Placed { object: object.clone(), finding, needs_file: None });
         mention(model, &home, &path, found);
     }

@@ -104,7 +104,9 @@ fn propose(
         let version = format!("{key}-version");
         let has_level = present.contains_key(&key);
         labels
-            .iter()
+            .as_object()
+            .into_iter()
+            .flatten()
             .filter(|(label, _)| (**label == key && !has_level) || (**label == version && (!has_level || mode == "enforce")))
             .filter(|(label, _)| !present.contains_key(*label))
             .map(|(label, value)| Change::set(format!("/metadata/labels/{}", change::token(label)), value.clone()))

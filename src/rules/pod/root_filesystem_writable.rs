@@ -17,7 +17,8 @@ crate::rules::rule! {
     /// ## Fix
     /// Sets `readOnlyRootFilesystem: true`, and mounts an `emptyDir` of its own for the container at `/tmp` and at the
     /// paths that the configuration gives for its image (`[[writable-path]]`), never on top of an existing mount.
-    /// Privileged containers are left out: they can mount it writable again.
+    /// Privileged containers are left out: they can mount it writable again. A container that sets the field to
+    /// `false` itself is left to a person.
     ///
     /// ## What could break
     /// Images that write elsewhere: caches, PID files, generated configuration. They fail with `Read-only file system`;
@@ -100,7 +101,8 @@ fn finding(
         return finding;
     }
     if container.security_context("readOnlyRootFilesystem").is_some() {
-        finding = finding.note("it is set to `false` on purpose: find out what the container writes");
+        finding.make_manual("it is set to `false` on purpose: find out what the container writes");
+        return finding;
     }
     finding.note(written_paths(container, directories))
 }

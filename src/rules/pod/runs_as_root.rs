@@ -168,7 +168,9 @@ fn on_pod(workload: &Workload<'_>, pod: &Pod<'_>, unset: &[&Container<'_>], user
     if on_purpose {
         finding = finding.note("root was asked for explicitly: find out why");
     }
-    describe(pod, finding, unset, proved)
+    let mut finding = describe(pod, finding, unset, proved);
+    decide_privileged_first(unset, proved, &mut finding);
+    finding
 }
 
 fn on_container(workload: &Workload<'_>, pod: &Pod<'_>, container: &Container<'_>) -> Finding {
@@ -187,7 +189,16 @@ fn on_container(workload: &Workload<'_>, pod: &Pod<'_>, container: &Container<'_
     }
     let proved = effective_user(&pod.spec["securityContext"], container) > Some(0);
     finding = finding.safety(if proved && !on_purpose { Safety::Safe } else { Safety::Review });
-    describe(pod, finding, &[container], proved)
+    let mut finding = describe(pod, finding, &[container], proved);
+    decide_privileged_first(&[container], proved, &mut finding);
+    finding
+}
+
+/// What asks for the whole node is written to be root of it: another user only stops it.
+fn decide_privileged_first(containers: &[&Container<'_>], proved: bool, finding: &mut Finding) {
+    if let Some(container) = containers.iter().find(|container| container.is_privileged() && !proved) {
+        finding.make_manual(format!("`{}` is privileged, which has to be decided first", container.name));
+    }
 }
 
 /// Says what the verdict rests on, and what a process that is not root will miss.

@@ -1,0 +1,48 @@
+//! `check`: list findings.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::inputs::{Inputs, Select, has_failed, show};
+use super::{Global, Outcome};
+use crate::render::{self, CheckFormat};
+
+/// List what is not hardened, and which Pod Security level each namespace could enforce
+///
+/// Reads all manifests below the paths (the current folder without any). Changes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    caseharden check\n  \
+    caseharden check apps/web --select pod\n  \
+    caseharden check --format json | jq '.namespaces'\n  \
+    kubectl get deploy web -o yaml | caseharden check -\n\n\
+    Exit codes: 0 nothing found, 1 findings, 2 something could not be read (the rest was still judged)")]
+pub(super) struct CheckArgs {
+    /// Files and folders to read; `-` for standard input
+    paths: Vec<PathBuf>,
+    /// How to show the findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: CheckFormat,
+    /// Print the JSON Schema of `--format json` and stop
+    #[arg(long)]
+    schema: bool,
+    #[command(flatten)]
+    select: Select,
+}
+
+pub(super) fn run(args: &CheckArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    if args.schema {
+        writeln!(out, "{:#}", render::schema())?;
+        return Ok(Outcome::Done);
+    }
+    let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
+    inputs.plan(&args.select, |planner| {
+        let mut renderer = args.format.renderer(planner, global.style());
+        let counts = show(&inputs, planner, &mut *renderer, out)?;
+        Ok(match counts.findings {
+            _ if has_failed(&inputs, planner, &counts) => Outcome::Failed,
+            0 => Outcome::Done,
+            _ => Outcome::Found,
+        })
+    })
+}

@@ -1,0 +1,47 @@
+//! `diff`: show what `apply` would do.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::inputs::{Inputs, Select, has_failed, show};
+use super::{Global, Outcome, say};
+use crate::render::{DiffFormat, closing};
+
+/// Show the changes that would harden a repo
+///
+/// Writes nothing. The diff applies from the root of the repo with `git apply` or `patch -p1`; the reason of every
+/// change stands above its file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    caseharden diff\n  \
+    caseharden diff --level safe | git apply\n  \
+    caseharden diff --select runs-as-root,seccomp-not-set apps/\n  \
+    caseharden diff --object Deployment/web\n  \
+    caseharden diff - < deployment.yaml\n\n\
+    Exit codes: 0 nothing to change, 1 a diff was shown, 2 something could not be read (the rest was still done)")]
+pub(super) struct DiffArgs {
+    /// Files and folders to read; `-` for standard input
+    paths: Vec<PathBuf>,
+    /// How to show the changes
+    #[arg(long, value_name = "FORMAT", default_value = "unified")]
+    format: DiffFormat,
+    #[command(flatten)]
+    select: Select,
+}
+
+pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
+    inputs.plan(&args.select, |planner| {
+        let mut renderer = args.format.renderer(global.style());
+        let counts = show(&inputs, planner, &mut *renderer, out)?;
+        out.flush()?;
+        if !global.quiet {
+            say(&closing(&counts, &inputs.skipped(planner.model)));
+        }
+        Ok(match counts.changed_files {
+            _ if has_failed(&inputs, planner, &counts) => Outcome::Failed,
+            0 => Outcome::Done,
+            _ => Outcome::Found,
+        })
+    })
+}

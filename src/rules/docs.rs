@@ -1,0 +1,33 @@
+//! What a user reads about rules: a page each, and a table of all.
+
+use super::{Rule, all};
+
+/// The page of a rule, in Markdown: what `explain` prints.
+pub fn page(rule: &Rule) -> String {
+    let mut page = format!("# {}\n\n{}\n", rule.id, unindented(rule.docs).trim_end());
+    page.push_str("\n## At a glance\n");
+    page.push_str(&format!("- area: {}\n- severity: {}\n", rule.area.id(), rule.severity.id()));
+    if let Some((level, check)) = rule.pss {
+        page.push_str(&format!("- Pod Security Standards: {level}, check `{check}`\n"));
+    }
+    for (tool, ids) in rule.known_as {
+        page.push_str(&format!("- {tool}: {ids}\n"));
+    }
+    page.push_str(&format!("\nTo allow it for one object: `# caseharden: allow {} -- reason`\n", rule.id));
+    page
+}
+
+/// All rules as a Markdown table.
+pub fn markdown_table() -> String {
+    let mut table = "| rule | area | severity | |\n|---|---|---|---|\n".to_owned();
+    for rule in all() {
+        let (area, severity) = (rule.area.id(), rule.severity.id());
+        table.push_str(&format!("| `{}` | {area} | {severity} | {} |\n", rule.id, rule.summary()));
+    }
+    table
+}
+
+/// Doc comments keep the blank behind their slashes.
+fn unindented(docs: &str) -> String {
+    docs.lines().map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}

@@ -1,0 +1,186 @@
+//! From a wanted value to the edits that reach it: walks the nodes of a document and the wanted value
+//! together and touches only where they differ.
+//!
+//! Knows the text, the nodes and their style; not why somebody wants a value.
+
+mod align;
+mod block;
+mod flow;
+mod mapping;
+mod replace;
+mod sequence;
+mod shared;
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::arena::Shape;
+use super::layout::Layout;
+use super::source::line_break;
+use super::value::same;
+use super::{Edit, KeyOrder, PointerBuf, Refusal, Stream};
+use shared::Sharing;
+
+/// Where a node stands: what is in front of it, and what it would be indented against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Site {
+    /// Offset behind the `:`, the `-` or the `---` in front of the node.
+    lead: usize,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Root,
+    /// Value of a block mapping whose keys stand at this column.
+    Value {
+        column: usize,
+    },
+    /// Item of a block sequence whose dashes stand at this column.
+    Item {
+        column: usize,
+    },
+    /// In a flow collection.
+    Flow,
+}
+
+pub(super) struct Editor<'s> {
+    stream: &'s Stream,
+    order: &'s dyn KeyOrder,
+    eol: &'static str,
+    layout: Layout,
+    edits: Vec<Edit>,
+    /// Collections around the current node, outermost first.
+    ancestors: Vec<u32>,
+    path: Vec<String>,
+    sharing: Option<Sharing>,
+}
+
+/// The edits that give `document` the value `wanted`.
+pub(super) fn edits(
+    stream: &Stream,
+    document: usize,
+    wanted: &Value,
+    order: &dyn KeyOrder,
+) -> Result<Vec<Edit>, Refusal> {
+    let region = stream.arena.documents.get(document).ok_or(Refusal::EmptyDocument { document })?;
+    let Some(root) = region.root else {
+        return if wanted.is_null() { Ok(Vec::new()) } else { Err(Refusal::EmptyDocument { document }) };
+    };
+    let old = stream.value_of(root)?;
+    if same(&old, wanted) {
+        return Ok(Vec::new());
+    }
+    let site = Site { lead: region.content as usize, place: Place::Root };
+    let mut editor = Editor {
+        stream,
+        order,
+        eol: line_break(&stream.text),
+        layout: stream.layout(root),
+        edits: Vec::new(),
+        ancestors: Vec::new(),
+        path: Vec::new(),
+        sharing: region.has_aliases.then(|| Sharing::of(stream, root)),
+    };
+    editor.reconcile(root, site, &old, wanted)?;
+    editor.settle_shared()?;
+    let edits = normalize(editor.edits);
+    if region.has_aliases {
+        shared::verify(stream, document, wanted, &edits)?;
+    }
+    Ok(edits)
+}
+
+/// Sorts; joins what is inserted at one point, and an insertion with the replacement that starts there.
+fn normalize(mut edits: Vec<Edit>) -> Vec<Edit> {
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    let mut joined: Vec<Edit> = Vec::with_capacity(edits.len());
+    for edit in edits {
+        if edit.range.is_empty() && edit.replacement.is_empty() {
+            continue;
+        }
+        match joined.last_mut() {
+            Some(last) if last.range.end == edit.range.start => {
+                last.range.end = edit.range.end;
+                last.replacement.push_str(&edit.replacement);
+            }
+            _ => joined.push(edit),
+        }
+    }
+    joined
+}
+
+impl Editor<'_> {
+    /// Makes the node at `site` have the value `wanted`.
+    fn reconcile(&mut self, node: u32, site: Site, old: &Value, wanted: &Value) -> Result<(), Refusal> {
+        if same(old, wanted) || self.defer_shared(node, site, wanted)? {
+            return Ok(());
+        }
+        self.reconcile_content(node, site, old, wanted)
+    }
+
+    fn reconcile_content(
+        &mut self,
+        node: u32,
+        site: Site,
+        old: &Value,
+        wanted: &Value,
+    ) -> Result<(), Refusal> {
+        let shape = self.stream.arena.raw(node).shape;
+        match (old, wanted) {
+            (Value::Object(old), Value::Object(new)) if !new.is_empty() && shape.is_mapping() => {
+                self.ancestors.push(node);
+                let result = self.mapping(node, site, old, new);
+                self.ancestors.pop();
+                result
+            }
+            (Value::Array(old), Value::Array(new)) if !new.is_empty() && shape.is_sequence() => {
+                self.ancestors.push(node);
+                let result = self.sequence(node, site, old, new);
+                self.ancestors.pop();
+                result
+            }
+            _ => {
+                self.refuse_if_others_point_inside(node)?;
+                self.replace(node, site, wanted);
+                Ok(())
+            }
+        }
+    }
+
+    fn text(&self) -> &str {
+        &self.stream.text
+    }
+
+    fn shape(&self, node: u32) -> Shape {
+        self.stream.arena.raw(node).shape
+    }
+
+    fn here(&self) -> PointerBuf {
+        PointerBuf::from_tokens(self.path.iter().map(String::as_str))
+    }
+
+    fn at(&self, token: &str) -> PointerBuf {
+        PointerBuf::from_tokens(self.path.iter().map(String::as_str).chain([token]))
+    }
+
+    fn change(&mut self, range: Range<usize>, replacement: impl Into<String>) {
+        self.edits.push(Edit { range, replacement: replacement.into() });
+    }
+
+    fn insert(&mut self, at: usize, text: impl Into<String>) {
+        self.change(at..at, text);
+    }
+
+    /// Lines of comments at a column, each with the line break in front of it.
+    fn comment_lines(&self, comments: impl Iterator<Item = Range<usize>>, column: usize) -> String {
+        let mut lines = String::new();
+        for comment in comments {
+            lines.push_str(self.eol);
+            lines.push_str(&" ".repeat(column));
+            lines.push_str(&self.stream.text[comment]);
+        }
+        lines
+    }
+}

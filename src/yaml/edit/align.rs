@@ -1,0 +1,138 @@
+//! Which old items of a sequence are which wanted items.
+//!
+//! Sees values only.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::Value;
+
+/// Above this many comparisons items are paired by position.
+const MOST_COMPARISONS: usize = 1 << 20;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// An old item becomes a wanted one (which may be equal).
+    Pair(usize, usize),
+    Delete(usize),
+    Insert(usize),
+}
+
+/// Equal items stay; between them the rest is paired in order, what remains is deleted or inserted.
+pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
+    let old_hashes: Vec<u64> = old.iter().map(hash).collect();
+    let new_hashes: Vec<u64> = new.iter().map(hash).collect();
+    let prefix = old_hashes.iter().zip(&new_hashes).take_while(|(old, new)| old == new).count();
+    let suffix = old_hashes[prefix..].iter().rev().zip(new_hashes[prefix..].iter().rev());
+    let suffix = suffix.take_while(|(old, new)| old == new).count();
+    let (old_middle, new_middle) = (prefix..old.len() - suffix, prefix..new.len() - suffix);
+    let equal = common(&old_hashes[old_middle.clone()], &new_hashes[new_middle.clone()]);
+
+    let mut steps: Vec<Step> = (0..prefix).map(|index| Step::Pair(index, index)).collect();
+    let (mut from_old, mut from_new) = (prefix, prefix);
+    let ends = (old_middle.end - prefix, new_middle.end - prefix);
+    for (at_old, at_new) in equal.into_iter().chain([ends]) {
+        run(&mut steps, from_old..at_old + prefix, from_new..at_new + prefix);
+        (from_old, from_new) = (at_old + prefix, at_new + prefix);
+        if (at_old, at_new) != ends {
+            steps.push(Step::Pair(from_old, from_new));
+            from_old += 1;
+            from_new += 1;
+        }
+    }
+    steps.extend((0..suffix).map(|index| Step::Pair(old_middle.end + index, new_middle.end + index)));
+    steps
+}
+
+fn run(steps: &mut Vec<Step>, old: std::ops::Range<usize>, new: std::ops::Range<usize>) {
+    let paired = old.len().min(new.len());
+    steps.extend(old.clone().zip(new.clone()).map(|(old, new)| Step::Pair(old, new)));
+    steps.extend(old.skip(paired).map(Step::Delete));
+    steps.extend(new.skip(paired).map(Step::Insert));
+}
+
+/// Pairs of a longest common subsequence.
+fn common(old: &[u64], new: &[u64]) -> Vec<(usize, usize)> {
+    if old.is_empty() || new.is_empty() || old.len().saturating_mul(new.len()) > MOST_COMPARISONS {
+        return Vec::new();
+    }
+    let width = new.len() + 1;
+    let mut lengths = vec![0u32; (old.len() + 1) * width];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            lengths[i * width + j] = if old[i] == new[j] {
+                lengths[(i + 1) * width + j + 1] + 1
+            } else {
+                lengths[(i + 1) * width + j].max(lengths[i * width + j + 1])
+            };
+        }
+    }
+    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
+    while i < old.len() && j < new.len() {
+        if old[i] == new[j] {
+            pairs.push((i, j));
+            (i, j) = (i + 1, j + 1);
+        } else if lengths[(i + 1) * width + j] >= lengths[i * width + j + 1] {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    pairs
+}
+
+/// Equal values have equal hashes: keys in any order, numbers by value.
+fn hash(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match value {
+        Value::Null => 0u8.hash(&mut hasher),
+        Value::Bool(bool) => (1u8, bool).hash(&mut hasher),
+        Value::Number(number) => (2u8, number.as_f64().map(f64::to_bits)).hash(&mut hasher),
+        Value::String(text) => (3u8, text).hash(&mut hasher),
+        Value::Array(items) => {
+            4u8.hash(&mut hasher);
+            items.iter().map(hash).for_each(|item| item.hash(&mut hasher));
+        }
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| {
+                let mut entry = DefaultHasher::new();
+                (key, hash(value)).hash(&mut entry);
+                entry.finish()
+            });
+            (5u8, entries.fold(0u64, u64::wrapping_add)).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Step::{Delete, Insert, Pair};
+    use super::*;
+
+    #[track_caller]
+    fn check(old: Value, new: Value, expected: &[Step]) {
+        assert_eq!(align(old.as_array().unwrap(), new.as_array().unwrap()), expected);
+    }
+
+    #[test]
+    fn equal_items_stay() {
+        check(json!([1, 2, 3]), json!([1, 3]), &[Pair(0, 0), Delete(1), Pair(2, 1)]);
+        check(json!([1, 3]), json!([1, 2, 3]), &[Pair(0, 0), Insert(1), Pair(1, 2)]);
+        check(json!([{"a": 1, "b": 2}]), json!([0, {"b": 2, "a": 1}]), &[Insert(0), Pair(0, 1)]);
+    }
+
+    #[test]
+    fn different_runs_are_paired_in_order() {
+        check(json!([1, 2, 3]), json!([4, 5, 3, 6]), &[Pair(0, 0), Pair(1, 1), Pair(2, 2), Insert(3)]);
+        check(json!([1, 9, 2]), json!([3, 9]), &[Pair(0, 0), Pair(1, 1), Delete(2)]);
+    }
+
+    #[test]
+    fn huge_sequences_are_paired_by_position() {
+        let old: Vec<Value> = (0..5000).map(Value::from).collect();
+        let new: Vec<Value> = (0..5000).map(|index| Value::from(index * 2 + 1)).collect();
+        assert_eq!(align(&old, &new).len(), 5000);
+    }
+}

@@ -1,0 +1,227 @@
+//! Which keys of a mapping change, go and come, and where those that come are put.
+//!
+//! How a key is written is left to the block and flow parts.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::super::Slot;
+use super::super::source::column;
+use super::super::value::same;
+use super::{Editor, Place, Refusal, Site};
+
+/// An entry of a mapping.
+pub(super) struct Entry {
+    pub(super) key: u32,
+    pub(super) value: u32,
+    pub(super) name: String,
+    pub(super) is_merge: bool,
+    pub(super) deleted: bool,
+}
+
+/// A key to add, and the old entry it comes behind.
+pub(super) struct Addition<'v> {
+    pub(super) after: Option<usize>,
+    pub(super) name: &'v str,
+    pub(super) value: &'v Value,
+}
+
+/// From this many keys on, alphabetical order is taken for intended.
+const SORTED_KEYS: usize = 4;
+
+impl Editor<'_> {
+    pub(super) fn mapping(
+        &mut self,
+        node: u32,
+        site: Site,
+        old: &Map<String, Value>,
+        wanted: &Map<String, Value>,
+    ) -> Result<(), Refusal> {
+        let mut entries = self.entries(node);
+        let merged = self.merged(&entries)?;
+        self.change_entries(&mut entries, &merged, old, wanted)?;
+        let own: HashSet<&str> =
+            entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_str()).collect();
+        let missing = |(key, value): &(&String, &Value)| {
+            !own.contains(key.as_str())
+                && !merged.get(*key).is_some_and(|(value_of, _)| same(value_of, value))
+        };
+        let missing: Vec<(&str, &Value)> =
+            wanted.iter().filter(missing).map(|(key, value)| (key.as_str(), value)).collect();
+        if let Some((key, (_, is_new))) =
+            merged.iter().find(|(key, _)| !wanted.contains_key(*key) && !own.contains(key.as_str()))
+        {
+            return Err(self.merged_refusal(key, *is_new, &entries));
+        }
+        if missing.is_empty() && !entries.iter().any(|entry| entry.deleted) {
+            return Ok(());
+        }
+        let is_block = self.shape(node) == super::Shape::BlockMapping;
+        if entries.iter().all(|entry| entry.deleted) || self.shape(node) == super::Shape::BarePair {
+            self.refuse_if_others_point_inside(node)?;
+            self.replace(node, site, &Value::Object(wanted.clone()));
+            return Ok(());
+        }
+        let additions = self.place(&entries, missing, &merged);
+        if is_block {
+            self.block_mapping(node, &entries, &additions);
+        } else {
+            self.flow_mapping(node, &entries, &additions);
+        }
+        Ok(())
+    }
+
+    fn entries(&self, node: u32) -> Vec<Entry> {
+        let stream = self.stream;
+        let entries = stream.arena.entries(node).map(|(key, value)| Entry {
+            key,
+            value,
+            // Keys that cannot be decoded were refused with the document.
+            name: stream.key_of(key).unwrap_or_default().into_owned(),
+            is_merge: stream.is_merge(key),
+            deleted: false,
+        });
+        entries.collect()
+    }
+
+    /// Recurses into the keys that stay, marks those that go.
+    fn change_entries(
+        &mut self,
+        entries: &mut [Entry],
+        merged: &HashMap<String, (Value, bool)>,
+        old: &Map<String, Value>,
+        wanted: &Map<String, Value>,
+    ) -> Result<(), Refusal> {
+        let mut count: HashMap<&str, usize> = HashMap::new();
+        for entry in entries.iter().filter(|entry| !entry.is_merge) {
+            *count.entry(&entry.name).or_default() += 1;
+        }
+        let duplicates: HashSet<String> =
+            count.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name.to_owned()).collect();
+        let last_merge = entries.iter().rposition(|entry| entry.is_merge);
+        for index in 0..entries.len() {
+            let Entry { key, value, is_merge, .. } = entries[index];
+            if is_merge {
+                continue;
+            }
+            let name = entries[index].name.clone();
+            let (before, after) = (old.get(&name), wanted.get(&name));
+            let is_merged = merged.contains_key(&name);
+            let unchanged = match (before, after) {
+                (Some(before), Some(after)) => same(before, after),
+                (before, after) => before.is_none() && after.is_none(),
+            };
+            if unchanged {
+                continue;
+            }
+            if duplicates.contains(&name) {
+                return Err(Refusal::DuplicateKey { at: self.at(&name) });
+            }
+            // The decoder lets a later `<<` overwrite this key, and an earlier one shine through without it.
+            if is_merged && (after.is_none() || last_merge.is_some_and(|merge| merge > index)) {
+                return Err(Refusal::Merged { at: self.at(&name) });
+            }
+            match (before, after) {
+                (Some(before), Some(after)) => {
+                    let site = self.value_site(key);
+                    self.path.push(name);
+                    self.reconcile(value, site, before, after)?;
+                    self.path.pop();
+                }
+                _ => {
+                    self.path.push(name);
+                    self.refuse_if_others_point_inside(value)?;
+                    self.path.pop();
+                    entries[index].deleted = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn value_site(&self, key: u32) -> Site {
+        let stream = self.stream;
+        let end = stream.arena.raw(key).end as usize;
+        let lead = stream.arena.colon(&stream.text, key).map_or(end, |colon| colon + 1);
+        let parent = *self.ancestors.last().expect("a value has a mapping around it");
+        let place = match self.shape(parent) {
+            super::Shape::BlockMapping => {
+                Place::Value { column: column(&stream.text, stream.entry_start(key)) }
+            }
+            _ => Place::Flow,
+        };
+        Site { lead, place }
+    }
+
+    /// Decides behind which old entry each new key goes.
+    fn place<'v>(
+        &self,
+        entries: &[Entry],
+        missing: Vec<(&'v str, &'v Value)>,
+        merged: &HashMap<String, (Value, bool)>,
+    ) -> Vec<Addition<'v>> {
+        // Old entries that stay (by index) and new ones, in the order they will have.
+        let mut line_up: Vec<(Result<usize, usize>, &str)> = entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| !entry.deleted)
+            .map(|(index, entry)| (Ok(index), entry.name.as_str()))
+            .collect();
+        let own: Vec<&str> =
+            entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_str()).collect();
+        let is_sorted = own.len() >= SORTED_KEYS && own.windows(2).all(|pair| pair[0] < pair[1]);
+        let first_is_free = self.first_place_is_free(entries);
+        let at = self.here();
+        for (new, (name, _)) in missing.iter().enumerate() {
+            let mut slot = if is_sorted {
+                line_up.iter().position(|(_, other)| other > name).unwrap_or(line_up.len())
+            } else {
+                let existing: Vec<&str> = line_up.iter().map(|(_, name)| *name).collect();
+                match self.order.slot(&at, &existing, name) {
+                    Slot::First => 0,
+                    Slot::After(index) => (index + 1).min(line_up.len()),
+                    Slot::Last => line_up.len(),
+                }
+            };
+            if slot == 0 && !first_is_free {
+                slot = 1;
+            }
+            if merged.contains_key(*name) {
+                // Only behind the merge key does an own key count.
+                let merge =
+                    line_up.iter().rposition(|(entry, _)| entry.is_ok_and(|index| entries[index].is_merge));
+                slot = slot.max(merge.map_or(0, |merge| merge + 1));
+            }
+            line_up.insert(slot, (Err(new), name));
+        }
+        let mut additions = Vec::with_capacity(missing.len());
+        let mut after = None;
+        for (entry, _) in line_up {
+            match entry {
+                Ok(index) => after = Some(index),
+                Err(new) => additions.push(Addition { after, name: missing[new].0, value: missing[new].1 }),
+            }
+        }
+        additions
+    }
+
+    /// Whether a key may come first: not between a parent and the comment on its first child, nor in front
+    /// of what shares its line with a dash.
+    fn first_place_is_free(&self, entries: &[Entry]) -> bool {
+        let Some(first) = entries.first() else { return true };
+        let parent = *self.ancestors.last().expect("called inside a mapping");
+        if self.shape(parent) != super::Shape::BlockMapping {
+            return true;
+        }
+        let start = self.stream.entry_start(first.key);
+        let text = self.text();
+        super::super::source::starts_line(text, start) && !first.deleted && {
+            let line = super::super::source::line_start(text, start);
+            line == 0 || {
+                let above = &text[super::super::source::line_start(text, line - 1)..line - 1];
+                !above.trim_start().starts_with('#') && !above.trim().is_empty()
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The proof of an edit: parse the new text twice, compare every value, look for every comment.
+//!
+//! Trusts nothing that made the edit.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::value::first_difference;
+use super::{Defect, PointerBuf, Stream};
+
+pub(super) fn prove(
+    before: &Stream,
+    after: String,
+    wanted: &[Option<&Value>],
+    appended: usize,
+) -> Result<Stream, Defect> {
+    let after = Stream::parse(after, &before.limits).map_err(Defect::Syntax)?;
+    second_opinion(before, &after)?;
+    // A stream that ends in `---` has an empty document, which an appended one may fill.
+    let fills =
+        appended > 0 && before.documents().checked_sub(1).is_some_and(|last| before.root(last).is_none());
+    let expected = before.documents() + appended;
+    if after.documents() != expected && !(fills && after.documents() == expected - 1) {
+        return Err(Defect::Documents { expected, found: after.documents() });
+    }
+    for document in 0..before.documents() {
+        if fills && document + 1 == before.documents() {
+            continue;
+        }
+        compare(before, &after, document, wanted.get(document).copied().flatten())?;
+    }
+    comments_survive(before, &after)?;
+    Ok(after)
+}
+
+fn compare(before: &Stream, after: &Stream, document: usize, wanted: Option<&Value>) -> Result<(), Defect> {
+    if wanted.is_none() && before.region(document) == after.region(document) {
+        return Ok(());
+    }
+    let value =
+        |stream: &Stream| stream.root(document).map_or(Ok(Value::Null), |root| stream.value_of(root.id));
+    let undecodable = |_| Defect::Value { document, at: PointerBuf::new() };
+    let old;
+    let wanted = match wanted {
+        Some(wanted) => wanted,
+        None => {
+            old = value(before).map_err(undecodable)?;
+            &old
+        }
+    };
+    let new = value(after).map_err(undecodable)?;
+    first_difference(&new, wanted).map_or(Ok(()), |at| Err(Defect::Value { document, at }))
+}
+
+/// A parser of another family has to accept the new text, if it accepted the old one.
+fn second_opinion(before: &Stream, after: &Stream) -> Result<(), Defect> {
+    let Err(error) = accept(&after.text) else { return Ok(()) };
+    if accept(&before.text).is_err() { Ok(()) } else { Err(Defect::SecondOpinion(error.to_string())) }
+}
+
+fn accept(text: &str) -> Result<(), serde_yaml::Error> {
+    for document in serde_yaml::Deserializer::from_str(text) {
+        IgnoredAny::deserialize(document)?;
+    }
+    Ok(())
+}
+
+/// Every old comment is still there, in the old order.
+fn comments_survive(before: &Stream, after: &Stream) -> Result<(), Defect> {
+    let text = |stream: &Stream, start: u32| stream.text[stream.comment_range(start)].to_owned();
+    let mut new = after.arena.comments.iter();
+    for old in &before.arena.comments {
+        let old_text = &before.text[before.comment_range(*old)];
+        if !new.any(|start| &after.text[after.comment_range(*start)] == old_text) {
+            return Err(Defect::Comment(text(before, *old)));
+        }
+    }
+    Ok(())
+}
+
+impl Stream {
+    /// The text of a document and of what stands in front of it.
+    fn region(&self, document: usize) -> &str {
+        let documents = &self.arena.documents;
+        let start = document.checked_sub(1).map_or(0, |previous| documents[previous].end as usize);
+        &self.text[start..documents[document].end as usize]
+    }
+}
