@@ -99,7 +99,10 @@ impl<'a> Planner<'a> {
     fn survey(&mut self) {
         let verdicts: Vec<Vec<WorkloadVerdict>> = (0..self.model.repo().files.len())
             .into_par_iter()
-            .map(|file| contained(|| document::verdicts(self, file)).unwrap_or_default())
+            .map(|file| {
+                let verdicts = contained(|| document::verdicts(self, file));
+                verdicts.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
+            })
             .collect();
         let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
