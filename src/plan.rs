@@ -111,15 +111,16 @@ impl<'a> Planner<'a> {
             self.unmatched = self.exceptions.unmatched(&records);
         }
         self.survey = repo;
-        self.settle_new_files();
+        self.settle_repo_findings();
     }
 
-    /// Decides which new files are wanted, before the files that must mention them are planned.
-    fn settle_new_files(&mut self) {
+    /// Keeps what the run is about, and decides which new files are wanted before the files that must mention
+    /// them are planned.
+    fn settle_repo_findings(&mut self) {
         let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
-            let object = Object::clone(&placed.object);
-            self.selection.takes_object(self.model, &object) && !self.is_allowed_by_config(&object, &placed.finding)
+            let object = &placed.object;
+            self.selection.takes_object(self.model, object) && !self.is_allowed_by_config(object, &placed.finding)
         });
         let wanted: Vec<String> = repo
             .new_files
@@ -128,7 +129,10 @@ impl<'a> Planner<'a> {
             .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
             .collect();
         for list in repo.by_file.values_mut() {
-            list.retain(|placed| placed.needs_file.as_ref().is_none_or(|path| wanted.contains(path)));
+            list.retain(|placed| match &placed.needs_file {
+                Some(path) => wanted.contains(path),
+                None => self.selection.takes_object(self.model, &placed.object),
+            });
         }
         self.survey = repo;
     }

@@ -42,9 +42,14 @@ fn verdict(planner: &Planner<'_>, file: usize, idx: usize, object: &Object, work
     let after = work.wanted.pointer(&object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
     let version = planner.settings.version;
-    let level = |value| {
-        let workload = Workload::new(planner.settings, planner.model, object, value)?;
-        workload.pods.iter().map(|pod| pss::highest_level(&pod.judged(), version)).min()
+    let as_is = |value: &Value| {
+        let pods = crate::model::pods(object.layout.as_ref()?, value);
+        pods.iter().map(|pod| pss::highest_level(&pod.judged(), version)).min()
+    };
+    // What an overlay makes of it runs in the namespace too.
+    let level = |value: &Value| {
+        let patched = workload.patches.iter().filter_map(|patch| as_is(&patch.applied(value)));
+        Some(patched.fold(as_is(value)?, pss::Level::min))
     };
     let needs = if workload.is_system() {
         let pods = workload.pods.iter();
@@ -105,13 +110,14 @@ fn works(planner: &Planner<'_>, file: usize, placed: Option<&[Placed]>) -> Vec<W
         Some(value)
     };
     for object in planner.model.objects_of(file).iter().filter(|object| object.layout.is_some()) {
-        if !planner.selection.takes_object(planner.model, object) {
-            continue;
-        }
         let Some(document) = value_of(object.document) else { continue };
-        let Some(value) = document.pointer(&object.pointer) else { continue };
+        // Also without findings: what its namespace may enforce depends on it.
         let list = findings.entry(object.document).or_default();
-        list.extend(judge(planner, file, object, value));
+        if planner.selection.takes_object(planner.model, object)
+            && let Some(value) = document.pointer(&object.pointer)
+        {
+            list.extend(judge(planner, file, object, value));
+        }
     }
     for placed in placed.into_iter().flatten() {
         let Some(document) = value_of(placed.object.document) else { continue };
