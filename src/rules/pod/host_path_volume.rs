@@ -85,7 +85,7 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
                 continue;
             }
             let place = volume::pointer(workload, pod, idx);
-            let finding = finding(workload, pod, &format!("{}/hostPath", place.pointer), value);
+            let finding = finding(workload, pod, &format!("{place}/hostPath"), value);
             let same = |other: &Finding| other.message == finding.message && other.pointer == finding.pointer;
             match findings.iter_mut().find(|other| same(other)) {
                 // Pods of one object may share its volumes, and each mounts them in its own containers.
