@@ -8,6 +8,8 @@ mod pss;
 #[cfg(unix)]
 mod apply;
 #[cfg(unix)]
+mod field;
+#[cfg(unix)]
 mod git;
 #[cfg(unix)]
 mod isolated;
