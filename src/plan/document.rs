@@ -1,5 +1,7 @@
 //! Judges the documents of one file, lowers what is planned to edits, and proves the new text.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use super::{ByDocument, Fate, FileReport, Judged, Planner, allow, merge};
@@ -111,35 +113,28 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
 /// The documents of a file that have findings, with the values they should have.
 fn works(planner: &Planner<'_>, file: usize, placed: Option<&[Placed]>) -> Vec<Work> {
     let source = &planner.model.repo().files[file];
+    let selection = planner.selection;
+    let takes = |object: &&Object| object.layout.is_some() && selection.takes_object(planner.model, object);
+    let workloads: Vec<&Object> = planner.model.objects_of(file).iter().filter(takes).collect();
+    let placed = placed.unwrap_or_default();
+    let touched = workloads.iter().map(|object| object.document);
+    let touched = touched.chain(placed.iter().map(|placed| placed.object.document));
+    let value_of = |document: usize| Some((document, source.stream.root(document)?.value().ok()?));
+    let mut values: BTreeMap<usize, Value> = touched.collect::<BTreeSet<_>>().into_iter().filter_map(value_of).collect();
+    let object_value = |object: &Object| values.get(&object.document)?.pointer(&object.pointer);
     let mut findings: ByDocument<Judged> = ByDocument::new();
-    let mut values: ByDocument<Value> = ByDocument::new();
-    let mut value_of = |document: usize| -> Option<Value> {
-        if let Some(value) = values.get(&document).and_then(|values| values.first()) {
-            return Some(value.clone());
-        }
-        let value = source.stream.root(document)?.value().ok()?;
-        values.insert(document, vec![value.clone()]);
-        Some(value)
-    };
-    for object in planner.model.objects_of(file).iter().filter(|object| object.layout.is_some()) {
-        let Some(document) = value_of(object.document) else { continue };
-        // Also without findings: what its namespace may enforce depends on it.
-        let list = findings.entry(object.document).or_default();
-        if planner.selection.takes_object(planner.model, object)
-            && let Some(value) = document.pointer(&object.pointer)
-        {
-            list.extend(judge(planner, file, object, value));
-        }
+    for object in workloads {
+        let Some(value) = object_value(object) else { continue };
+        findings.entry(object.document).or_default().extend(judge(planner, file, object, value));
     }
-    for placed in placed.into_iter().flatten() {
-        let Some(document) = value_of(placed.object.document) else { continue };
-        let Some(value) = document.pointer(&placed.object.pointer) else { continue };
+    for placed in placed {
+        let Some(value) = object_value(&placed.object) else { continue };
         let judged = place(planner, &placed.object, placed.finding.clone(), value);
         findings.entry(placed.object.document).or_default().push(judged);
     }
     let mut works = Vec::new();
     for (document, mut findings) in findings {
-        let Some(value) = values.remove(&document).and_then(|mut values| values.pop()) else { continue };
+        let Some(value) = values.remove(&document) else { continue };
         for judged in &mut findings {
             if allow::is_allowed(planner, file, judged) {
                 judged.fate = Fate::Manual;

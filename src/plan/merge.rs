@@ -23,9 +23,8 @@ pub(super) fn merge(document: &Value, findings: &mut [Judged]) -> Value {
             judged.fate = Fate::Held(format!("conflicts with the fix of `{other}`"));
             continue;
         }
-        match patched(&wanted, judged) {
-            Ok(patched) => {
-                wanted = patched;
+        match patch(&mut wanted, judged) {
+            Ok(()) => {
                 for change in &judged.finding.changes {
                     claims.add(&judged.prefix, change, judged.finding.rule.id);
                 }
@@ -36,14 +35,16 @@ pub(super) fn merge(document: &Value, findings: &mut [Judged]) -> Value {
     wanted
 }
 
-fn patched(wanted: &Value, judged: &Judged) -> Result<Value, String> {
-    let mut value = wanted.clone();
+/// Makes all changes of a finding or none. Works on the one object: a `List` may hold hundreds.
+fn patch(wanted: &mut Value, judged: &Judged) -> Result<(), String> {
+    let Some(place) = wanted.pointer_mut(&judged.prefix) else { return Err("the object is not there".to_owned()) };
+    let mut object = place.clone();
     for change in &judged.finding.changes {
-        let Some(object) = value.pointer(&judged.prefix) else { return Err("the object is not there".to_owned()) };
-        let operations = change.operations(object, &judged.prefix);
-        json_patch::patch(&mut value, &operations).map_err(|error| error.to_string())?;
+        let operations = change.operations(&object, "");
+        json_patch::patch(&mut object, &operations).map_err(|error| error.to_string())?;
     }
-    Ok(value)
+    *place = object;
+    Ok(())
 }
 
 impl Claims {
