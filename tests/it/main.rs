@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+mod cli;
+mod golden;
+mod program;
 mod pss;
 
 // Modes, symlinks, signals and scripts as filters: these two speak Unix.
