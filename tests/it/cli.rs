@@ -50,7 +50,7 @@ fn hard() -> Folder {
 }
 
 /// The shop of the README.
-fn shop() -> Folder {
+pub(crate) fn shop() -> Folder {
     let folder = Folder::new();
     let before = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/shop/before");
     for (path, bytes) in crate::program::tree(&before) {

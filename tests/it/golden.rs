@@ -67,8 +67,8 @@ impl Case {
         if let Ok(config) = fs::read(self.path.join("config.toml")) {
             folder.write("caseharden.toml", config);
         }
-        folder.git(&["init", "--quiet", "--initial-branch=main"]);
-        folder.commit();
+        // No commit: nothing here asks what changed since.
+        folder.git(&["init", "--quiet", "--template="]);
         folder
     }
 
@@ -105,7 +105,11 @@ impl Case {
                 fs::write(self.path.join("expected.txt"), &text).unwrap();
             }
         }
-        same("expected.diff", &self.expected("expected.diff").ok_or("there is no expected.diff")?, &run.stdout)?;
+        same(
+            "expected.diff",
+            &self.expected("expected.diff").ok_or("there is no expected.diff")?,
+            &run.stdout,
+        )?;
         match self.expected("expected.txt") {
             Some(expected) => same("expected.txt", &expected, &text)?,
             None if run.stdout.is_empty() && findings > 0 => {
@@ -125,7 +129,7 @@ impl Case {
     fn hold_invariants(&self, folder: &Folder, diff: &str) -> Result<(), String> {
         let before = folder.tree();
         let applied = self.repo();
-        let run = applied.run(&self.command(&["apply", "-q"]));
+        let run = applied.run(&self.command(&["apply", "-q", "--allow-dirty"]));
         if run.code != 0 {
             return Err(format!("apply ended with {}: {}", run.code, run.stderr));
         }
@@ -188,8 +192,10 @@ fn every_rule_has_a_case_that_fires_and_one_that_stays_silent() {
         }
     }
     let both = BTreeSet::from([true, false]);
-    let lacking: Vec<&str> =
-        rules::all().map(|rule| rule.id).filter(|id| fires.get(id).is_none_or(|found| *found != both)).collect();
+    let lacking: Vec<&str> = rules::all()
+        .map(|rule| rule.id)
+        .filter(|id| fires.get(id).is_none_or(|found| *found != both))
+        .collect();
     assert!(lacking.is_empty(), "rules without a firing and a silent case: {}", lacking.join(", "));
 }
 

@@ -92,7 +92,8 @@ impl Folder {
 
     pub(crate) fn run_in(&self, at: &Path, program: &str, args: &[&str], stdin: &[u8]) -> Run {
         let mut child = self.command(at, program, args);
-        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut pipe = child.stdin.take().unwrap();
         let stdin = stdin.to_vec();
         // On a thread of its own: a program that answers while it reads would otherwise wait for us, and we for it.
@@ -115,7 +116,9 @@ impl Folder {
         command.env("HOME", &home).env("XDG_CONFIG_HOME", &home).env("LC_ALL", "C.UTF-8");
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CEILING_DIRECTORIES", self.place.path());
         for role in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{role}_NAME"), "Test").env(format!("GIT_{role}_EMAIL"), "test@example.com");
+            command
+                .env(format!("GIT_{role}_NAME"), "Test")
+                .env(format!("GIT_{role}_EMAIL"), "test@example.com");
         }
         command
     }

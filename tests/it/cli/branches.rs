@@ -7,7 +7,11 @@ use crate::program::Folder;
 
 /// Everything git knows of the checkout.
 fn state(folder: &Folder) -> (String, String, BTreeMap<String, Vec<u8>>) {
-    (folder.git(&["status", "--porcelain=v2", "--branch"]), folder.git(&["ls-files", "--stage"]), folder.tree())
+    (
+        folder.git(&["status", "--porcelain=v2", "--branch"]),
+        folder.git(&["ls-files", "--stage"]),
+        folder.tree(),
+    )
 }
 
 /// The files of a branch, out of a checkout of their own.
@@ -113,5 +117,8 @@ fn the_message_names_rules_objects_and_what_to_check() {
     for part in ["runs-as-root: ", "  - Deployment/api (base/api.yaml)", "  Check: "] {
         assert!(message.contains(part), "no {part:?} in {message}");
     }
-    assert_eq!(folder.git(&["log", "-1", "--format=%an <%ae>", "caseharden/harden"]), "Test <test@example.com>\n");
+    assert_eq!(
+        folder.git(&["log", "-1", "--format=%an <%ae>", "caseharden/harden"]),
+        "Test <test@example.com>\n"
+    );
 }

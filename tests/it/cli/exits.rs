@@ -28,14 +28,18 @@ fn says_by_its_exit_code_whether_there_is_something_to_do() {
 
 #[test]
 fn finds_by_hand_only_and_has_no_diff() {
-    let folder = Folder::committed(&[("web.yaml", &HARD.replace("1.0@sha256", "latest@sha256").replace("spec:\n  a", "spec:\n  hostPID: true\n  a"))]);
+    let folder = Folder::committed(&[(
+        "web.yaml",
+        &HARD.replace("1.0@sha256", "latest@sha256").replace("spec:\n  a", "spec:\n  hostPID: true\n  a"),
+    )]);
     ends(&folder, &["check"], 1);
     ends(&folder, &["diff"], 0);
 }
 
 #[test]
 fn ends_with_two_when_a_file_is_broken_and_still_does_the_rest() {
-    let folder = Folder::committed(&[("web.yaml", SOFT), ("bad.yaml", "apiVersion: v1\nkind: Pod\n  bad: [\n")]);
+    let folder =
+        Folder::committed(&[("web.yaml", SOFT), ("bad.yaml", "apiVersion: v1\nkind: Pod\n  bad: [\n")]);
     for command in ["check", "diff"] {
         let run = folder.run(&[command]).expect_code(2);
         assert!(run.stdout.contains("web.yaml"), "{}", run.stdout);
@@ -63,7 +67,9 @@ fn other_commands_end_well_or_with_two() {
     ] {
         ends(&folder, args, 0);
     }
-    for args in [&["explain", "runs-as-rot"][..], &["init"], &["frobnicate"], &["check", "--format", "xml"], &[]] {
+    for args in
+        [&["explain", "runs-as-rot"][..], &["init"], &["frobnicate"], &["check", "--format", "xml"], &[]]
+    {
         ends(&folder, args, 2);
     }
 }
@@ -122,7 +128,9 @@ fn unknown_names_come_with_the_nearest_known_one() {
     );
     folder.write("caseharden.toml", "level = \"safe\"\nprofil = \"baseline\"\nignore = [\"host-prot\"]\n");
     let run = folder.run(&["check"]).expect_code(2);
-    for part in ["caseharden.toml:2:1", "unknown key `profil`", "did you mean `profile`", "did you mean `host-port`"] {
+    for part in
+        ["caseharden.toml:2:1", "unknown key `profil`", "did you mean `profile`", "did you mean `host-port`"]
+    {
         assert!(run.stderr.contains(part), "no {part:?} in {}", run.stderr);
     }
 }

@@ -41,7 +41,8 @@ fn escape_sequences_in_names_never_come_out_raw() {
 
 #[test]
 fn a_diff_of_a_file_with_a_strange_name_applies() {
-    for name in ["a b.yaml", "ta\tb.yaml", "quo\"te.yaml", "es\u{1b}c.yaml", "größe.yaml", "back\\slash.yaml"] {
+    for name in ["a b.yaml", "ta\tb.yaml", "quo\"te.yaml", "es\u{1b}c.yaml", "größe.yaml", "back\\slash.yaml"]
+    {
         let folder = Folder::committed(&[(name, SOFT)]);
         let diff = folder.run(&["diff", "-q"]).expect_code(1).stdout;
         let run = folder.run_in(&folder.path(), "git", &["apply", "-"], diff.as_bytes());
@@ -65,8 +66,12 @@ fn mixed() -> Folder {
     folder.git(&["init", "--quiet"]);
     folder.write("good.yaml", SOFT);
     folder.write("bomb.yaml", alias_bomb());
-    folder.write("deep.yaml", format!("apiVersion: v1\nkind: Pod\nspec: {}{}\n", "[".repeat(10_000), "]".repeat(10_000)));
-    let indents: String = (0..10_000).map(|depth| format!("{}a:\n", " ".repeat(depth % 500 + depth / 500))).collect();
+    folder.write(
+        "deep.yaml",
+        format!("apiVersion: v1\nkind: Pod\nspec: {}{}\n", "[".repeat(10_000), "]".repeat(10_000)),
+    );
+    let indents: String =
+        (0..10_000).map(|depth| format!("{}a:\n", " ".repeat(depth % 500 + depth / 500))).collect();
     folder.write("ladder.yaml", format!("apiVersion: v1\nkind: Pod\n{indents}"));
     folder.write("huge.yaml", format!("apiVersion: v1\nkind: Pod\n{}", "# filler\n".repeat(11_700_000)));
     folder.write("latin1.yaml", b"apiVersion: v1\nkind: Pod\nmetadata: {name: caf\xe9}\n");
@@ -99,7 +104,7 @@ fn everything_else_is_done_and_each_skip_has_a_reason() {
         let found = skipped.iter().find(|(skipped, _)| *skipped == path);
         assert!(found.is_some_and(|(_, detail)| detail.len() > 5), "{path} is not among {skipped:?}");
     }
-    let run = folder.run(&["apply"]).expect_code(2);
+    let run = folder.run(&["apply", "--allow-dirty"]).expect_code(2);
     assert_eq!(run.stdout, "folder.yaml/inner.yaml\ngood.yaml\n");
     printable(&run);
     assert_eq!(folder.read("../outside.yaml"), SOFT);

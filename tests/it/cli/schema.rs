@@ -10,7 +10,9 @@ fn validate(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(),
     let Some(words) = schema.as_object() else { return Ok(()) };
     for (word, rule) in words {
         let holds = match word.as_str() {
-            "$schema" | "title" | "description" | "format" | "$defs" | "minimum" | "additionalProperties" => true,
+            "$schema" | "title" | "description" | "format" | "$defs" | "minimum" | "additionalProperties" => {
+                true
+            }
             "$ref" => {
                 let target = rule.as_str().unwrap().strip_prefix('#').unwrap();
                 validate(value, root.pointer(target).unwrap(), root, at)?;
@@ -20,7 +22,9 @@ fn validate(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(),
                 let types = rule.as_array().cloned().unwrap_or_else(|| vec![rule.clone()]);
                 types.iter().any(|name| is_a(value, name.as_str().unwrap()))
             }
-            "required" => rule.as_array().unwrap().iter().all(|key| value.get(key.as_str().unwrap()).is_some()),
+            "required" => {
+                rule.as_array().unwrap().iter().all(|key| value.get(key.as_str().unwrap()).is_some())
+            }
             "properties" => {
                 for (key, rule) in rule.as_object().unwrap() {
                     if let Some(value) = value.get(key) {
@@ -40,7 +44,10 @@ fn validate(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(),
             "pattern" => {
                 let pattern = rule.as_str().unwrap();
                 let choices = pattern.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$"));
-                choices.unwrap_or_else(|| panic!("the test does not know {pattern}")).split('|').any(|choice| value == choice)
+                choices
+                    .unwrap_or_else(|| panic!("the test does not know {pattern}"))
+                    .split('|')
+                    .any(|choice| value == choice)
             }
             _ => panic!("the test does not know `{word}` of JSON Schema"),
         };
@@ -106,7 +113,12 @@ fn the_fields_say_what_is_promised() {
     assert_eq!(seccomp["changes"][0]["op"], "add");
     assert_eq!(finding("image-not-pinned")["changes"], Value::Null);
     assert_eq!(finding("namespace-undefined")["new_files"][0]["path"], "batch/namespace.yaml");
-    let shop = report["namespaces"].as_array().unwrap().iter().find(|namespace| namespace["name"] == "shop").unwrap();
+    let shop = report["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|namespace| namespace["name"] == "shop")
+        .unwrap();
     assert_eq!((&shop["enforceable"], &shop["after_fixes"]), (&"baseline".into(), &"restricted".into()));
     assert_eq!(report["skipped"][0]["reason"], "partial-object");
 }

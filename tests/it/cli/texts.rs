@@ -90,7 +90,9 @@ fn every_key_that_init_shows_is_in_the_schema_and_can_be_switched_on() {
     // A line without a blank behind its `#` is one that can be switched on.
     let on: Vec<&str> = text
         .lines()
-        .map(|line| line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).unwrap_or(line))
+        .map(|line| {
+            line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).unwrap_or(line)
+        })
         .collect();
     folder.write("caseharden.toml", on.join("\n"));
     let run = folder.run(&["check"]).expect_code(1);
@@ -102,7 +104,9 @@ fn explain_has_a_page_for_every_rule() {
     let folder = Folder::new();
     for rule in caseharden::rules::all() {
         let page = folder.run(&["explain", rule.id]).expect_code(0).stdout;
-        for part in [format!("# {}", rule.id).as_str(), "## Why", "## Fix", "## What could break", "## Sources"] {
+        for part in
+            [format!("# {}", rule.id).as_str(), "## Why", "## Fix", "## What could break", "## Sources"]
+        {
             assert!(page.contains(part), "{}: no {part}", rule.id);
         }
     }

@@ -65,7 +65,10 @@ fn tells_a_line_that_only_looks_otherwise() {
     check("@@ -1 +1 @@\n-  - name: web\n+- name: web\n", false);
     check("@@ -1 +1 @@\n-value: a\n+value: \"a\"\n", false);
     check("@@ -1 +1 @@\n-value: true\n+value: false\n", true);
-    check("@@ -1 +1,2 @@\n-a: 1\n\\ No newline at end of file\n+a: 1\n+b: 2\n\\ No newline at end of file\n", true);
+    check(
+        "@@ -1 +1,2 @@\n-a: 1\n\\ No newline at end of file\n+a: 1\n+b: 2\n\\ No newline at end of file\n",
+        true,
+    );
     check("@@ -1 +0,0 @@\n-hostPort: 80\n", true);
     check("+++ b/a.json\n@@ -1 +1,2 @@\n-\"a\": 1\n+\"a\": 1,\n+\"b\": 2\n", true);
 }
