@@ -19,6 +19,7 @@ use rayon::prelude::*;
 
 pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
+use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
 
@@ -98,7 +99,10 @@ impl<'a> Planner<'a> {
     fn survey(&mut self) {
         let verdicts: Vec<Vec<WorkloadVerdict>> = (0..self.model.repo().files.len())
             .into_par_iter()
-            .map(|file| document::verdicts(self, file))
+            .map(|file| {
+                let verdicts = contained(|| document::verdicts(self, file));
+                verdicts.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
+            })
             .collect();
         let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
@@ -150,9 +154,22 @@ impl<'a> Planner<'a> {
         let files: Vec<usize> = (0..self.model.repo().files.len()).collect();
         for window in files.chunks(WINDOW) {
             let reports: Vec<Option<FileReport<'a>>> =
-                window.par_iter().map(|file| document::report(self, *file)).collect();
+                window.par_iter().map(|file| self.report(*file)).collect();
             reports.into_iter().flatten().for_each(&mut each);
         }
+    }
+
+    fn report(&self, file: usize) -> Option<FileReport<'a>> {
+        contained(|| document::report(self, file)).unwrap_or_else(|failure| {
+            let source = &self.model.repo().files[file];
+            Some(FileReport {
+                path: &source.path,
+                before: source.stream.text(),
+                after: None,
+                findings: Vec::new(),
+                defects: vec![failure],
+            })
+        })
     }
 
     /// Findings whose fix is a new file, each with the path it is about and the files, in the order of the paths.

@@ -9,6 +9,8 @@ mod cases;
 mod comment;
 mod edit;
 mod layout;
+#[cfg(test)]
+mod mutation;
 mod navigate;
 mod parse;
 mod prove;
@@ -187,7 +189,10 @@ impl Stream {
     }
 
     pub fn position(&self, offset: usize) -> Position {
-        let offset = self.text.floor_char_boundary(offset);
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
         let line = memchr::memchr_iter(b'\n', &self.text.as_bytes()[..offset]).count() + 1;
         Position { line, column: source::column(&self.text, offset) + 1 }
     }

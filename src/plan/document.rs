@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{ByDocument, Fate, FileReport, Judged, Planner, allow, merge};
-use crate::model::{KubernetesOrder, Object};
+use crate::model::{KubernetesOrder, Model, Object};
 use crate::pss;
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
 use crate::yaml::{Refusal, Stream};
@@ -31,10 +31,22 @@ pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Vec<WorkloadVerdic
     }
     let mut verdicts = Vec::new();
     for (idx, object) in objects.iter().enumerate().filter(|(_, object)| object.layout.is_some()) {
-        let Some(work) = works.iter().find(|work| work.document == object.document) else { continue };
-        verdicts.extend(verdict(planner, file, idx, object, work));
+        let work = works.iter().find(|work| work.document == object.document);
+        let judged = work.and_then(|work| verdict(planner, file, idx, object, work));
+        verdicts.push(judged.unwrap_or_else(|| unknown_verdict(planner.model, file, idx, object)));
     }
     verdicts
+}
+
+/// For workloads that could not be judged: nothing may rely on them.
+pub(super) fn unknown_verdicts(model: &Model<'_>, file: usize) -> Vec<WorkloadVerdict> {
+    let workloads = model.objects_of(file).iter().enumerate().filter(|(_, object)| object.layout.is_some());
+    workloads.map(|(idx, object)| unknown_verdict(model, file, idx, object)).collect()
+}
+
+fn unknown_verdict(model: &Model<'_>, file: usize, idx: usize, object: &Object) -> WorkloadVerdict {
+    let level = pss::Level::Privileged;
+    WorkloadVerdict { file, object: idx, namespaces: model.namespaces(object), before: level, after: level, needs: Vec::new() }
 }
 
 fn verdict(planner: &Planner<'_>, file: usize, idx: usize, object: &Object, work: &Work) -> Option<WorkloadVerdict> {

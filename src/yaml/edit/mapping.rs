@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::super::Slot;
-use super::super::source::column;
+use super::super::source::{column, line_start, starts_line};
 use super::super::value::same;
-use super::{Editor, Place, Refusal, Site};
+use super::{Editor, Place, Refusal, Shape, Site};
 
 /// An entry of a mapping.
 pub(super) struct Entry {
@@ -40,6 +40,12 @@ impl Editor<'_> {
     ) -> Result<(), Refusal> {
         let mut entries = self.entries(node);
         let merged = self.merged(&entries)?;
+        if self.shape(node) == Shape::BarePair && !entries.iter().map(|entry| &entry.name).eq(wanted.keys()) {
+            // It has no braces to add to.
+            self.refuse_if_others_point_inside(node)?;
+            self.replace(node, site, &Value::Object(wanted.clone()));
+            return Ok(());
+        }
         self.change_entries(&mut entries, &merged, old, wanted)?;
         let own: HashSet<&str> =
             entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_str()).collect();
@@ -57,8 +63,8 @@ impl Editor<'_> {
         if missing.is_empty() && !entries.iter().any(|entry| entry.deleted) {
             return Ok(());
         }
-        let is_block = self.shape(node) == super::Shape::BlockMapping;
-        if entries.iter().all(|entry| entry.deleted) || self.shape(node) == super::Shape::BarePair {
+        let is_block = self.shape(node) == Shape::BlockMapping;
+        if entries.iter().all(|entry| entry.deleted) {
             self.refuse_if_others_point_inside(node)?;
             self.replace(node, site, &Value::Object(wanted.clone()));
             return Ok(());
@@ -100,12 +106,8 @@ impl Editor<'_> {
         let duplicates: HashSet<String> =
             count.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name.to_owned()).collect();
         let last_merge = entries.iter().rposition(|entry| entry.is_merge);
-        for index in 0..entries.len() {
-            let Entry { key, value, is_merge, .. } = entries[index];
-            if is_merge {
-                continue;
-            }
-            let name = entries[index].name.clone();
+        for (index, entry) in entries.iter_mut().enumerate().filter(|(_, entry)| !entry.is_merge) {
+            let (key, value, name) = (entry.key, entry.value, entry.name.clone());
             let (before, after) = (old.get(&name), wanted.get(&name));
             let is_merged = merged.contains_key(&name);
             let unchanged = match (before, after) {
@@ -133,7 +135,7 @@ impl Editor<'_> {
                     self.path.push(name);
                     self.refuse_if_others_point_inside(value)?;
                     self.path.pop();
-                    entries[index].deleted = true;
+                    entry.deleted = true;
                 }
             }
         }
@@ -146,7 +148,7 @@ impl Editor<'_> {
         let lead = stream.arena.colon(&stream.text, key).map_or(end, |colon| colon + 1);
         let parent = *self.ancestors.last().expect("a value has a mapping around it");
         let place = match self.shape(parent) {
-            super::Shape::BlockMapping => {
+            Shape::BlockMapping => {
                 Place::Value { column: column(&stream.text, stream.entry_start(key)) }
             }
             _ => Place::Flow,
@@ -211,15 +213,15 @@ impl Editor<'_> {
     fn first_place_is_free(&self, entries: &[Entry]) -> bool {
         let Some(first) = entries.first() else { return true };
         let parent = *self.ancestors.last().expect("called inside a mapping");
-        if self.shape(parent) != super::Shape::BlockMapping {
+        if self.shape(parent) != Shape::BlockMapping {
             return true;
         }
         let start = self.stream.entry_start(first.key);
         let text = self.text();
-        super::super::source::starts_line(text, start) && !first.deleted && {
-            let line = super::super::source::line_start(text, start);
+        starts_line(text, start) && !first.deleted && {
+            let line = line_start(text, start);
             line == 0 || {
-                let above = &text[super::super::source::line_start(text, line - 1)..line - 1];
+                let above = &text[line_start(text, line - 1)..line - 1];
                 !above.trim_start().starts_with('#') && !above.trim().is_empty()
             }
         }
