@@ -11,7 +11,6 @@ mod document;
 mod exceptions;
 mod merge;
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use json_patch::PatchOperation;
@@ -72,6 +71,8 @@ pub enum Fate {
     Planned,
     /// There is no fix to plan.
     Manual,
+    /// Somebody allowed it: it is not shown.
+    Allowed,
     /// The fix is less trusted than the level asks for.
     BelowLevel,
     /// The fix cannot be made in this file; why.
@@ -227,6 +228,3 @@ impl Judged {
         format!("{}{}", self.prefix, self.finding.pointer)
     }
 }
-
-/// Groups findings of one document.
-type ByDocument<T> = BTreeMap<usize, Vec<T>>;

@@ -9,6 +9,7 @@ mod cases;
 mod comment;
 mod edit;
 mod layout;
+mod line_index;
 #[cfg(test)]
 mod mutation;
 mod navigate;
@@ -24,6 +25,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+pub use self::line_index::LineIndex;
 pub use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
 
