@@ -21,6 +21,7 @@ pub use self::exceptions::Exceptions;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
+use crate::yaml::Edit;
 
 /// Plans the files of a run.
 pub struct Planner<'a> {
@@ -44,6 +45,8 @@ pub struct FileReport<'r> {
     pub before: &'r str,
     /// The new text, when there is one.
     pub after: Option<String>,
+    /// What makes it of the old one, in the order of the text.
+    pub edits: Vec<Edit>,
     /// Ordered by place.
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
@@ -167,6 +170,7 @@ impl<'a> Planner<'a> {
                 path: &source.path,
                 before: source.stream.text(),
                 after: None,
+                edits: Vec::new(),
                 findings: Vec::new(),
                 defects: vec![failure],
             })

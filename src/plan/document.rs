@@ -9,7 +9,7 @@ use super::{Fate, FileReport, Judged, Planner, merge};
 use crate::model::{KubernetesOrder, Model, Object};
 use crate::pss;
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
-use crate::yaml::{LineIndex, Refusal, Stream};
+use crate::yaml::{Edit, LineIndex, Refusal, Stream};
 
 /// A document with its findings, and the value it should have.
 struct Work {
@@ -97,18 +97,20 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
         path: &source.path,
         before: source.stream.text(),
         after: None,
+        edits: Vec::new(),
         findings: Vec::new(),
         defects: Vec::new(),
     };
     match lower(&at, &mut works) {
-        Ok(after) => report.after = after,
+        Ok(None) => {}
+        Ok(Some((after, edits))) => (report.after, report.edits) = (Some(after), edits),
         Err(defect) => report.defects.push(defect),
     }
     report.findings = works.into_iter().flat_map(|work| work.findings).collect();
     let notices = at.allows.notices(planner, file, &at.lines, &report.findings);
     report.findings.retain(|judged| judged.fate != Fate::Allowed);
     report.findings.extend(notices);
-    report.findings.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+    report.findings.sort_by_key(|judged| (judged.line, judged.column));
     let silent = report.findings.is_empty() && report.after.is_none() && report.defects.is_empty();
     (!silent).then_some(report)
 }
@@ -228,7 +230,7 @@ pub(super) fn placed_judged(planner: &Planner<'_>, placed: &Placed, fate: Fate) 
 }
 
 /// Turns wanted values into text. Changes that the text refuses are held back, one finding after the other.
-fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Result<Option<String>, String> {
+fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Result<Option<(String, Vec<Edit>)>, String> {
     let stream = at.stream;
     let mut edits = Vec::new();
     for work in works.iter_mut() {
@@ -241,10 +243,11 @@ fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Result<Option<String>, Strin
     for work in works.iter() {
         wanted[work.document] = Some(&work.wanted);
     }
-    let proved = stream.prove(stream.apply(edits), &wanted, 0).map_err(|defect| defect.to_string());
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    let proved = stream.prove(stream.apply(edits.clone()), &wanted, 0).map_err(|defect| defect.to_string());
     let settled = proved.and_then(|after| unsettled(at, works).map_or(Ok(after), Err));
     match settled {
-        Ok(after) => Ok(Some(after.into_text())),
+        Ok(after) => Ok(Some((after.into_text(), edits))),
         Err(defect) => {
             for work in works.iter_mut() {
                 hold(work, |_| true, "the edit failed its proof");

@@ -61,17 +61,17 @@ impl Claims {
             return Some(rule);
         }
         // A removal and a wanted value below it, in either order.
+        let mut ancestors = pointer.match_indices('/').map(|(at, _)| &pointer[..at]);
+        let removed_above =
+            ancestors.find_map(|above| self.claims.get(above).filter(|(value, _)| value.is_none()));
         let below = format!("{pointer}/");
-        let removed_above = self
-            .claims
-            .iter()
-            .find(|(claimed, (value, _))| value.is_none() && pointer.strip_prefix(*claimed).is_some_and(|rest| rest.starts_with('/')));
         let set_below = self
             .claims
             .range(below.clone()..)
             .take_while(|(claimed, _)| claimed.starts_with(&below))
-            .find(|(_, (value, _))| value.is_some() && wanted.is_none());
-        removed_above.or(set_below).map(|(_, (_, rule))| *rule)
+            .map(|(_, claim)| claim)
+            .find(|(value, _)| value.is_some() && wanted.is_none());
+        removed_above.or(set_below).map(|(_, rule)| *rule)
     }
 
     fn add(&mut self, prefix: &str, change: &Change, rule: &'static str) {
