@@ -127,7 +127,7 @@ mod tests {
             new.replace_range(edit.range.clone(), &edit.replacement);
         }
         let (old, new) = (lines(old), lines(&new));
-        let mut rebuilt = Vec::new();
+        let mut rebuilt: Vec<&str> = Vec::new();
         let mut at = 0;
         for op in line_changes(&old, &new, edits) {
             assert_eq!(op.old_range().start, at);
@@ -135,9 +135,9 @@ mod tests {
             match op {
                 DiffOp::Equal { .. } => {
                     assert_eq!(old[op.old_range()], new[op.new_range()]);
-                    rebuilt.extend(&old[op.old_range()]);
+                    rebuilt.extend_from_slice(&old[op.old_range()]);
                 }
-                _ => rebuilt.extend(&new[op.new_range()]),
+                _ => rebuilt.extend_from_slice(&new[op.new_range()]),
             }
         }
         assert_eq!(at, old.len());
