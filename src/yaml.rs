@@ -8,10 +8,14 @@ mod arena;
 mod cases;
 mod comment;
 mod edit;
+#[cfg(test)]
+mod field;
 mod layout;
 #[cfg(test)]
 mod mutation;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod prove;
 mod render;
 mod resolve;
