@@ -8,12 +8,16 @@ mod arena;
 mod cases;
 mod comment;
 mod edit;
+#[cfg(test)]
+mod field;
 mod layout;
 mod line_index;
 #[cfg(test)]
 mod mutation;
 mod navigate;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod prove;
 mod render;
 mod resolve;
