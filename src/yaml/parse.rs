@@ -279,13 +279,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn scalar(
-        &mut self,
-        value: &str,
-        style: ScalarStyle,
-        span: &Span,
-        properties: Option<Properties>,
-    ) {
+    fn scalar(&mut self, value: &str, style: ScalarStyle, span: &Span, properties: Option<Properties>) {
         let span_range = bytes(span);
         let (shape, range) = match style {
             ScalarStyle::Plain if span_range.is_empty() => (Shape::Omitted, self.cursor..self.cursor),
