@@ -204,12 +204,14 @@ impl Config {
         self.system_namespaces.contains(namespace, self.distribution)
     }
 
-    /// Directories an image (name without tag and digest) writes to, each once, in the order of the file.
+    /// Directories an image (name without tag and digest) writes to, each once: those of the file in its order,
+    /// then those known of widely used images.
     pub fn writable_paths(&self, image: &str) -> Vec<&str> {
-        let mut paths: Vec<&str> = Vec::new();
         let matching = self.writable_paths.iter().filter(|entry| entry.image.matches(image));
-        for path in matching.flat_map(|entry| &entry.paths) {
-            if !paths.contains(&path.as_str()) {
+        let configured = matching.flat_map(|entry| &entry.paths).map(String::as_str);
+        let mut paths: Vec<&str> = Vec::new();
+        for path in configured.chain(known_writable_paths(image).iter().copied()) {
+            if !paths.contains(&path) {
                 paths.push(path);
             }
         }
@@ -239,6 +241,20 @@ impl Distribution {
             Self::Openshift => "openshift",
             Self::Generic => "generic",
         }
+    }
+}
+
+/// Directories that official images write to at run time and that hold nothing else: their PID files, sockets
+/// and caches. Data directories are left out: they belong on a volume that somebody chose.
+fn known_writable_paths(image: &str) -> &'static [&'static str] {
+    match globs::familiar(image) {
+        // "Running nginx in read-only mode": <https://hub.docker.com/_/nginx>
+        "nginx" => &["/var/cache/nginx", "/var/run"],
+        "postgres" => &["/var/run/postgresql"],
+        "mysql" => &["/var/run/mysqld"],
+        "mariadb" => &["/run/mysqld"],
+        "httpd" => &["/usr/local/apache2/logs"],
+        _ => &[],
     }
 }
 

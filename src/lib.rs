@@ -21,6 +21,7 @@
 pub mod apply;
 pub mod cli;
 pub mod config;
+mod contained;
 pub mod git;
 pub mod model;
 pub mod plan;

@@ -8,6 +8,7 @@ mod builds;
 mod image;
 mod key_order;
 mod object;
+mod strategic_merge;
 mod workload;
 
 use std::ops::Range;
@@ -20,7 +21,7 @@ pub use self::builds::{Builds, Patch, PatchBody};
 pub use self::image::Image;
 pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;
-pub use self::workload::{Container, Fields, Layout, Pod, Role, pods};
+pub use self::workload::{Container, Fields, Layout, Pod, Role, layout, pods};
 use crate::config::CustomWorkload;
 use crate::repo::{File, Kustomization, Repo, Skip, SkipReason};
 
@@ -50,12 +51,8 @@ pub struct Object {
 
 impl<'r> Model<'r> {
     pub fn new(repo: &'r Repo, custom: &[CustomWorkload]) -> Model<'r> {
-        let facts: Vec<FileFacts> = repo
-            .files
-            .par_iter()
-            .enumerate()
-            .map(|(idx, file)| FileFacts::read(idx, file, custom))
-            .collect();
+        let facts: Vec<FileFacts> =
+            repo.files.par_iter().enumerate().map(|(idx, file)| FileFacts::read(idx, file, custom)).collect();
         let mut model = Model {
             repo,
             objects: Vec::new(),
@@ -224,5 +221,9 @@ fn not_whole(node: crate::yaml::Node<'_>, spec: &str) -> Option<Option<&'static 
     let complete = |container: crate::yaml::Node<'_>| container.get("image").is_some();
     let init = spec.get("initContainers").filter(|list| list.kind() == Kind::Sequence);
     let mut all = containers.items().chain(init.into_iter().flat_map(|list| list.items()));
-    if all.all(complete) { None } else { Some(Some("has a container without an image: it looks like a patch")) }
+    if all.all(complete) {
+        None
+    } else {
+        Some(Some("has a container without an image: it looks like a patch"))
+    }
 }

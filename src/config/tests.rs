@@ -56,7 +56,7 @@ fn wrong_values_are_explained_at_their_place() {
     check("target-version = 1.37", &["c.toml:1:18: invalid type: floating point `1.37`, expected a string"]);
     check(
         "profile = 'strict'",
-        &["c.toml:1:11: `strict` is not a level: privileged, baseline or restricted"],
+        &["c.toml:1:11: `strict` is not a level: must be one of privileged, baseline, restricted"],
     );
     check(
         "exclude = ['a[b']",
@@ -167,7 +167,7 @@ fn what_is_configured_is_what_holds() {
     )
     .unwrap();
     assert_eq!(config.enforce_version().to_string(), "v1.34");
-    assert_eq!(config.writable_paths("docker.io/library/nginx"), ["/a", "/b", "/c"]);
+    assert_eq!(config.writable_paths("docker.io/library/nginx"), ["/a", "/b", "/c", "/var/cache/nginx", "/var/run"]);
     assert!(config.is_selected("host-namespaces", "pod"));
     assert!(!config.is_selected("runs-as-root", "pod") && !config.is_selected("image-not-pinned", "image"));
 }
@@ -327,6 +327,11 @@ fn schema_accepts(root: &Value, schema: &Value, value: &Value) -> bool {
         "items" => {
             value.as_array().is_none_or(|items| items.iter().all(|item| schema_accepts(root, argument, item)))
         }
+        "oneOf" => {
+            let schemas = argument.as_array().unwrap();
+            schemas.iter().filter(|inner| schema_accepts(root, inner, value)).count() == 1
+        }
+        "const" => value == argument,
         "minimum" => value.as_f64().is_none_or(|number| number >= argument.as_f64().unwrap()),
         "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= argument.as_u64().unwrap()),
         "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= argument.as_u64().unwrap()),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Planner;
 use crate::model::Object;
 use crate::pss;
-use crate::rules::{self, Finding, NewFile, Placed, Rule, Safety, WorkloadVerdict};
+use crate::rules::{self, Finding, NewFile, Placed, Safety, WorkloadVerdict};
 use crate::template::{ExceptedWorkload, ExceptionRecord};
 use crate::yaml::{KeyOrder, Limits, Pointer, Slot, Stream};
 
@@ -36,16 +36,33 @@ impl Exceptions {
         Ok(Exceptions { text: Some(stream.into_text()), records })
     }
 
-    /// Whether a finding of this rule is recorded for the object.
-    pub(super) fn covers(&self, planner: &Planner<'_>, object: &Object, rule: &Rule) -> bool {
-        let Check::Workload = Check::of(rule) else { return false };
+    /// Whether the object has a record.
+    pub(super) fn has(&self, planner: &Planner<'_>, object: &Object) -> bool {
         let namespaces = planner.model.namespaces(object);
         self.records.iter().map(|record| &record.workload).any(|workload| {
-            let namespace = workload.namespace.as_ref();
             workload.kind == *object.id.kind
                 && workload.name == *object.id.name
-                && namespace.is_none_or(|namespace| namespaces.contains(namespace))
+                && workload.namespace.as_ref().is_none_or(|namespace| namespaces.contains(namespace))
         })
+    }
+
+    /// Records of workloads that the repo no longer has, or that no longer need one.
+    pub(super) fn unmatched(&self, needed: &[(Placed, ExceptionRecord)]) -> Vec<Finding> {
+        let is_needed = |record: &&ExceptionRecord| {
+            needed.iter().any(|(_, needed)| {
+                covers(record, &ExceptionRecord { checks: Vec::new(), ..needed.clone() })
+            })
+        };
+        let unneeded = self.records.iter().filter(|record| !is_needed(record));
+        unneeded
+            .map(|record| {
+                let workload = &record.workload;
+                let message = format!("the exception of {}/{} matches no workload any more", workload.kind, workload.name);
+                let mut finding = Finding::new("", message);
+                finding.rule = &rules::ALLOW_UNMATCHED;
+                finding
+            })
+            .collect()
     }
 
     /// The finding that asks to record what is not recorded yet.
@@ -84,21 +101,6 @@ impl Exceptions {
     }
 }
 
-/// Only workload findings can be excepted.
-enum Check {
-    Workload,
-    Other,
-}
-
-impl Check {
-    fn of(rule: &Rule) -> Check {
-        match rule.check {
-            rules::Check::Workload(_) => Check::Workload,
-            _ => Check::Other,
-        }
-    }
-}
-
 struct InOrder;
 
 impl KeyOrder for InOrder {
@@ -117,9 +119,6 @@ fn covers(known: &ExceptionRecord, other: &ExceptionRecord) -> bool {
 
 /// The records that the system workloads of the run need, each with the finding that asks for it.
 pub(super) fn records(planner: &Planner<'_>, verdicts: &[WorkloadVerdict]) -> Vec<(Placed, ExceptionRecord)> {
-    if !planner.selection.takes_rule(&rules::EXCEPTION_NOT_RECORDED) {
-        return Vec::new();
-    }
     let mut records: Vec<(Placed, ExceptionRecord)> = Vec::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.needs.is_empty()) {
         let object = &planner.model.objects_of(verdict.file)[verdict.object];

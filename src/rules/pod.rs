@@ -23,6 +23,7 @@ mod secret_in_env_literal;
 mod secret_text;
 mod selinux_options;
 mod service_account_token_mounted;
+mod standard_not_met;
 mod unsafe_sysctls;
 mod volume;
 mod windows_host_process;
@@ -54,4 +55,5 @@ pub(super) const RULES: &[&Rule] = &[
     &root_filesystem_writable::RULE,
     &service_account_token_mounted::RULE,
     &secret_in_env_literal::RULE,
+    &standard_not_met::RULE,
 ];

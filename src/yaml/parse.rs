@@ -4,7 +4,6 @@
 //! the first dash of a sequence and the header of a block scalar are, and where a value that is not there
 //! would stand. Judges no values.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
@@ -280,13 +279,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn scalar(
-        &mut self,
-        value: &Cow<'t, str>,
-        style: ScalarStyle,
-        span: &Span,
-        properties: Option<Properties>,
-    ) {
+    fn scalar(&mut self, value: &str, style: ScalarStyle, span: &Span, properties: Option<Properties>) {
         let span_range = bytes(span);
         let (shape, range) = match style {
             ScalarStyle::Plain if span_range.is_empty() => (Shape::Omitted, self.cursor..self.cursor),
@@ -303,13 +296,13 @@ impl<'t> Builder<'t> {
             Shape::Omitted => value,
             _ => "",
         };
-        let is_decoded = simple != &**value;
+        let is_decoded = simple != value;
         self.push(shape, range, 0, properties);
         if is_decoded {
             let node = self.nodes.last_mut().expect("pushed above");
             node.is_decoded = true;
             node.link = offset(self.decoded.len());
-            self.decoded.push(value.as_ref().into());
+            self.decoded.push(value.into());
         }
     }
 
@@ -328,6 +321,10 @@ impl<'t> Builder<'t> {
         let mut line = next_line(text, header_end);
         while line < content.end {
             let line_end = line_end(text, line);
+            if line_end > content.end {
+                // The span goes on into the indentation of the next token's line.
+                break;
+            }
             let counts = !is_blank(&text.as_bytes()[line..line_end]) || line_end - line > indent && !is_empty;
             if counts || keeps_blank_lines && line_end < content.end {
                 end = line_end;

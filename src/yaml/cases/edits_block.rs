@@ -175,7 +175,35 @@ fn line_breaks_of_the_file_are_used() {
 }
 
 #[test]
+fn byte_order_mark_in_front() {
+    check("\u{feff}a: 1\n", &[add("/first", json!({"x": 1}))], "\u{feff}first:\n  x: 1\na: 1\n");
+    check("\u{feff}a: 1\nb: 1\n", &[remove("/a")], "\u{feff}b: 1\n");
+    check("\u{feff}a:\n- x\n", &[replace("/a", json!({"x": 1}))], "\u{feff}a:\n  x: 1\n");
+}
+
+#[test]
 fn explicit_keys() {
     check("? a\n: 1\n? b\n: 2\n", &[remove("/b"), add("/c", json!(3))], "? a\n: 1\nc: 3\n");
     check("? a\n: 1\n? b\n: 2\n", &[replace("/a", json!(5))], "? a\n: 5\n? b\n: 2\n");
+}
+
+#[test]
+fn blanks_on_empty_lines_stay_outside_of_literals() {
+    check("a: 1\n    \nb: 1\n", &[replace("/a", json!("x\ny"))], "a: \"x\\ny\"\n    \nb: 1\n");
+    check("a:\n  b: 1\n      \n", &[add("/a/c", json!("x\ny"))], "a:\n  b: 1\n  c: \"x\\ny\"\n      \n");
+}
+
+#[test]
+fn what_follows_a_nested_block_scalar_stays() {
+    check("a:\n  b: |\n    x\n  c: 1\n", &[replace("/a/b", json!([]))], "a:\n  b: []\n  c: 1\n");
+}
+
+#[test]
+fn comments_of_a_replaced_value_stay_outside_of_the_new_one() {
+    check(
+        "- a: 1 # one\n  b: 2 # two\n- x\n",
+        &[replace("/0", json!("c\nd"))],
+        "- \"c\\nd\" # one\n  # two\n- x\n",
+    );
+    check("a: {\n  b: 1, # one\n} # end\n", &[replace("/a", json!(["x"]))], "a:\n  # one\n  # end\n  - x\n");
 }

@@ -34,6 +34,8 @@ impl Editor<'_> {
         let style = self.block_style(Some(entries));
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
+            let place = &parts[addition.after.unwrap_or_default()];
+            let style = BlockStyle { literals: self.takes_literal(place.end), ..style };
             style.entry(addition.name, addition.value, column, &mut lines);
             Insertion { after: addition.after, lines }
         });
@@ -59,6 +61,8 @@ impl Editor<'_> {
         style.quotes = stream.quotes_of(items.iter().copied(), false).unwrap_or(style.quotes);
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
+            let place = &parts[addition.after.unwrap_or_default()];
+            let style = BlockStyle { literals: self.takes_literal(place.end), ..style };
             style.item(addition.value, column, &mut lines);
             Insertion { after: addition.after, lines }
         });
@@ -175,6 +179,25 @@ impl Editor<'_> {
         before > 0 && nodes[before - 1].shape.is_block_scalar() && nodes[before - 1].end as usize >= at
     }
 
+    /// Whether a literal may end behind the line of `at`: blanks on the empty lines that follow would become
+    /// part of it.
+    pub(super) fn takes_literal(&self, at: usize) -> bool {
+        let text = &self.stream.text;
+        let mut line = next_line(text, at);
+        while line < text.len() {
+            let content = &text[line..line_end(text, line)];
+            let trimmed = content.trim_start();
+            if trimmed.is_empty() && !content.is_empty() {
+                return false;
+            }
+            if !trimmed.is_empty() && !trimmed.starts_with('#') {
+                break;
+            }
+            line = next_line(text, line);
+        }
+        true
+    }
+
     /// Where lines behind a part go: behind its last line and the deeper comments that follow it.
     fn end_of_part(&self, part: &Range<usize>, at_column: usize) -> usize {
         let text = &self.stream.text;
@@ -215,7 +238,7 @@ impl Editor<'_> {
         let quotes = self.stream.quotes_of(values, false).unwrap_or(Quotes::Plain);
         let step = self.nearest_step();
         let dash = self.nearest_dash().unwrap_or(DashStyle { offset: step, width: 2 });
-        BlockStyle { step, dash, quotes, flow_lists: self.layout.flow_lists }
+        BlockStyle { step, dash, quotes, flow_lists: self.layout.flow_lists, literals: true }
     }
 
     fn nearest_step(&self) -> usize {
