@@ -11,7 +11,6 @@ mod document;
 mod exceptions;
 mod merge;
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use json_patch::PatchOperation;
@@ -22,6 +21,7 @@ pub use self::exceptions::Exceptions;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
+use crate::yaml::Edit;
 
 /// Plans the files of a run.
 pub struct Planner<'a> {
@@ -45,6 +45,8 @@ pub struct FileReport<'r> {
     pub before: &'r str,
     /// The new text, when there is one.
     pub after: Option<String>,
+    /// What makes it of the old one, in the order of the text.
+    pub edits: Vec<Edit>,
     /// Ordered by place.
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
@@ -72,6 +74,8 @@ pub enum Fate {
     Planned,
     /// There is no fix to plan.
     Manual,
+    /// Somebody allowed it: it is not shown.
+    Allowed,
     /// The fix is less trusted than the level asks for.
     BelowLevel,
     /// The fix cannot be made in this file; why.
@@ -166,6 +170,7 @@ impl<'a> Planner<'a> {
                 path: &source.path,
                 before: source.stream.text(),
                 after: None,
+                edits: Vec::new(),
                 findings: Vec::new(),
                 defects: vec![failure],
             })
@@ -227,6 +232,3 @@ impl Judged {
         format!("{}{}", self.prefix, self.finding.pointer)
     }
 }
-
-/// Groups findings of one document.
-type ByDocument<T> = BTreeMap<usize, Vec<T>>;

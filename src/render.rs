@@ -4,6 +4,7 @@
 
 mod escape;
 mod json;
+mod line_changes;
 mod text;
 mod unified;
 

@@ -8,11 +8,16 @@ mod arena;
 mod cases;
 mod comment;
 mod edit;
+#[cfg(test)]
+mod field;
 mod layout;
+mod line_index;
 #[cfg(test)]
 mod mutation;
 mod navigate;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod prove;
 mod render;
 mod resolve;
@@ -24,6 +29,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+pub use self::line_index::LineIndex;
 pub use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
 

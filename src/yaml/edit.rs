@@ -72,6 +72,10 @@ pub(super) fn edits(
     if same(&old, wanted) {
         return Ok(Vec::new());
     }
+    if has_bare_returns(&stream.text) {
+        let at = PointerBuf::new();
+        return Err(Refusal::Unsupported { at, reason: "lines end in a carriage return alone" });
+    }
     let site = Site { lead: region.content as usize, place: Place::Root };
     let mut editor = Editor {
         stream,
@@ -90,6 +94,12 @@ pub(super) fn edits(
         shared::verify(stream, document, wanted, &edits)?;
     }
     Ok(edits)
+}
+
+/// Whether a line break of old Macintosh computers is somewhere: YAML knows it, nobody else does.
+fn has_bare_returns(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'\r', bytes).any(|at| bytes.get(at + 1) != Some(&b'\n'))
 }
 
 /// Sorts, joins what touches, and leaves out of every edit what it does not change.
@@ -179,6 +189,15 @@ impl Editor<'_> {
 
     fn at(&self, token: &str) -> PointerBuf {
         PointerBuf::from_tokens(self.path.iter().map(String::as_str).chain([token]))
+    }
+
+    /// Parsers disagree about tabs in front of block style, so nothing is lined up with them.
+    fn refuse_tabs(&self, start: usize) -> Result<(), Refusal> {
+        let text = self.text();
+        if text[super::source::line_start(text, start)..start].contains('\t') {
+            return Err(Refusal::Unsupported { at: self.here(), reason: "a tab is part of the indentation" });
+        }
+        Ok(())
     }
 
     fn change(&mut self, range: Range<usize>, replacement: impl Into<String>) {

@@ -6,15 +6,15 @@ use serde_json::{Map, Value, json};
 
 /// A small random number generator (xorshift*), the same on every machine.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// A number below `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -22,19 +22,54 @@ impl Random {
         bits as usize % limit.max(1)
     }
 
-    pub fn pick<'v, T: ?Sized>(&mut self, from: &[&'v T]) -> &'v T {
+    pub(super) fn pick<'v, T: ?Sized>(&mut self, from: &[&'v T]) -> &'v T {
         from[self.below(from.len())]
     }
 }
 
-const KEYS: &[&str] = &["added", "securityContext", "first", "mid", "a b", "true", "0644", "é", "x: y", "#k", "", "a,b", "~"];
+const KEYS: &[&str] =
+    &["added", "securityContext", "first", "mid", "a b", "true", "0644", "é", "x: y", "#k", "", "a,b", "~"];
 const STRINGS: &[&str] = &[
-    "x", "nginx:1.27", "", "yes", "0755", "a: b", "a #b", "- x", "two\nlines", "two\nlines\n", " lead", "tab\there", "it's",
-    "say \"hi\"", "{{ x }}", "é\u{feff}", "a,b]", "--flag=1", "1e3", "|", "x\n\n", "trailing ", "\u{85}", "*a", "!t", "@",
-    "\r", "a\r\nb", "\n", "---", "...", "%x", "multi\n  indented\n\nline\n", "end:", "12:30:45", "null", "\\",
+    "x",
+    "nginx:1.27",
+    "",
+    "yes",
+    "0755",
+    "a: b",
+    "a #b",
+    "- x",
+    "two\nlines",
+    "two\nlines\n",
+    " lead",
+    "tab\there",
+    "it's",
+    "say \"hi\"",
+    "{{ x }}",
+    "é\u{feff}",
+    "a,b]",
+    "--flag=1",
+    "1e3",
+    "|",
+    "x\n\n",
+    "trailing ",
+    "\u{85}",
+    "*a",
+    "!t",
+    "@",
+    "\r",
+    "a\r\nb",
+    "\n",
+    "---",
+    "...",
+    "%x",
+    "multi\n  indented\n\nline\n",
+    "end:",
+    "12:30:45",
+    "null",
+    "\\",
 ];
 
-pub fn scalar(random: &mut Random) -> Value {
+pub(super) fn scalar(random: &mut Random) -> Value {
     match random.below(8) {
         0 => Value::Null,
         1 => json!(random.below(2) == 0),
@@ -44,11 +79,12 @@ pub fn scalar(random: &mut Random) -> Value {
     }
 }
 
-pub fn any(random: &mut Random, depth: usize) -> Value {
+pub(super) fn any(random: &mut Random, depth: usize) -> Value {
     match random.below(if depth == 0 { 2 } else { 5 }) {
         0 | 1 => scalar(random),
         2 => {
-            let entries = (0..random.below(4)).map(|_| (random.pick(KEYS).to_owned(), any(random, depth - 1)));
+            let entries =
+                (0..random.below(4)).map(|_| (random.pick(KEYS).to_owned(), any(random, depth - 1)));
             Value::Object(entries.collect::<Map<_, _>>())
         }
         3 => Value::Array((0..random.below(4)).map(|_| scalar(random)).collect()),
@@ -57,7 +93,7 @@ pub fn any(random: &mut Random, depth: usize) -> Value {
 }
 
 /// Changes one random place of a value.
-pub fn change(value: &mut Value, random: &mut Random) {
+pub(super) fn change(value: &mut Value, random: &mut Random) {
     let stop = random.below(4) == 0;
     match value {
         Value::Object(map) if !map.is_empty() && !stop => {

@@ -104,7 +104,7 @@ fn is_reference(value: &str) -> bool {
         || STORES.iter().any(|store| value.starts_with(store))
 }
 
-/// Text that asks the reader to put the value there.
+/// Text that asks the reader to put the value there, or that names the object which has it.
 fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     let is_bracketed = |open: char, close: char| lower.starts_with(open) && lower.ends_with(close);
@@ -114,6 +114,8 @@ fn is_placeholder(value: &str) -> bool {
         || ["replace", "todo", "fixme", "placeholder", "redacted", "your-", "your_", "insert", "change_me_"]
             .iter()
             .any(|word| lower.starts_with(word))
+        || ["-secret", "-secrets", "-credentials"].iter().any(|end| value.ends_with(end))
+        || value.chars().all(|c| c.is_ascii_uppercase() || c == '_')
         || lower.chars().all(|c| matches!(c, '*' | 'x' | '.' | '-'))
 }
 
@@ -286,6 +288,9 @@ mod tests {
                 "REPLACE_ME",
                 "********",
                 "xxxxx",
+                "GOOGLE_API_KEY_VAL",
+                "SECRET",
+                "shop-secret",
                 "[token]",
             ],
             false,

@@ -113,3 +113,12 @@ fn bare_pairs_get_braces() {
     check("a: [b: 1]\n", &[add("/a/0/c", json!(2))], "a: [{b: 1, c: 2}]\n");
     check("a: [b: 1]\n", &[add("/a/0/c", json!(2)), replace("/a/0/b", json!("x"))], "a: [{b: x, c: 2}]\n");
 }
+
+#[test]
+fn a_key_of_several_lines_gets_no_value() {
+    check_refused(
+        "a: {x\n  z}\n",
+        &[replace("/a/x z", json!(1))],
+        "a key of several lines cannot have a value at `/a/x z`",
+    );
+}

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::super::Slot;
-use super::super::source::{column, line_start, starts_line};
+use super::super::source::{column, line_above, starts_line};
 use super::super::value::same;
 use super::{Editor, Place, Refusal, Shape, Site};
 
@@ -71,6 +71,7 @@ impl Editor<'_> {
         }
         let additions = self.place(&entries, missing, &merged);
         if is_block {
+            self.refuse_tabs(self.stream.entry_start(entries[0].key))?;
             self.block_mapping(node, &entries, &additions);
         } else {
             self.flow_mapping(node, &entries, &additions);
@@ -126,6 +127,10 @@ impl Editor<'_> {
             }
             match (before, after) {
                 (Some(before), Some(after)) => {
+                    if self.is_long_key_alone(key) {
+                        let reason = "a key of several lines cannot have a value";
+                        return Err(Refusal::Unsupported { at: self.at(&name), reason });
+                    }
                     let site = self.value_site(key);
                     self.path.push(name);
                     self.reconcile(value, site, before, after)?;
@@ -142,15 +147,22 @@ impl Editor<'_> {
         Ok(())
     }
 
+    /// `{several\n words}`: a key that would have to be on one line to be followed by a colon.
+    fn is_long_key_alone(&self, key: u32) -> bool {
+        let stream = self.stream;
+        let parent = *self.ancestors.last().expect("a key has a mapping around it");
+        self.shape(parent).is_flow_collection()
+            && stream.arena.colon(&stream.text, key).is_none()
+            && stream.text[stream.arena.range(key)].contains('\n')
+    }
+
     pub(super) fn value_site(&self, key: u32) -> Site {
         let stream = self.stream;
         let end = stream.arena.raw(key).end as usize;
         let lead = stream.arena.colon(&stream.text, key).map_or(end, |colon| colon + 1);
         let parent = *self.ancestors.last().expect("a value has a mapping around it");
         let place = match self.shape(parent) {
-            Shape::BlockMapping => {
-                Place::Value { column: column(&stream.text, stream.entry_start(key)) }
-            }
+            Shape::BlockMapping => Place::Value { column: column(&stream.text, stream.entry_start(key)) },
             _ => Place::Flow,
         };
         Site { lead, place }
@@ -218,12 +230,9 @@ impl Editor<'_> {
         }
         let start = self.stream.entry_start(first.key);
         let text = self.text();
-        starts_line(text, start) && !first.deleted && {
-            let line = line_start(text, start);
-            line == 0 || {
-                let above = &text[line_start(text, line - 1)..line - 1];
-                !above.trim_start().starts_with('#') && !above.trim().is_empty()
-            }
-        }
+        let is_comment_or_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+        starts_line(text, start)
+            && !first.deleted
+            && !line_above(text, start).is_some_and(is_comment_or_blank)
     }
 }

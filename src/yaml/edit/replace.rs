@@ -89,11 +89,13 @@ impl Editor<'_> {
         let properties = self.kept_properties(node, wanted);
         let same_line = !text[site.lead..tight.start].contains('\n');
         let mut style = self.block_style(None);
-        let comments = Comments::of(self, site.lead, &tight, end);
-        style.literals = site.place != Place::Root && comments.own_lines.is_empty() && self.takes_literal(end);
+        let comments = Comments::of(self, site.lead, node, end);
+        style.literals =
+            site.place != Place::Root && comments.own_lines.is_empty() && self.takes_literal(end);
         let is_block = style.is_block(wanted);
 
-        if is_block && !same_line && starts_line(text, tight.start) && stream.arena.properties(node).is_none() {
+        if is_block && !same_line && starts_line(text, tight.start) && stream.arena.properties(node).is_none()
+        {
             // Lines below an indicator, before and after.
             let column = self.column_below(&style, site, wanted);
             let start = line_end(text, line_start(text, tight.start).saturating_sub(1));
@@ -111,9 +113,8 @@ impl Editor<'_> {
         }
         let compact = is_block && properties.is_empty() && self.may_be_compact(node, site, same_line);
         let below = match site.place {
-            Place::Item { .. } | Place::Root if compact && self.shape(node) != Shape::Omitted => {
-                column(text, tight.start)
-            }
+            Place::Item { .. } if compact && self.shape(node) != Shape::Omitted => column(text, tight.start),
+            Place::Root if compact => column(text, stream.arena.outer_start(node)),
             _ => self.column_below(&style, site, wanted),
         };
         let outer = match site.place {
@@ -121,7 +122,8 @@ impl Editor<'_> {
             Place::Root | Place::Flow => 0,
         };
         let mut lines = style.value(wanted, below, outer);
-        let first = if is_block && !compact { String::new() } else { lines.remove(0).trim_start().to_owned() };
+        let first =
+            if is_block && !compact { String::new() } else { lines.remove(0).trim_start().to_owned() };
         let (start, gap) = self.gap(node, site, same_line);
         let mut new = gap;
         let head = [properties.as_str(), &first, comments.head.as_deref().unwrap_or_default()];
@@ -294,12 +296,13 @@ struct Comments {
 }
 
 impl Comments {
-    fn of(editor: &Editor<'_>, lead: usize, tight: &Range<usize>, end: usize) -> Self {
+    fn of(editor: &Editor<'_>, lead: usize, node: u32, end: usize) -> Self {
         let stream = editor.stream;
         let text = &stream.text;
         let all: Vec<Range<usize>> = stream.comments_within(lead..end).collect();
         // A lone comment behind a scalar of several lines follows its new line.
-        let is_lone = all.len() == 1 && all[0].start >= tight.end;
+        let value_end = stream.arena.raw(node).end as usize;
+        let is_lone = editor.shape(node).is_scalar() && all.len() == 1 && all[0].start >= value_end;
         let mut comments = Comments { head: None, own_lines: Vec::new() };
         for comment in all {
             let words = text[comment.clone()].to_owned();

@@ -161,7 +161,8 @@ impl Editor<'_> {
         let Some(sharing) = &self.sharing else { return Ok(()) };
         let arena = &self.stream.arena;
         let end = arena.next(node);
-        let target = (node..end).find(|id| sharing.named.contains(id) && (*id != node || self.is_leaving(node)));
+        let target =
+            (node..end).find(|id| sharing.named.contains(id) && (*id != node || self.is_leaving(node)));
         match target {
             Some(target) => Err(self.shared(target, self.here())),
             None => Ok(()),
