@@ -191,6 +191,15 @@ impl Editor<'_> {
         PointerBuf::from_tokens(self.path.iter().map(String::as_str).chain([token]))
     }
 
+    /// Parsers disagree about tabs in front of block style, so nothing is lined up with them.
+    fn refuse_tabs(&self, start: usize) -> Result<(), Refusal> {
+        let text = self.text();
+        if text[super::source::line_start(text, start)..start].contains('\t') {
+            return Err(Refusal::Unsupported { at: self.here(), reason: "a tab is part of the indentation" });
+        }
+        Ok(())
+    }
+
     fn change(&mut self, range: Range<usize>, replacement: impl Into<String>) {
         self.edits.push(Edit { range, replacement: replacement.into() });
     }

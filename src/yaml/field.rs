@@ -213,7 +213,8 @@ fn containers_of_real_files_are_edited_minimally() {
                 if let Some(after) = edit(&stream, document, &wanted, &mut replaced) {
                     let place =
                         stream.locate(document, &PointerBuf::parse(format!("{at}/image")).unwrap()).unwrap();
-                    if lines < 2 && !text[place].contains('\n') {
+                    // A merged image is overridden by an own key.
+                    if lines < 2 && !text[place].contains('\n') && !text.contains("<<:") {
                         assert_eq!(removed(&text, &after), 1, "{}: {at}", path.display());
                     }
                 }

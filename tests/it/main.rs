@@ -13,6 +13,8 @@ mod readme;
 #[cfg(unix)]
 mod apply;
 #[cfg(unix)]
+mod field;
+#[cfg(unix)]
 mod git;
 #[cfg(unix)]
 mod isolated;

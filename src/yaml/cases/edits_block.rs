@@ -207,3 +207,19 @@ fn comments_of_a_replaced_value_stay_outside_of_the_new_one() {
     );
     check("a: {\n  b: 1, # one\n} # end\n", &[replace("/a", json!(["x"]))], "a:\n  # one\n  # end\n  - x\n");
 }
+
+#[test]
+fn roots_are_replaced_where_they_stand() {
+    check("|\n  x\n", &[replace("", json!(false))], "false\n");
+    check("# c\n |2\n   x\n", &[replace("", json!({"a": 1}))], "# c\na: 1\n");
+    check("--- |\n  x\n", &[replace("", json!({"a": 1, "b": 2}))], "---\na: 1\nb: 2\n");
+    check("--- # c\nx\n", &[replace("", json!(["z"]))], "--- # c\n- z\n");
+    check("  !t\n", &[replace("", json!([["z", 1]]))], "  - - z\n    - 1\n");
+    check("!t {a: 1}\n", &[replace("", json!(["z", 1]))], "- z\n- 1\n");
+}
+
+#[test]
+fn nothing_is_lined_up_with_tabs() {
+    check_refused("\ta: 1\n", &[add("/b", json!(1))], "a tab is part of the indentation at ``");
+    check("\ta: 1\n", &[replace("/a", json!(2))], "\ta: 2\n");
+}

@@ -71,6 +71,7 @@ impl Editor<'_> {
         }
         let additions = self.place(&entries, missing, &merged);
         if is_block {
+            self.refuse_tabs(self.stream.entry_start(entries[0].key))?;
             self.block_mapping(node, &entries, &additions);
         } else {
             self.flow_mapping(node, &entries, &additions);

@@ -113,9 +113,8 @@ impl Editor<'_> {
         }
         let compact = is_block && properties.is_empty() && self.may_be_compact(node, site, same_line);
         let below = match site.place {
-            Place::Item { .. } | Place::Root if compact && self.shape(node) != Shape::Omitted => {
-                column(text, tight.start)
-            }
+            Place::Item { .. } if compact && self.shape(node) != Shape::Omitted => column(text, tight.start),
+            Place::Root if compact => column(text, stream.arena.outer_start(node)),
             _ => self.column_below(&style, site, wanted),
         };
         let outer = match site.place {
