@@ -143,6 +143,7 @@ impl Editor<'_> {
         let stream = self.stream;
         let text = &stream.text;
         let at_top = line_start(text, run[0].start) <= self.text_start();
+        let ends_text = run.last().is_some_and(|last| line_end(text, last.end) == text.len());
         for part in run {
             let end = line_end(text, part.end);
             let comments = self.comment_lines(stream.comments_within(part.start..end), column);
@@ -154,6 +155,10 @@ impl Editor<'_> {
                 let mut start = line_end_above(text, part.start);
                 if comments.is_empty() && run.len() == 1 && self.would_double_blank(start, end) {
                     start = line_end_above(text, start);
+                }
+                if ends_text && self.belongs_to_scalar(start) {
+                    // At the text's end the line break above closes the last line of a `|+`.
+                    start = line_start(text, part.start);
                 }
                 self.change(start..end, comments);
             }
