@@ -223,8 +223,8 @@ fn nothing_is_lined_up_with_tabs() {
     check_refused("\ta: 1\n", &[add("/b", json!(1))], "a tab is part of the indentation at ``");
     check("\ta: 1\n", &[replace("/a", json!(2))], "\ta: 2\n");
     check_refused(
-        "a: x\n\t",
-        &[replace("", json!(["z"]))],
+        "a b\n\t",
+        &[replace("", json!([null, "z"]))],
         "a line that starts with a tab is in the way at ``",
     );
 }
