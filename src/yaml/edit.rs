@@ -93,7 +93,22 @@ pub(super) fn edits(
     if region.has_aliases {
         shared::verify(stream, document, wanted, &edits)?;
     }
+    if stream.text.contains("\n\t") {
+        prove_early(stream, document, wanted, &edits)?;
+    }
     Ok(edits)
+}
+
+/// Parsers disagree about lines that start with a tab. They are too rare to know all cases: what cannot be
+/// proved is refused.
+fn prove_early(stream: &Stream, document: usize, wanted: &Value, edits: &[Edit]) -> Result<(), Refusal> {
+    let mut all = vec![None; stream.documents()];
+    all[document] = Some(wanted);
+    let proof = stream.prove(super::apply(&stream.text, edits), &all, 0);
+    let at = PointerBuf::new();
+    proof
+        .map(|_| ())
+        .map_err(|_| Refusal::Unsupported { at, reason: "a line that starts with a tab is in the way" })
 }
 
 /// Whether a line break of old Macintosh computers is somewhere: YAML knows it, nobody else does.

@@ -222,4 +222,20 @@ fn roots_are_replaced_where_they_stand() {
 fn nothing_is_lined_up_with_tabs() {
     check_refused("\ta: 1\n", &[add("/b", json!(1))], "a tab is part of the indentation at ``");
     check("\ta: 1\n", &[replace("/a", json!(2))], "\ta: 2\n");
+    check_refused(
+        "a b\n\t",
+        &[replace("", json!([null, "z"]))],
+        "a line that starts with a tab is in the way at ``",
+    );
+}
+
+#[test]
+fn line_breaks_that_a_block_scalar_keeps_stay() {
+    check("a: |+\n  x\n\n\nb:  1", &[remove("/b")], "a: |+\n  x\n\n\n");
+    check("a: |+\n  x\n\n\nb: 1\nc: 2", &[remove("/b"), remove("/c")], "a: |+\n  x\n\n\n");
+    check(
+        "a: |+\n  x\n\nb: 1\n\nc: 2\n",
+        &[remove("/b")],
+        "a: |+\n  x\n\n\nc: 2\n".replace("\n\n\n", "\n\n").as_str(),
+    );
 }

@@ -153,7 +153,7 @@ impl Editor<'_> {
         let parent = *self.ancestors.last().expect("a key has a mapping around it");
         self.shape(parent).is_flow_collection()
             && stream.arena.colon(&stream.text, key).is_none()
-            && stream.text[stream.arena.range(key)].contains('\n')
+            && stream.text[stream.arena.outer_start(key)..stream.arena.raw(key).end as usize].contains('\n')
     }
 
     pub(super) fn value_site(&self, key: u32) -> Site {
