@@ -69,7 +69,7 @@ fn order_decides_where_keys_go() {
     check(
         "x:\n  # about b\n  b: 1\n  a: 2\n",
         &[add("/x/first", json!(0))],
-        "x:\n  # about b\n  b: 1\n  first: 0\n  a: 2\n",
+        "x:\n  first: 0\n  # about b\n  b: 1\n  a: 2\n",
     );
     check("- b: 1\n  a: 2\n", &[add("/0/first", json!(0))], "- b: 1\n  first: 0\n  a: 2\n");
 }
