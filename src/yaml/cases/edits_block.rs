@@ -227,6 +227,13 @@ fn nothing_is_lined_up_with_tabs() {
         &[replace("", json!([null, "z"]))],
         "a line that starts with a tab is in the way at ``",
     );
+    check_refused(
+        "a\n  \t\n",
+        &[replace("", json!("x\ny"))],
+        "a line that starts with a tab is in the way at ``",
+    );
+    check("-\ta\n- b\n", &[replace("/0", json!({"x": 1}))], "-\n  x: 1\n- b\n");
+    check("-\ta\n- b\n", &[replace("/0", json!("c"))], "-\tc\n- b\n");
 }
 
 #[test]
