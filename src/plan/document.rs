@@ -1,10 +1,6 @@
 //! Judges the documents of one file, lowers what is planned to edits, and proves the new text.
 
-<<<<<<< HEAD
-use std::collections::{BTreeMap, BTreeSet};
-=======
 use std::collections::BTreeMap;
->>>>>>> main
 
 use serde_json::Value;
 
@@ -119,42 +115,6 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
     (!silent).then_some(report)
 }
 
-<<<<<<< HEAD
-/// The documents of a file that have findings, with the values they should have.
-fn works(planner: &Planner<'_>, file: usize, placed: Option<&[Placed]>) -> Vec<Work> {
-    let source = &planner.model.repo().files[file];
-    let selection = planner.selection;
-    let takes = |object: &&Object| object.layout.is_some() && selection.takes_object(planner.model, object);
-    let workloads: Vec<&Object> = planner.model.objects_of(file).iter().filter(takes).collect();
-    let placed = placed.unwrap_or_default();
-    let touched = workloads.iter().map(|object| object.document);
-    let touched = touched.chain(placed.iter().map(|placed| placed.object.document));
-    let value_of = |document: usize| Some((document, source.stream.root(document)?.value().ok()?));
-    let mut values: BTreeMap<usize, Value> = touched.collect::<BTreeSet<_>>().into_iter().filter_map(value_of).collect();
-    let object_value = |object: &Object| values.get(&object.document)?.pointer(&object.pointer);
-    let mut findings: ByDocument<Judged> = ByDocument::new();
-    for object in workloads {
-        let Some(value) = object_value(object) else { continue };
-        findings.entry(object.document).or_default().extend(judge(planner, file, object, value));
-    }
-    for placed in placed {
-        let Some(value) = object_value(&placed.object) else { continue };
-        let judged = place(planner, &placed.object, placed.finding.clone(), value);
-        findings.entry(placed.object.document).or_default().push(judged);
-    }
-    let mut works = Vec::new();
-    for (document, mut findings) in findings {
-        let Some(value) = values.remove(&document) else { continue };
-        for judged in &mut findings {
-            if allow::is_allowed(planner, file, judged) {
-                judged.fate = Fate::Manual;
-            }
-        }
-        let wanted = merge::merge(&value, &mut findings);
-        works.push(Work { document, value, wanted, findings });
-    }
-    works
-=======
 /// A file that is being judged, with what is looked up in it again and again.
 struct Place<'p, 'a> {
     planner: &'p Planner<'a>,
@@ -162,7 +122,6 @@ struct Place<'p, 'a> {
     stream: &'p Stream,
     lines: LineIndex<'p>,
     allows: FileAllows<'p>,
->>>>>>> main
 }
 
 impl<'p, 'a> Place<'p, 'a> {
