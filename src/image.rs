@@ -315,8 +315,8 @@ mod tests {
         check("nginx:.1", Err(ReferenceError::Tag));
         check(&format!("nginx:{}", "a".repeat(129)), Err(ReferenceError::Tag));
         check(&"a".repeat(256), Err(ReferenceError::TooLong));
-        check("a__b-.c", Err(ReferenceError::Repository));
-        check("a__b---c.d/e", Ok("docker.io/a__b---c.d/e:latest"));
+        check("x/a__b-.c", Err(ReferenceError::Repository));
+        check("e/a__b---c.d", Ok("docker.io/e/a__b---c.d:latest"));
     }
 
     #[test]
