@@ -50,8 +50,12 @@ pub struct Object {
 
 impl<'r> Model<'r> {
     pub fn new(repo: &'r Repo, custom: &[CustomWorkload]) -> Model<'r> {
-        let facts: Vec<FileFacts> =
-            repo.files.par_iter().enumerate().map(|(idx, file)| FileFacts::read(idx, file, custom)).collect();
+        let facts: Vec<FileFacts> = repo
+            .files
+            .par_iter()
+            .enumerate()
+            .map(|(idx, file)| FileFacts::read(idx, file, custom))
+            .collect();
         let mut model = Model {
             repo,
             objects: Vec::new(),
@@ -88,8 +92,7 @@ impl<'r> Model<'r> {
             // Said once for the file, not for each of its incomplete objects.
             let named = self.skipped.iter().position(|skip| skip.path == file.path);
             self.skipped.retain(|skip| skip.path != file.path);
-            if let (Some(detail), false) = (reason, file.context_only || range.is_empty() && named.is_none())
-            {
+            if let (Some(detail), false) = (reason, file.context_only || range.is_empty() && named.is_none()) {
                 self.skipped.push(Skip {
                     path: file.path.clone(),
                     line: None,
@@ -221,9 +224,5 @@ fn not_whole(node: crate::yaml::Node<'_>, spec: &str) -> Option<Option<&'static 
     let complete = |container: crate::yaml::Node<'_>| container.get("image").is_some();
     let init = spec.get("initContainers").filter(|list| list.kind() == Kind::Sequence);
     let mut all = containers.items().chain(init.into_iter().flat_map(|list| list.items()));
-    if all.all(complete) {
-        None
-    } else {
-        Some(Some("has a container without an image: it looks like a patch"))
-    }
+    if all.all(complete) { None } else { Some(Some("has a container without an image: it looks like a patch")) }
 }

@@ -90,8 +90,7 @@ impl<'a> Planner<'a> {
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
-        let mut planner =
-            Planner { model, settings, selection, exceptions, level, survey, used, unmatched: Vec::new() };
+        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used, unmatched: Vec::new() };
         planner.survey();
         planner
     }
@@ -120,8 +119,7 @@ impl<'a> Planner<'a> {
         let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
             let object = Object::clone(&placed.object);
-            self.selection.takes_object(self.model, &object)
-                && !self.is_allowed_by_config(&object, &placed.finding)
+            self.selection.takes_object(self.model, &object) && !self.is_allowed_by_config(&object, &placed.finding)
         });
         let wanted: Vec<String> = repo
             .new_files
@@ -189,9 +187,7 @@ impl<'a> Planner<'a> {
     pub fn workloads(&self, mut each: impl FnMut(&Object, &[crate::pss::Violation], crate::pss::Level)) {
         for object in self.model.objects().filter(|object| object.layout.is_some()) {
             let Some(value) = self.model.value(object) else { continue };
-            let Some(workload) = rules::Workload::new(self.settings, self.model, object, &value) else {
-                continue;
-            };
+            let Some(workload) = rules::Workload::new(self.settings, self.model, object, &value) else { continue };
             let (level, version) = (self.settings.level, self.settings.version);
             let mut violations = Vec::new();
             let mut meets = crate::pss::Level::Restricted;

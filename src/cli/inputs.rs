@@ -125,9 +125,7 @@ impl Inputs {
         let object = match &select.object {
             None => None,
             Some(text) => match text.split_once('/') {
-                Some((kind, name)) if !kind.is_empty() && !name.is_empty() => {
-                    Some((kind.to_owned(), name.to_owned()))
-                }
+                Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Some((kind.to_owned(), name.to_owned())),
                 _ => anyhow::bail!("`--object {text}`: write it as KIND/NAME, like Deployment/web"),
             },
         };

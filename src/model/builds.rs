@@ -76,11 +76,8 @@ impl EntryPoint {
 
 impl Builds {
     pub(super) fn new(repo: &Repo, kustomizations: Vec<Kustomization>, entries: &[EntryPoint]) -> Builds {
-        let by_folder = kustomizations
-            .iter()
-            .enumerate()
-            .map(|(idx, k)| (crate::repo::folder(&k.path).to_owned(), idx))
-            .collect();
+        let by_folder =
+            kustomizations.iter().enumerate().map(|(idx, k)| (crate::repo::folder(&k.path).to_owned(), idx)).collect();
         let mut builds = Builds { kustomizations, by_folder, ..Builds::default() };
         builds.find_partial_files();
         builds.find_users();
@@ -146,10 +143,7 @@ impl Builds {
                 None => {
                     let prefix = format!("{}/", entry.folder);
                     for file in repo.files.iter().filter(|file| file.path.starts_with(&prefix)) {
-                        placed
-                            .entry(file.path.clone())
-                            .or_insert_with(BTreeSet::new)
-                            .insert(Some(entry.namespace.clone()));
+                        placed.entry(file.path.clone()).or_insert_with(BTreeSet::new).insert(Some(entry.namespace.clone()));
                     }
                 }
             }
@@ -194,9 +188,7 @@ impl Builds {
         let mut read = Vec::new();
         for (idx, kustomization) in self.kustomizations.iter().enumerate() {
             for reference in &kustomization.patches {
-                read.extend(
-                    read_patch(kustomization, reference, &files).into_iter().map(|patch| (idx, patch)),
-                );
+                read.extend(read_patch(kustomization, reference, &files).into_iter().map(|patch| (idx, patch)));
             }
         }
         self.patches = read;
@@ -248,10 +240,9 @@ impl Builds {
 impl PatchTarget {
     fn may_match(&self, id: &ObjectId) -> bool {
         let kind = self.kind.as_deref().is_none_or(|kind| kind == &*id.kind || is_pattern(kind));
-        let name = self
-            .name
-            .as_deref()
-            .is_none_or(|name| is_pattern(name) || name.contains(&*id.name) || id.name.contains(name));
+        let name = self.name.as_deref().is_none_or(|name| {
+            is_pattern(name) || name.contains(&*id.name) || id.name.contains(name)
+        });
         kind && name
     }
 }
@@ -260,11 +251,7 @@ fn is_pattern(text: &str) -> bool {
     text.contains(['*', '|', '(', '[', '^', '$', '+', '?'])
 }
 
-fn read_patch(
-    kustomization: &Kustomization,
-    reference: &PatchReference,
-    files: &HashMap<&str, &Stream>,
-) -> Vec<Patch> {
+fn read_patch(kustomization: &Kustomization, reference: &PatchReference, files: &HashMap<&str, &Stream>) -> Vec<Patch> {
     let parsed;
     let (path, stream) = match (&reference.file, &reference.inline) {
         (Some(file), _) => match files.get(file.as_str()) {
@@ -287,8 +274,7 @@ fn read_patch(
             let body = match value {
                 Value::Array(steps) => PatchBody::Json(steps.iter().filter_map(json_step).collect()),
                 merge => {
-                    let own =
-                        |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+                    let own = |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
                     if target == PatchTarget::default() {
                         target = PatchTarget { kind: own("/kind"), name: own("/metadata/name") };
                     }
@@ -303,3 +289,4 @@ fn read_patch(
 fn json_step(step: &Value) -> Option<(String, String)> {
     Some((step["op"].as_str()?.to_owned(), step["path"].as_str()?.to_owned()))
 }
+

@@ -77,8 +77,7 @@ const SECURITY_CONTEXT: &[&str] = &[
     "windowsOptions",
 ];
 const CAPABILITIES: &[&str] = &["drop", "add"];
-const KUSTOMIZATION: &[&str] =
-    &["apiVersion", "kind", "metadata", "namespace", "resources", "components", "patches"];
+const KUSTOMIZATION: &[&str] = &["apiVersion", "kind", "metadata", "namespace", "resources", "components", "patches"];
 
 fn order(at: &Pointer, existing: &[&str]) -> &'static [&'static str] {
     let parent = at.last().map(|token| token.decoded().into_owned()).unwrap_or_default();
@@ -121,12 +120,7 @@ mod tests {
 
     #[test]
     fn security_context_goes_behind_the_image() {
-        check(
-            "/spec/containers/0",
-            &["name", "image", "ports", "resources"],
-            "securityContext",
-            Slot::After(1),
-        );
+        check("/spec/containers/0", &["name", "image", "ports", "resources"], "securityContext", Slot::After(1));
         check("/spec/containers/0", &["args", "image", "name"], "securityContext", Slot::After(1));
         check("/spec/containers/0", &["image", "imagePullPolicy", "name"], "securityContext", Slot::After(1));
     }

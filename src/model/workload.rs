@@ -76,9 +76,7 @@ pub(super) fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout>
             Some(Layout::Argo { spec: "/spec" })
         }
         ("argoproj.io", "CronWorkflow") => Some(Layout::Argo { spec: "/spec/workflowSpec" }),
-        ("tekton.dev", "Task" | "ClusterTask" | "TaskRun" | "Pipeline" | "PipelineRun") => {
-            Some(Layout::Tekton)
-        }
+        ("tekton.dev", "Task" | "ClusterTask" | "TaskRun" | "Pipeline" | "PipelineRun") => Some(Layout::Tekton),
         ("monitoring.coreos.com", "Prometheus" | "PrometheusAgent" | "Alertmanager" | "ThanosRuler") => {
             Some(Layout::SecurityContextOnly { spec: "/spec" })
         }

@@ -65,12 +65,7 @@ impl Selection<'_> {
             && self.object.is_none()
     }
 
-    pub(super) fn config_allow(
-        &self,
-        model: &Model<'_>,
-        object: &Object,
-        finding: &Finding,
-    ) -> Option<AllowIndex> {
+    pub(super) fn config_allow(&self, model: &Model<'_>, object: &Object, finding: &Finding) -> Option<AllowIndex> {
         if self.config.allow.is_empty() {
             return None;
         }
@@ -95,8 +90,7 @@ impl Selection<'_> {
 
     /// Findings about the entries of `[[allow]]`: path of the configuration, line, finding.
     pub(super) fn notices(&self, used: &AllowUse, today: Date) -> Vec<(String, usize, Finding)> {
-        let path =
-            self.config.path.as_ref().map_or("caseharden.toml".to_owned(), |path| path.display().to_string());
+        let path = self.config.path.as_ref().map_or("caseharden.toml".to_owned(), |path| path.display().to_string());
         let mut notices = Vec::new();
         let mut notice = |line: usize, rule: &'static Rule, message: String| {
             if self.takes_rule(rule) {
@@ -109,14 +103,8 @@ impl Selection<'_> {
             notice(allow.line, &ALLOW_EXPIRED, format!("the allow of `{}` is past its end date", allow.rule));
         }
         if self.is_complete() {
-            for (_, allow) in
-                self.config.unused_allows(&used.config).filter(|(_, allow)| !allow.has_expired(today))
-            {
-                notice(
-                    allow.line,
-                    &ALLOW_UNMATCHED,
-                    format!("the allow of `{}` matches no finding", allow.rule),
-                );
+            for (_, allow) in self.config.unused_allows(&used.config).filter(|(_, allow)| !allow.has_expired(today)) {
+                notice(allow.line, &ALLOW_UNMATCHED, format!("the allow of `{}` matches no finding", allow.rule));
             }
         }
         notices
@@ -182,10 +170,7 @@ impl AllowComment<'_> {
 
 pub(super) fn is_allowed(planner: &Planner<'_>, file: usize, judged: &Judged) -> bool {
     let stream = &planner.model.repo().files[file].stream;
-    if comments(stream)
-        .iter()
-        .any(|comment| comment.names(judged.finding.rule) && comment.covers(stream, judged))
-    {
+    if comments(stream).iter().any(|comment| comment.names(judged.finding.rule) && comment.covers(stream, judged)) {
         return true;
     }
     let object = Object {
@@ -209,9 +194,8 @@ pub(super) fn unmatched(planner: &Planner<'_>, file: usize, findings: &[&Judged]
         } else if comment.reason.is_empty() || comment.rules.is_empty() {
             (&ALLOW_WITHOUT_REASON, "write `# caseharden: allow RULE -- reason`".to_owned())
         } else {
-            let matched = findings
-                .iter()
-                .any(|judged| comment.names(judged.finding.rule) && comment.covers(stream, judged));
+            let matched =
+                findings.iter().any(|judged| comment.names(judged.finding.rule) && comment.covers(stream, judged));
             if matched || !planner.selection.is_complete() {
                 continue;
             }
@@ -228,13 +212,7 @@ fn is_known(id: &str) -> bool {
     rules::all().any(|rule| rule.id == id || rule.area.id() == id)
 }
 
-fn notice(
-    planner: &Planner<'_>,
-    file: usize,
-    comment: &Comment,
-    rule: &'static Rule,
-    message: String,
-) -> Judged {
+fn notice(planner: &Planner<'_>, file: usize, comment: &Comment, rule: &'static Rule, message: String) -> Judged {
     let stream = &planner.model.repo().files[file].stream;
     let position = stream.position(comment.range.start);
     let mut finding = Finding::new("", message);

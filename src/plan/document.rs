@@ -37,13 +37,7 @@ pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Vec<WorkloadVerdic
     verdicts
 }
 
-fn verdict(
-    planner: &Planner<'_>,
-    file: usize,
-    idx: usize,
-    object: &Object,
-    work: &Work,
-) -> Option<WorkloadVerdict> {
+fn verdict(planner: &Planner<'_>, file: usize, idx: usize, object: &Object, work: &Work) -> Option<WorkloadVerdict> {
     let before = work.value.pointer(&object.pointer)?;
     let after = work.wanted.pointer(&object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
@@ -88,8 +82,7 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
         Ok(after) => report.after = after,
         Err(defect) => report.defects.push(defect),
     }
-    let comments =
-        allow::unmatched(planner, file, &works.iter().flat_map(|work| &work.findings).collect::<Vec<_>>());
+    let comments = allow::unmatched(planner, file, &works.iter().flat_map(|work| &work.findings).collect::<Vec<_>>());
     report.findings = works.into_iter().flat_map(|work| work.findings).collect();
     report.findings.retain(|judged| !allow::is_allowed(planner, file, judged));
     report.findings.extend(comments);
@@ -141,9 +134,7 @@ fn works(planner: &Planner<'_>, file: usize, placed: Option<&[Placed]>) -> Vec<W
 }
 
 fn judge(planner: &Planner<'_>, file: usize, object: &Object, value: &Value) -> Vec<Judged> {
-    let Some(workload) = Workload::new(planner.settings, planner.model, object, value) else {
-        return Vec::new();
-    };
+    let Some(workload) = Workload::new(planner.settings, planner.model, object, value) else { return Vec::new() };
     let selected = |rule: &rules::Rule| planner.selection.takes_rule(rule);
     let mut findings = rules::check_workload(&workload, &selected);
     let marker = planner.model.repo().files[file].marker;
@@ -179,8 +170,7 @@ fn place(planner: &Planner<'_>, object: &Object, finding: rules::Finding, value:
         .and_then(|pointer| stream.locate(object.document, pointer))
         .unwrap_or(0..0);
     let position = stream.position(range.start);
-    let operations =
-        finding.changes.iter().flat_map(|change| change.operations(value, "")).collect::<Vec<_>>();
+    let operations = finding.changes.iter().flat_map(|change| change.operations(value, "")).collect::<Vec<_>>();
     let fate = match finding.safety {
         _ if finding.changes.is_empty() => Fate::Manual,
         Safety::Manual => Fate::Manual,
@@ -290,8 +280,7 @@ fn related(a: &str, b: &str) -> bool {
 /// A second run over the new values must want nothing more; says what it wants otherwise.
 fn unsettled(planner: &Planner<'_>, file: usize, works: &[Work]) -> Option<String> {
     for work in works.iter().filter(|work| work.wanted != work.value) {
-        for object in planner.model.objects_of(file).iter().filter(|object| object.document == work.document)
-        {
+        for object in planner.model.objects_of(file).iter().filter(|object| object.document == work.document) {
             let Some(value) = work.wanted.pointer(&object.pointer) else { continue };
             if object.layout.is_none() || !planner.selection.takes_object(planner.model, object) {
                 continue;
@@ -304,10 +293,7 @@ fn unsettled(planner: &Planner<'_>, file: usize, works: &[Work]) -> Option<Strin
                     && !was_left(work, judged)
             });
             if let Some(judged) = wants_more {
-                return Some(format!(
-                    "a second run would change {} again: {}",
-                    judged.object, judged.finding.message
-                ));
+                return Some(format!("a second run would change {} again: {}", judged.object, judged.finding.message));
             }
         }
     }

@@ -19,9 +19,7 @@ pub(super) fn merge(document: &Value, findings: &mut [Judged]) -> Value {
     let mut wanted = document.clone();
     let mut claims = Claims::default();
     for judged in findings.iter_mut().filter(|judged| judged.fate == Fate::Planned) {
-        if let Some(other) =
-            judged.finding.changes.iter().find_map(|change| claims.conflict(&judged.prefix, change))
-        {
+        if let Some(other) = judged.finding.changes.iter().find_map(|change| claims.conflict(&judged.prefix, change)) {
             judged.fate = Fate::Held(format!("conflicts with the fix of `{other}`"));
             continue;
         }
@@ -41,9 +39,7 @@ pub(super) fn merge(document: &Value, findings: &mut [Judged]) -> Value {
 fn patched(wanted: &Value, judged: &Judged) -> Result<Value, String> {
     let mut value = wanted.clone();
     for change in &judged.finding.changes {
-        let Some(object) = value.pointer(&judged.prefix) else {
-            return Err("the object is not there".to_owned());
-        };
+        let Some(object) = value.pointer(&judged.prefix) else { return Err("the object is not there".to_owned()) };
         let operations = change.operations(object, &judged.prefix);
         json_patch::patch(&mut value, &operations).map_err(|error| error.to_string())?;
     }
@@ -65,9 +61,10 @@ impl Claims {
         }
         // A removal and a wanted value below it, in either order.
         let below = format!("{pointer}/");
-        let removed_above = self.claims.iter().find(|(claimed, (value, _))| {
-            value.is_none() && pointer.strip_prefix(*claimed).is_some_and(|rest| rest.starts_with('/'))
-        });
+        let removed_above = self
+            .claims
+            .iter()
+            .find(|(claimed, (value, _))| value.is_none() && pointer.strip_prefix(*claimed).is_some_and(|rest| rest.starts_with('/')));
         let set_below = self
             .claims
             .range(below.clone()..)

@@ -59,13 +59,7 @@ impl Renderer for Unified {
         write_diff(out, report.path, Some(report.before), after, self.style)
     }
 
-    fn created(
-        &mut self,
-        out: &mut dyn Write,
-        _: &str,
-        judged: &Judged,
-        files: &[Created<'_>],
-    ) -> io::Result<()> {
+    fn created(&mut self, out: &mut dyn Write, _: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
         if judged.fate == Fate::Planned || !files.is_empty() {
             self.reason(out, judged)?;
         }
@@ -81,13 +75,7 @@ impl Renderer for Unified {
 }
 
 /// Writes the diff of one file; `before` is `None` for a new one.
-fn write_diff(
-    out: &mut dyn Write,
-    path: &str,
-    before: Option<&str>,
-    after: &str,
-    style: Style,
-) -> io::Result<()> {
+fn write_diff(out: &mut dyn Write, path: &str, before: Option<&str>, after: &str, style: Style) -> io::Result<()> {
     let old = lines(before.unwrap_or_default());
     let new = lines(after);
     let (a, b) = (quoted("a/", path), quoted("b/", path));
@@ -117,13 +105,7 @@ fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-fn write_hunk(
-    out: &mut dyn Write,
-    group: &[DiffOp],
-    old: &[&str],
-    new: &[&str],
-    style: Style,
-) -> io::Result<()> {
+fn write_hunk(out: &mut dyn Write, group: &[DiffOp], old: &[&str], new: &[&str], style: Style) -> io::Result<()> {
     let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
     let range = |start: usize, end: usize| match end - start {
         1 => format!("{}", start + 1),
@@ -203,8 +185,7 @@ mod tests {
         let mut out = Vec::new();
         write_diff(&mut out, path, before, after, Style::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
-        let without_ids: String =
-            text.lines().filter(|line| !line.starts_with("index ")).map(|l| format!("{l}\n")).collect();
+        let without_ids: String = text.lines().filter(|line| !line.starts_with("index ")).map(|l| format!("{l}\n")).collect();
         assert_eq!(without_ids, expected);
     }
 

@@ -225,9 +225,7 @@ impl Source for Disk {
 fn walk_error_path(error: &ignore::Error) -> Option<PathBuf> {
     match error {
         ignore::Error::WithPath { path, .. } => Some(path.clone()),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
-            walk_error_path(err)
-        }
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => walk_error_path(err),
         _ => None,
     }
 }
@@ -256,9 +254,7 @@ impl<F: Fn(&str) -> io::Result<Vec<u8>> + Sync> Snapshot<F> {
         let mut listing = Listing::default();
         for path in paths {
             let under = |wanted: &String| {
-                wanted.is_empty()
-                    || path == *wanted
-                    || path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                wanted.is_empty() || path == *wanted || path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
             let inside = wanted.iter().any(under);
             let above = || {
@@ -316,3 +312,4 @@ impl<F> std::fmt::Debug for Snapshot<F> {
         f.debug_struct("Snapshot").finish_non_exhaustive()
     }
 }
+

@@ -8,18 +8,10 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The value at a path, with the mappings on the way to it.
-    Set {
-        pointer: String,
-        value: Value,
-    },
-    Remove {
-        pointer: String,
-    },
+    Set { pointer: String, value: Value },
+    Remove { pointer: String },
     /// A further item of a list, which is made when it is not there.
-    Append {
-        list: String,
-        value: Value,
-    },
+    Append { list: String, value: Value },
 }
 
 impl Change {
@@ -48,9 +40,9 @@ impl Change {
     pub fn operations(&self, object: &Value, prefix: &str) -> Vec<PatchOperation> {
         let operation = match self {
             Change::Set { pointer, value } => set(object, pointer, value.clone()),
-            Change::Remove { pointer } => object
-                .pointer(pointer)
-                .map(|_| PatchOperation::Remove(RemoveOperation { path: path(prefix, pointer) })),
+            Change::Remove { pointer } => {
+                object.pointer(pointer).map(|_| PatchOperation::Remove(RemoveOperation { path: path(prefix, pointer) }))
+            }
             Change::Append { list, value } => match object.pointer(list).and_then(Value::as_array) {
                 Some(items) if items.contains(value) => None,
                 Some(_) => Some(add(&format!("{list}/-"), value.clone())),
@@ -71,11 +63,7 @@ fn set(object: &Value, pointer: &str, mut value: Value) -> Option<PatchOperation
         let (parent, key) = at.rsplit_once('/')?;
         match object.pointer(parent) {
             Some(Value::Object(map)) => {
-                return Some(if map.contains_key(&decoded(key)) {
-                    replace(at, value)
-                } else {
-                    add(at, value)
-                });
+                return Some(if map.contains_key(&decoded(key)) { replace(at, value) } else { add(at, value) });
             }
             Some(Value::Array(items)) => {
                 let exists = key.parse::<usize>().is_ok_and(|idx| idx < items.len());

@@ -46,17 +46,12 @@ pub(super) fn check(
         let object = &model.objects_of(verdicts[*first].file)[verdicts[*first].object];
         let meets = namespace.workloads.iter().map(|idx| verdicts[*idx].after).min();
         let known = if namespace.opaque.is_empty() { meets } else { None };
-        let message = format!(
-            "{}/{} runs in namespace {name}, which no manifest defines",
-            object.id.kind, object.id.name
-        );
+        let message = format!("{}/{} runs in namespace {name}, which no manifest defines", object.id.kind, object.id.name);
         let mut finding = Finding::new("/metadata/namespace", message);
         finding.rule = &RULE;
         let home = home(model, object, name);
         let rendered = settings.templates.namespace(name, &labels(settings, name, known));
-        let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else {
-            continue;
-        };
+        let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else { continue };
         taken.insert(path.clone());
         finding = finding.safety(Safety::Review).note("check that no other repo or tool owns this namespace");
         finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
@@ -84,9 +79,7 @@ fn file_name(settings: &Settings<'_>, home: &str, name: &str, taken: &BTreeSet<S
 /// Lists the new file in the kustomization of its folder.
 fn mention(model: &Model<'_>, home: &str, path: &str, found: &mut RepoFindings) {
     let Some(kustomization) = model.builds.kustomization(home) else { return };
-    let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else {
-        return;
-    };
+    let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else { return };
     let name = path.rsplit('/').next().unwrap_or(path);
     let mut finding = Finding::new("/resources", format!("{} does not list {name}", kustomization.path))
         .change(Change::append("/resources", name))
@@ -96,11 +89,7 @@ fn mention(model: &Model<'_>, home: &str, path: &str, found: &mut RepoFindings) 
         file,
         document: 0,
         pointer: "".into(),
-        id: crate::model::ObjectId::named(
-            "kustomize.config.k8s.io/v1beta1",
-            "Kustomization",
-            &kustomization.path,
-        ),
+        id: crate::model::ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &kustomization.path),
         layout: None,
     };
     let placed = Placed { object, finding, needs_file: Some(path.to_owned()) };

@@ -42,13 +42,7 @@ crate::rules::rule! {
 
 const PREFIX: &str = "pod-security.kubernetes.io/";
 
-pub(super) fn check(
-    model: &Model<'_>,
-    settings: &Settings<'_>,
-    members: &Members,
-    verdicts: &[WorkloadVerdict],
-    found: &mut RepoFindings,
-) {
+pub(super) fn check(model: &Model<'_>, settings: &Settings<'_>, members: &Members, verdicts: &[WorkloadVerdict], found: &mut RepoFindings) {
     for (name, namespace) in &members.by_name {
         let workloads = members.workloads(model, namespace);
         let meets = workloads.iter().map(|idx| verdicts[*idx].after).min();
@@ -89,8 +83,7 @@ fn report_refused(
         .map(|idx| members::subject(model, &verdicts[*idx]))
         .collect();
     if !refused.is_empty() {
-        let message =
-            format!("Namespace/{name} enforces {enforced} and refuses the pods of {}", refused.join(", "));
+        let message = format!("Namespace/{name} enforces {enforced} and refuses the pods of {}", refused.join(", "));
         findings.push(Finding::new(label_pointer("enforce"), message));
     }
 }
@@ -114,13 +107,9 @@ fn propose(
             .as_object()
             .into_iter()
             .flatten()
-            .filter(|(label, _)| {
-                (**label == key && !has_level) || (**label == version && (!has_level || mode == "enforce"))
-            })
+            .filter(|(label, _)| (**label == key && !has_level) || (**label == version && (!has_level || mode == "enforce")))
             .filter(|(label, _)| !present.contains_key(*label))
-            .map(|(label, value)| {
-                Change::set(format!("/metadata/labels/{}", change::token(label)), value.clone())
-            })
+            .map(|(label, value)| Change::set(format!("/metadata/labels/{}", change::token(label)), value.clone()))
             .collect()
     };
     let seen: Vec<Change> = [wanted("warn"), wanted("audit")].concat();
@@ -131,11 +120,9 @@ fn propose(
     let enforced = wanted("enforce");
     if !enforced.is_empty() {
         let message = format!("Namespace/{name} enforces no Pod Security level");
-        let mut finding =
-            Finding::new(label_pointer("enforce"), message).changes(enforced).safety(Safety::Review);
+        let mut finding = Finding::new(label_pointer("enforce"), message).changes(enforced).safety(Safety::Review);
         if let Some(level) = meets {
-            finding =
-                finding.evidence(format!("all its workloads in this repo meet {level} after the fixes"));
+            finding = finding.evidence(format!("all its workloads in this repo meet {level} after the fixes"));
         }
         findings.push(finding.note("workloads of other repos in this namespace are not seen here"));
     } else if present.get(&format!("{PREFIX}enforce")).is_none() {

@@ -47,10 +47,7 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             }
             let finding = finding(workload, volume::pointer(workload, pod, idx), value);
             // Pods of one object may share its volumes.
-            if !findings
-                .iter()
-                .any(|other| other.message == finding.message && other.pointer == finding.pointer)
-            {
+            if !findings.iter().any(|other| other.message == finding.message && other.pointer == finding.pointer) {
                 findings.push(finding);
             }
         }
@@ -67,8 +64,7 @@ fn finding(workload: &Workload<'_>, place: volume::Place, value: &Value) -> Find
     let subject = volume::named(workload, value);
     let mut sources = value.as_object().into_iter().flatten().filter(|(key, _)| *key != "name");
     if let Some((source, _)) = sources.clone().find(|(_, source)| source.is_object()) {
-        let finding =
-            Finding::new(format!("{}/{source}", place.pointer), format!("{subject} is of type `{source}`"));
+        let finding = Finding::new(format!("{}/{source}", place.pointer), format!("{subject} is of type `{source}`"));
         return finding.note("move it to a PersistentVolume and mount that by claim");
     }
     let finding = Finding::new(place.pointer.clone(), format!("{subject} has no source"));

@@ -72,25 +72,18 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             .note("clusters read it from version 1.25 on");
         let linux_only = linux_only(pod);
         if !linux_only.is_empty() {
-            finding.make_manual(format!(
-                "remove the fields that exist on Linux only first: {}",
-                linux_only.join(", ")
-            ));
-        } else if !(matches!(workload.object.layout, Some(Layout::PodSpec { .. }))
-            && pod.fields.security_context)
-        {
+            finding.make_manual(format!("remove the fields that exist on Linux only first: {}", linux_only.join(", ")));
+        } else if !(matches!(workload.object.layout, Some(Layout::PodSpec { .. })) && pod.fields.security_context) {
             finding.make_manual(format!("{} has no field for it", workload.object.id.kind));
         } else if workload.settings.version < pss::Version::Minor(25) {
-            finding
-                .make_manual("before version 1.25 the standard asks Linux-only fields of Windows pods too");
+            finding.make_manual("before version 1.25 the standard asks Linux-only fields of Windows pods too");
         }
         findings.push(finding);
     }
 }
 
 fn linux_only(pod: &Pod<'_>) -> Vec<&'static str> {
-    let mut found: Vec<&'static str> =
-        OF_SPEC.into_iter().filter(|field| !pod.spec[field].is_null()).collect();
+    let mut found: Vec<&'static str> = OF_SPEC.into_iter().filter(|field| !pod.spec[field].is_null()).collect();
     let of_pod = &pod.spec["securityContext"];
     found.extend(OF_POD.into_iter().filter(|field| !of_pod[field].is_null()));
     for container in &pod.containers {
