@@ -21,6 +21,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::ConfigError;
+use crate::render::shown;
+
 /// Hardens the Kubernetes manifests of a repo with minimal, proved, reviewable edits
 ///
 /// Finds what is not hardened, shows the changes as a diff, writes them in place, or commits them to branches.
@@ -165,15 +168,25 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// One cause a line, the help at the end.
+/// One cause a line, the help at the end. An error about several places has a line for each.
 fn report(error: &anyhow::Error) {
-    let mut text = format!("error: {}\n", crate::render::shown(&error.to_string()));
+    let mut text = String::new();
+    if let Some(ConfigError::Invalid(mistakes)) = error.downcast_ref::<ConfigError>() {
+        for mistake in mistakes {
+            text.push_str(&format!("error: {}\n", shown(&mistake.to_string())));
+            text.extend(mistake.help.iter().map(|help| format!("  help: {}\n", shown(help))));
+        }
+        return say(&text);
+    }
+    for line in error.to_string().lines() {
+        text.push_str(&format!("error: {}\n", shown(line)));
+    }
     for cause in error.chain().skip(1) {
-        text.push_str(&format!("  cause: {}\n", crate::render::shown(&cause.to_string())));
+        text.push_str(&format!("  cause: {}\n", shown(&cause.to_string())));
     }
     let help = error.chain().find_map(|cause| cause.downcast_ref::<Helped>()?.help.clone());
     if let Some(help) = help {
-        text.push_str(&format!("  help: {}\n", crate::render::shown(&help)));
+        text.push_str(&format!("  help: {}\n", shown(&help)));
     }
     say(&text);
 }

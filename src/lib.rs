@@ -23,6 +23,7 @@
 pub mod apply;
 pub mod cli;
 pub mod config;
+mod contained;
 pub mod git;
 pub mod image;
 pub mod image_facts;

@@ -11,7 +11,6 @@ mod document;
 mod exceptions;
 mod merge;
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use json_patch::PatchOperation;
@@ -19,8 +18,10 @@ use rayon::prelude::*;
 
 pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
+use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
+use crate::yaml::Edit;
 
 /// Plans the files of a run.
 pub struct Planner<'a> {
@@ -44,6 +45,8 @@ pub struct FileReport<'r> {
     pub before: &'r str,
     /// The new text, when there is one.
     pub after: Option<String>,
+    /// What makes it of the old one, in the order of the text.
+    pub edits: Vec<Edit>,
     /// Ordered by place.
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
@@ -71,6 +74,8 @@ pub enum Fate {
     Planned,
     /// There is no fix to plan.
     Manual,
+    /// Somebody allowed it: it is not shown.
+    Allowed,
     /// The fix is less trusted than the level asks for.
     BelowLevel,
     /// The fix cannot be made in this file; why.
@@ -98,7 +103,10 @@ impl<'a> Planner<'a> {
     fn survey(&mut self) {
         let verdicts: Vec<Vec<WorkloadVerdict>> = (0..self.model.repo().files.len())
             .into_par_iter()
-            .map(|file| document::verdicts(self, file))
+            .map(|file| {
+                let verdicts = contained(|| document::verdicts(self, file));
+                verdicts.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
+            })
             .collect();
         let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
@@ -111,15 +119,16 @@ impl<'a> Planner<'a> {
             self.unmatched = self.exceptions.unmatched(&records);
         }
         self.survey = repo;
-        self.settle_new_files();
+        self.settle_repo_findings();
     }
 
-    /// Decides which new files are wanted, before the files that must mention them are planned.
-    fn settle_new_files(&mut self) {
+    /// Keeps what the run is about, and decides which new files are wanted before the files that must mention
+    /// them are planned.
+    fn settle_repo_findings(&mut self) {
         let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
-            let object = Object::clone(&placed.object);
-            self.selection.takes_object(self.model, &object) && !self.is_allowed_by_config(&object, &placed.finding)
+            let object = &placed.object;
+            self.selection.takes_object(self.model, object) && !self.is_allowed_by_config(object, &placed.finding)
         });
         let wanted: Vec<String> = repo
             .new_files
@@ -128,7 +137,10 @@ impl<'a> Planner<'a> {
             .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
             .collect();
         for list in repo.by_file.values_mut() {
-            list.retain(|placed| placed.needs_file.as_ref().is_none_or(|path| wanted.contains(path)));
+            list.retain(|placed| match &placed.needs_file {
+                Some(path) => wanted.contains(path),
+                None => self.selection.takes_object(self.model, &placed.object),
+            });
         }
         self.survey = repo;
     }
@@ -146,9 +158,23 @@ impl<'a> Planner<'a> {
         let files: Vec<usize> = (0..self.model.repo().files.len()).collect();
         for window in files.chunks(WINDOW) {
             let reports: Vec<Option<FileReport<'a>>> =
-                window.par_iter().map(|file| document::report(self, *file)).collect();
+                window.par_iter().map(|file| self.report(*file)).collect();
             reports.into_iter().flatten().for_each(&mut each);
         }
+    }
+
+    fn report(&self, file: usize) -> Option<FileReport<'a>> {
+        contained(|| document::report(self, file)).unwrap_or_else(|failure| {
+            let source = &self.model.repo().files[file];
+            Some(FileReport {
+                path: &source.path,
+                before: source.stream.text(),
+                after: None,
+                edits: Vec::new(),
+                findings: Vec::new(),
+                defects: vec![failure],
+            })
+        })
     }
 
     /// Findings whose fix is a new file, each with the path it is about and the files, in the order of the paths.
@@ -206,6 +232,3 @@ impl Judged {
         format!("{}{}", self.prefix, self.finding.pointer)
     }
 }
-
-/// Groups findings of one document.
-type ByDocument<T> = BTreeMap<usize, Vec<T>>;

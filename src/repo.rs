@@ -15,6 +15,7 @@ pub use self::classify::{Facts, Marker};
 pub use self::kustomization::{Kustomization, PatchReference, PatchTarget};
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
 use crate::config::Config;
+use crate::contained::contained;
 use crate::yaml::{Limits, Stream};
 
 /// Everything a run has read, ordered by path.
@@ -131,7 +132,15 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         .entries
         .par_iter()
         .map(|entry| {
-            let outcome = read_one(source, entry, &facts, config);
+            let outcome = contained(|| read_one(source, entry, &facts, config)).unwrap_or_else(|failure| {
+                Outcome::Skipped(Skip {
+                    path: entry.path.clone(),
+                    line: None,
+                    column: None,
+                    reason: SkipReason::Unreadable,
+                    detail: format!("a bug of caseharden, please report it: {failure}"),
+                })
+            });
             progress();
             outcome
         })

@@ -159,3 +159,6 @@ macro_rules! rule {
     };
 }
 use rule;
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,16 @@ mod arena;
 mod cases;
 mod comment;
 mod edit;
+#[cfg(test)]
+mod field;
 mod layout;
+mod line_index;
+#[cfg(test)]
+mod mutation;
 mod navigate;
 mod parse;
+#[cfg(test)]
+mod properties;
 mod prove;
 mod render;
 mod resolve;
@@ -22,6 +29,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+pub use self::line_index::LineIndex;
 pub use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
 
@@ -187,7 +195,10 @@ impl Stream {
     }
 
     pub fn position(&self, offset: usize) -> Position {
-        let offset = self.text.floor_char_boundary(offset);
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
         let line = memchr::memchr_iter(b'\n', &self.text.as_bytes()[..offset]).count() + 1;
         Position { line, column: source::column(&self.text, offset) + 1 }
     }

@@ -187,7 +187,7 @@ pub(super) fn templates(global: &Global) -> anyhow::Result<Templates> {
         None => Ok(Templates::builtin()),
         Some(dir) => Templates::with_overrides(dir).map_err(|errors| {
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("{}", lines.join("\nerror: "))
+            anyhow::anyhow!("{}", lines.join("\n"))
         }),
     }
 }

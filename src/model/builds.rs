@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 use super::object::ObjectId;
+use super::strategic_merge;
 use crate::repo::{Kustomization, PatchReference, PatchTarget, Repo, join};
 use crate::yaml::Stream;
 
@@ -37,8 +38,36 @@ pub struct Patch {
 pub enum PatchBody {
     /// A strategic merge patch.
     Merge(Value),
-    /// A JSON 6902 patch: operation and path of each step.
-    Json(Vec<(String, String)>),
+    /// A JSON 6902 patch.
+    Json(Vec<Value>),
+}
+
+impl Patch {
+    /// The object with the patch, as far as it applies.
+    pub fn applied(&self, object: &Value) -> Value {
+        match &self.body {
+            PatchBody::Merge(merge) => strategic_merge::merged(object, merge),
+            PatchBody::Json(steps) => {
+                let mut patched = object.clone();
+                for step in steps {
+                    // A step that does not apply breaks the build itself, which is not ours to say.
+                    if let Ok(operation) = serde_json::from_value::<json_patch::PatchOperation>(step.clone()) {
+                        json_patch::patch(&mut patched, &[operation]).ok();
+                    }
+                }
+                patched
+            }
+        }
+    }
+
+    /// Operation and path of each step of a JSON 6902 patch.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, &str)> {
+        let steps = match &self.body {
+            PatchBody::Json(steps) => steps.as_slice(),
+            PatchBody::Merge(_) => &[],
+        };
+        steps.iter().filter_map(|step| Some((step["op"].as_str()?, step["path"].as_str()?)))
+    }
 }
 
 /// A folder that Flux or Argo CD deploys, with the namespace it gives.
@@ -272,7 +301,7 @@ fn read_patch(kustomization: &Kustomization, reference: &PatchReference, files: 
         .map(|value| {
             let mut target = reference.target.clone();
             let body = match value {
-                Value::Array(steps) => PatchBody::Json(steps.iter().filter_map(json_step).collect()),
+                Value::Array(steps) => PatchBody::Json(steps),
                 merge => {
                     let own = |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
                     if target == PatchTarget::default() {
@@ -285,8 +314,3 @@ fn read_patch(kustomization: &Kustomization, reference: &PatchReference, files: 
         })
         .collect()
 }
-
-fn json_step(step: &Value) -> Option<(String, String)> {
-    Some((step["op"].as_str()?.to_owned(), step["path"].as_str()?.to_owned()))
-}
-

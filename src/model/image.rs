@@ -14,7 +14,9 @@ pub struct Image<'a> {
 impl<'a> Image<'a> {
     /// `None` for text that is no reference: empty, with blanks, or with a variable that some tool fills in later.
     pub fn parse(text: &'a str) -> Option<Image<'a>> {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '[' | ']' | '+');
+        let is_part = |c: char| {
+            c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '[' | ']' | '+')
+        };
         if text.is_empty() || !text.chars().all(is_part) {
             return None;
         }
@@ -60,7 +62,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<Parts<'_>>) {
-        let parts = Image::parse(text).map(|image| (image.registry(), image.repository(), image.tag, image.digest));
+        let parts =
+            Image::parse(text).map(|image| (image.registry(), image.repository(), image.tag, image.digest));
         assert_eq!(parts, expected, "{text}");
     }
 
@@ -79,7 +82,19 @@ mod tests {
 
     #[test]
     fn text_with_variables_is_no_reference() {
-        for text in ["", "${IMAGE}", "$(IMAGE):1", "app:{{ tag }}", "app: 1", "<image>", "app:", "@sha256:00", "app/", "a@b", "#{x}#"] {
+        for text in [
+            "",
+            "${IMAGE}",
+            "$(IMAGE):1",
+            "app:{{ tag }}",
+            "app: 1",
+            "<image>",
+            "app:",
+            "@sha256:00",
+            "app/",
+            "a@b",
+            "#{x}#",
+        ] {
             check(text, None);
         }
     }

@@ -62,7 +62,7 @@ const POD_SPECS: &[Row] = &[
 ];
 
 /// Where the pods of an object are, if its kind makes any.
-pub(super) fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
+pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
     let (group, kind) = (id.group(), &*id.kind);
     if let Some(workload) = custom.iter().find(|custom| custom.group == group && custom.kind == kind) {
         return Some(Layout::PodSpec { spec: Cow::Owned(workload.pod_spec.to_string()), fields: ALL_FIELDS });
@@ -76,7 +76,9 @@ pub(super) fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout>
             Some(Layout::Argo { spec: "/spec" })
         }
         ("argoproj.io", "CronWorkflow") => Some(Layout::Argo { spec: "/spec/workflowSpec" }),
-        ("tekton.dev", "Task" | "ClusterTask" | "TaskRun" | "Pipeline" | "PipelineRun") => Some(Layout::Tekton),
+        ("tekton.dev", "Task" | "ClusterTask" | "TaskRun" | "Pipeline" | "PipelineRun") => {
+            Some(Layout::Tekton)
+        }
         ("monitoring.coreos.com", "Prometheus" | "PrometheusAgent" | "Alertmanager" | "ThanosRuler") => {
             Some(Layout::SecurityContextOnly { spec: "/spec" })
         }

@@ -7,7 +7,7 @@ use super::{Fate, Judged, Planner};
 use crate::config::{AllowIndex, Allowable, Config, Date};
 use crate::model::{Model, Object};
 use crate::rules::{self, ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON, Finding, Rule};
-use crate::yaml::{Comment, Stream};
+use crate::yaml::{Comment, LineIndex, Stream};
 
 /// What the command line and the configuration select.
 #[derive(Debug)]
@@ -125,11 +125,51 @@ pub(super) fn mentions(stream: &Stream) -> bool {
 
 const MARK: &str = "caseharden:";
 
-fn comments(stream: &Stream) -> Vec<AllowComment<'_>> {
-    if !mentions(stream) {
-        return Vec::new();
+/// The comments of a file that allow findings.
+pub(super) struct FileAllows<'a> {
+    comments: Vec<AllowComment<'a>>,
+}
+
+impl<'a> FileAllows<'a> {
+    pub(super) fn read(stream: &'a Stream) -> FileAllows<'a> {
+        let comments = if mentions(stream) { stream.comments() } else { &[] };
+        FileAllows { comments: comments.iter().filter_map(|comment| parse(stream, comment)).collect() }
     }
-    stream.comments().iter().filter_map(|comment| parse(stream, comment)).collect()
+
+    pub(super) fn allow(&self, stream: &Stream, judged: &Judged) -> bool {
+        self.comments.iter().any(|comment| comment.names(judged.finding.rule) && comment.covers(stream, judged))
+    }
+
+    /// Findings about the comments themselves: those without a reason, and those that match nothing.
+    pub(super) fn notices(
+        &self,
+        planner: &Planner<'_>,
+        file: usize,
+        lines: &LineIndex<'_>,
+        findings: &[Judged],
+    ) -> Vec<Judged> {
+        let stream = &planner.model.repo().files[file].stream;
+        let mut notices = Vec::new();
+        for comment in &self.comments {
+            let unknown = comment.rules.iter().find(|id| !is_known(id));
+            let (rule, message) = if let Some(unknown) = unknown {
+                (&ALLOW_UNMATCHED, format!("`{unknown}` is no rule: `caseharden rules` lists them"))
+            } else if comment.reason.is_empty() || comment.rules.is_empty() {
+                (&ALLOW_WITHOUT_REASON, "write `# caseharden: allow RULE -- reason`".to_owned())
+            } else {
+                let matched =
+                    findings.iter().any(|judged| comment.names(judged.finding.rule) && comment.covers(stream, judged));
+                if matched || !planner.selection.is_complete() {
+                    continue;
+                }
+                (&ALLOW_UNMATCHED, format!("the allow of `{}` matches no finding", comment.rules.join(", ")))
+            };
+            if planner.selection.takes_rule(rule) {
+                notices.push(notice(planner, file, lines, comment.comment, rule, message));
+            }
+        }
+        notices
+    }
 }
 
 fn parse<'a>(stream: &'a Stream, comment: &'a Comment) -> Option<AllowComment<'a>> {
@@ -168,53 +208,19 @@ impl AllowComment<'_> {
     }
 }
 
-pub(super) fn is_allowed(planner: &Planner<'_>, file: usize, judged: &Judged) -> bool {
-    let stream = &planner.model.repo().files[file].stream;
-    if comments(stream).iter().any(|comment| comment.names(judged.finding.rule) && comment.covers(stream, judged)) {
-        return true;
-    }
-    let object = Object {
-        file,
-        document: judged.document,
-        pointer: judged.prefix.as_str().into(),
-        id: judged.object.clone(),
-        layout: None,
-    };
-    planner.is_allowed_by_config(&object, &judged.finding)
-}
-
-/// Findings about the comments of a file: those without a reason, and those that match nothing.
-pub(super) fn unmatched(planner: &Planner<'_>, file: usize, findings: &[&Judged]) -> Vec<Judged> {
-    let stream = &planner.model.repo().files[file].stream;
-    let mut notices = Vec::new();
-    for comment in comments(stream) {
-        let unknown = comment.rules.iter().find(|id| !is_known(id));
-        let (rule, message) = if let Some(unknown) = unknown {
-            (&ALLOW_UNMATCHED, format!("`{unknown}` is no rule: `caseharden rules` lists them"))
-        } else if comment.reason.is_empty() || comment.rules.is_empty() {
-            (&ALLOW_WITHOUT_REASON, "write `# caseharden: allow RULE -- reason`".to_owned())
-        } else {
-            let matched =
-                findings.iter().any(|judged| comment.names(judged.finding.rule) && comment.covers(stream, judged));
-            if matched || !planner.selection.is_complete() {
-                continue;
-            }
-            (&ALLOW_UNMATCHED, format!("the allow of `{}` matches no finding", comment.rules.join(", ")))
-        };
-        if planner.selection.takes_rule(rule) {
-            notices.push(notice(planner, file, comment.comment, rule, message));
-        }
-    }
-    notices
-}
-
 fn is_known(id: &str) -> bool {
     rules::all().any(|rule| rule.id == id || rule.area.id() == id)
 }
 
-fn notice(planner: &Planner<'_>, file: usize, comment: &Comment, rule: &'static Rule, message: String) -> Judged {
-    let stream = &planner.model.repo().files[file].stream;
-    let position = stream.position(comment.range.start);
+fn notice(
+    planner: &Planner<'_>,
+    file: usize,
+    lines: &LineIndex<'_>,
+    comment: &Comment,
+    rule: &'static Rule,
+    message: String,
+) -> Judged {
+    let position = lines.position(comment.range.start);
     let mut finding = Finding::new("", message);
     finding.rule = rule;
     let owner = planner.model.objects_of(file).iter().find(|object| object.document == comment.document);

@@ -1,12 +1,15 @@
 //! Judges the documents of one file, lowers what is planned to edits, and proves the new text.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{ByDocument, Fate, FileReport, Judged, Planner, allow, merge};
-use crate::model::{KubernetesOrder, Object};
+use super::allow::{self, FileAllows};
+use super::{Fate, FileReport, Judged, Planner, merge};
+use crate::model::{KubernetesOrder, Model, Object};
 use crate::pss;
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
-use crate::yaml::{Refusal, Stream};
+use crate::yaml::{Edit, LineIndex, Refusal, Stream};
 
 /// A document with its findings, and the value it should have.
 struct Work {
@@ -22,19 +25,32 @@ pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Vec<WorkloadVerdic
     if !objects.iter().any(|object| object.layout.is_some()) {
         return Vec::new();
     }
-    let mut works = works(planner, file, None);
     let stream = &planner.model.repo().files[file].stream;
+    let at = Place::new(planner, file);
+    let mut works = works(&at, None);
     // Only shared nodes can keep an edit from being made; without them the values tell.
     if stream.has_aliases() {
         // A failed proof takes the fixes back here as it will in the report, which says so.
-        lower(planner, file, &mut works).ok();
+        lower(&at, &mut works).ok();
     }
     let mut verdicts = Vec::new();
     for (idx, object) in objects.iter().enumerate().filter(|(_, object)| object.layout.is_some()) {
-        let Some(work) = works.iter().find(|work| work.document == object.document) else { continue };
-        verdicts.extend(verdict(planner, file, idx, object, work));
+        let work = works.binary_search_by_key(&object.document, |work| work.document).ok().map(|idx| &works[idx]);
+        let judged = work.and_then(|work| verdict(planner, file, idx, object, work));
+        verdicts.push(judged.unwrap_or_else(|| unknown_verdict(planner.model, file, idx, object)));
     }
     verdicts
+}
+
+/// For workloads that could not be judged: nothing may rely on them.
+pub(super) fn unknown_verdicts(model: &Model<'_>, file: usize) -> Vec<WorkloadVerdict> {
+    let workloads = model.objects_of(file).iter().enumerate().filter(|(_, object)| object.layout.is_some());
+    workloads.map(|(idx, object)| unknown_verdict(model, file, idx, object)).collect()
+}
+
+fn unknown_verdict(model: &Model<'_>, file: usize, idx: usize, object: &Object) -> WorkloadVerdict {
+    let level = pss::Level::Privileged;
+    WorkloadVerdict { file, object: idx, namespaces: model.namespaces(object), before: level, after: level, needs: Vec::new() }
 }
 
 fn verdict(planner: &Planner<'_>, file: usize, idx: usize, object: &Object, work: &Work) -> Option<WorkloadVerdict> {
@@ -42,9 +58,14 @@ fn verdict(planner: &Planner<'_>, file: usize, idx: usize, object: &Object, work
     let after = work.wanted.pointer(&object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
     let version = planner.settings.version;
-    let level = |value| {
-        let workload = Workload::new(planner.settings, planner.model, object, value)?;
-        workload.pods.iter().map(|pod| pss::highest_level(&pod.judged(), version)).min()
+    let as_is = |value: &Value| {
+        let pods = crate::model::pods(object.layout.as_ref()?, value);
+        pods.iter().map(|pod| pss::highest_level(&pod.judged(), version)).min()
+    };
+    // What an overlay makes of it runs in the namespace too.
+    let level = |value: &Value| {
+        let patched = workload.patches.iter().filter_map(|patch| as_is(&patch.applied(value)));
+        Some(patched.fold(as_is(value)?, pss::Level::min))
     };
     let needs = if workload.is_system() {
         let pods = workload.pods.iter();
@@ -70,74 +91,85 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
     if source.context_only || !has_workloads && placed.is_none() && !allow::mentions(&source.stream) {
         return None;
     }
-    let mut works = works(planner, file, placed.map(Vec::as_slice));
+    let at = Place::new(planner, file);
+    let mut works = works(&at, placed.map(Vec::as_slice));
     let mut report = FileReport {
         path: &source.path,
         before: source.stream.text(),
         after: None,
+        edits: Vec::new(),
         findings: Vec::new(),
         defects: Vec::new(),
     };
-    match lower(planner, file, &mut works) {
-        Ok(after) => report.after = after,
+    match lower(&at, &mut works) {
+        Ok(None) => {}
+        Ok(Some((after, edits))) => (report.after, report.edits) = (Some(after), edits),
         Err(defect) => report.defects.push(defect),
     }
-    let comments = allow::unmatched(planner, file, &works.iter().flat_map(|work| &work.findings).collect::<Vec<_>>());
     report.findings = works.into_iter().flat_map(|work| work.findings).collect();
-    report.findings.retain(|judged| !allow::is_allowed(planner, file, judged));
-    report.findings.extend(comments);
-    report.findings.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+    let notices = at.allows.notices(planner, file, &at.lines, &report.findings);
+    report.findings.retain(|judged| judged.fate != Fate::Allowed);
+    report.findings.extend(notices);
+    report.findings.sort_by_key(|judged| (judged.line, judged.column));
     let silent = report.findings.is_empty() && report.after.is_none() && report.defects.is_empty();
     (!silent).then_some(report)
 }
 
-/// The documents of a file that have findings, with the values they should have.
-fn works(planner: &Planner<'_>, file: usize, placed: Option<&[Placed]>) -> Vec<Work> {
-    let source = &planner.model.repo().files[file];
-    let mut findings: ByDocument<Judged> = ByDocument::new();
-    let mut values: ByDocument<Value> = ByDocument::new();
-    let mut value_of = |document: usize| -> Option<Value> {
-        if let Some(value) = values.get(&document).and_then(|values| values.first()) {
-            return Some(value.clone());
-        }
-        let value = source.stream.root(document)?.value().ok()?;
-        values.insert(document, vec![value.clone()]);
-        Some(value)
-    };
-    for object in planner.model.objects_of(file).iter().filter(|object| object.layout.is_some()) {
-        if !planner.selection.takes_object(planner.model, object) {
-            continue;
-        }
-        let Some(document) = value_of(object.document) else { continue };
-        let Some(value) = document.pointer(&object.pointer) else { continue };
-        let list = findings.entry(object.document).or_default();
-        list.extend(judge(planner, file, object, value));
-    }
-    for placed in placed.into_iter().flatten() {
-        let Some(document) = value_of(placed.object.document) else { continue };
-        let Some(value) = document.pointer(&placed.object.pointer) else { continue };
-        let judged = place(planner, &placed.object, placed.finding.clone(), value);
-        findings.entry(placed.object.document).or_default().push(judged);
-    }
-    let mut works = Vec::new();
-    for (document, mut findings) in findings {
-        let Some(value) = values.remove(&document).and_then(|mut values| values.pop()) else { continue };
-        for judged in &mut findings {
-            if allow::is_allowed(planner, file, judged) {
-                judged.fate = Fate::Manual;
-            }
-        }
-        let wanted = merge::merge(&value, &mut findings);
-        works.push(Work { document, value, wanted, findings });
-    }
-    works
+/// A file that is being judged, with what is looked up in it again and again.
+struct Place<'p, 'a> {
+    planner: &'p Planner<'a>,
+    file: usize,
+    stream: &'p Stream,
+    lines: LineIndex<'p>,
+    allows: FileAllows<'p>,
 }
 
-fn judge(planner: &Planner<'_>, file: usize, object: &Object, value: &Value) -> Vec<Judged> {
+impl<'p, 'a> Place<'p, 'a> {
+    fn new(planner: &'p Planner<'a>, file: usize) -> Place<'p, 'a> {
+        let stream = &planner.model.repo().files[file].stream;
+        let lines = LineIndex::new(stream.text());
+        Place { planner, file, stream, allows: FileAllows::read(stream), lines }
+    }
+}
+
+/// The documents of a file that have findings, with the values they should have.
+fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
+    let planner = at.planner;
+    let workloads = || planner.model.objects_of(at.file).iter().filter(|object| object.layout.is_some());
+    let placed = placed.unwrap_or_default();
+    let mut documents: BTreeMap<usize, (Value, Vec<Judged>)> = BTreeMap::new();
+    for document in workloads().map(|object| object.document).chain(placed.iter().map(|placed| placed.object.document)) {
+        if !documents.contains_key(&document)
+            && let Some(Ok(value)) = at.stream.root(document).map(|root| root.value())
+        {
+            documents.insert(document, (value, Vec::new()));
+        }
+    }
+    for object in workloads().filter(|object| planner.selection.takes_object(planner.model, object)) {
+        let Some((document, findings)) = documents.get_mut(&object.document) else { continue };
+        if let Some(value) = document.pointer(&object.pointer) {
+            findings.extend(judge(at, object, value));
+        }
+    }
+    for placed in placed {
+        let Some((document, findings)) = documents.get_mut(&placed.object.document) else { continue };
+        if let Some(value) = document.pointer(&placed.object.pointer) {
+            findings.push(place(at, &placed.object, placed.finding.clone(), value));
+        }
+    }
+    let works = documents.into_iter().map(|(document, (value, mut findings))| {
+        let wanted = merge::merge(&value, &mut findings);
+        Work { document, value, wanted, findings }
+    });
+    works.collect()
+}
+
+fn judge(at: &Place<'_, '_>, object: &Object, value: &Value) -> Vec<Judged> {
+    let planner = at.planner;
     let Some(workload) = Workload::new(planner.settings, planner.model, object, value) else { return Vec::new() };
     let selected = |rule: &rules::Rule| planner.selection.takes_rule(rule);
     let mut findings = rules::check_workload(&workload, &selected);
-    let marker = planner.model.repo().files[file].marker;
+    let marker = planner.model.repo().files[at.file].marker;
     let excepted = workload.is_system() && needs_more_than_baseline(planner, &workload);
     if excepted && planner.exceptions.has(planner, object) {
         // Recorded: what the record is about is settled, and nothing of it is edited.
@@ -153,7 +185,7 @@ fn judge(planner: &Planner<'_>, file: usize, object: &Object, value: &Value) -> 
             ));
         }
     }
-    findings.into_iter().map(|finding| place(planner, object, finding, value)).collect()
+    findings.into_iter().map(|finding| place(at, object, finding, value)).collect()
 }
 
 fn needs_more_than_baseline(planner: &Planner<'_>, workload: &Workload<'_>) -> bool {
@@ -162,22 +194,21 @@ fn needs_more_than_baseline(planner: &Planner<'_>, workload: &Workload<'_>) -> b
 }
 
 /// Gives a finding its place in the text and the fate that its safety asks for.
-fn place(planner: &Planner<'_>, object: &Object, finding: rules::Finding, value: &Value) -> Judged {
-    let stream = &planner.model.file(object).stream;
+fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &Value) -> Judged {
     let pointer = format!("{}{}", object.pointer, finding.pointer);
     let range = crate::yaml::Pointer::parse(&pointer)
         .ok()
-        .and_then(|pointer| stream.locate(object.document, pointer))
+        .and_then(|pointer| at.stream.locate(object.document, pointer))
         .unwrap_or(0..0);
-    let position = stream.position(range.start);
+    let position = at.lines.position(range.start);
     let operations = finding.changes.iter().flat_map(|change| change.operations(value, "")).collect::<Vec<_>>();
     let fate = match finding.safety {
         _ if finding.changes.is_empty() => Fate::Manual,
         Safety::Manual => Fate::Manual,
-        safety if safety < planner.level => Fate::BelowLevel,
+        safety if safety < at.planner.level => Fate::BelowLevel,
         _ => Fate::Planned,
     };
-    Judged {
+    let mut judged = Judged {
         finding,
         object: object.id.clone(),
         document: object.document,
@@ -186,18 +217,21 @@ fn place(planner: &Planner<'_>, object: &Object, finding: rules::Finding, value:
         column: position.column,
         fate,
         operations,
+    };
+    if at.allows.allow(at.stream, &judged) || at.planner.is_allowed_by_config(object, &judged.finding) {
+        judged.fate = Fate::Allowed;
     }
-}
-
-pub(super) fn placed_judged(planner: &Planner<'_>, placed: &Placed, fate: Fate) -> Judged {
-    let mut judged = place(planner, &placed.object, placed.finding.clone(), &Value::Null);
-    judged.fate = fate;
     judged
 }
 
+pub(super) fn placed_judged(planner: &Planner<'_>, placed: &Placed, fate: Fate) -> Judged {
+    let at = Place::new(planner, placed.object.file);
+    Judged { fate, ..place(&at, &placed.object, placed.finding.clone(), &Value::Null) }
+}
+
 /// Turns wanted values into text. Changes that the text refuses are held back, one finding after the other.
-fn lower(planner: &Planner<'_>, file: usize, works: &mut [Work]) -> Result<Option<String>, String> {
-    let stream = &planner.model.repo().files[file].stream;
+fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Result<Option<(String, Vec<Edit>)>, String> {
+    let stream = at.stream;
     let mut edits = Vec::new();
     for work in works.iter_mut() {
         edits.extend(document_edits(stream, work));
@@ -209,10 +243,11 @@ fn lower(planner: &Planner<'_>, file: usize, works: &mut [Work]) -> Result<Optio
     for work in works.iter() {
         wanted[work.document] = Some(&work.wanted);
     }
-    let proved = stream.prove(stream.apply(edits), &wanted, 0).map_err(|defect| defect.to_string());
-    let settled = proved.and_then(|after| unsettled(planner, file, works).map_or(Ok(after), Err));
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    let proved = stream.prove(stream.apply(edits.clone()), &wanted, 0).map_err(|defect| defect.to_string());
+    let settled = proved.and_then(|after| unsettled(at, works).map_or(Ok(after), Err));
     match settled {
-        Ok(after) => Ok(Some(after.into_text())),
+        Ok(after) => Ok(Some((after.into_text(), edits))),
         Err(defect) => {
             for work in works.iter_mut() {
                 hold(work, |_| true, "the edit failed its proof");
@@ -278,18 +313,18 @@ fn related(a: &str, b: &str) -> bool {
 }
 
 /// A second run over the new values must want nothing more; says what it wants otherwise.
-fn unsettled(planner: &Planner<'_>, file: usize, works: &[Work]) -> Option<String> {
+fn unsettled(at: &Place<'_, '_>, works: &[Work]) -> Option<String> {
+    let planner = at.planner;
     for work in works.iter().filter(|work| work.wanted != work.value) {
-        for object in planner.model.objects_of(file).iter().filter(|object| object.document == work.document) {
+        for object in planner.model.objects_of(at.file).iter().filter(|object| object.document == work.document) {
             let Some(value) = work.wanted.pointer(&object.pointer) else { continue };
             if object.layout.is_none() || !planner.selection.takes_object(planner.model, object) {
                 continue;
             }
-            let again = judge(planner, file, object, value);
+            let again = judge(at, object, value);
             let wants_more = again.iter().find(|judged| {
                 judged.fate == Fate::Planned
                     && !judged.operations.is_empty()
-                    && !allow::is_allowed(planner, file, judged)
                     && !was_left(work, judged)
             });
             if let Some(judged) = wants_more {

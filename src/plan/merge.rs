@@ -16,34 +16,35 @@ struct Claims {
 /// The document's value with all planned changes. A finding whose change contradicts an earlier one, or cannot be
 /// made, is held back as a whole.
 pub(super) fn merge(document: &Value, findings: &mut [Judged]) -> Value {
+    loop {
+        match try_merge(document, findings) {
+            Ok(wanted) => return wanted,
+            Err((idx, reason)) => findings[idx].fate = Fate::Held(reason),
+        }
+    }
+}
+
+/// Fails with the finding that cannot be made; what it had changed by then is lost with the value.
+fn try_merge(document: &Value, findings: &mut [Judged]) -> Result<Value, (usize, String)> {
     let mut wanted = document.clone();
     let mut claims = Claims::default();
-    for judged in findings.iter_mut().filter(|judged| judged.fate == Fate::Planned) {
+    for (idx, judged) in findings.iter_mut().enumerate().filter(|(_, judged)| judged.fate == Fate::Planned) {
         if let Some(other) = judged.finding.changes.iter().find_map(|change| claims.conflict(&judged.prefix, change)) {
             judged.fate = Fate::Held(format!("conflicts with the fix of `{other}`"));
             continue;
         }
-        match patched(&wanted, judged) {
-            Ok(patched) => {
-                wanted = patched;
-                for change in &judged.finding.changes {
-                    claims.add(&judged.prefix, change, judged.finding.rule.id);
-                }
-            }
-            Err(reason) => judged.fate = Fate::Held(reason),
+        for change in &judged.finding.changes {
+            patch(&mut wanted, &judged.prefix, change).map_err(|reason| (idx, reason))?;
+            claims.add(&judged.prefix, change, judged.finding.rule.id);
         }
     }
-    wanted
+    Ok(wanted)
 }
 
-fn patched(wanted: &Value, judged: &Judged) -> Result<Value, String> {
-    let mut value = wanted.clone();
-    for change in &judged.finding.changes {
-        let Some(object) = value.pointer(&judged.prefix) else { return Err("the object is not there".to_owned()) };
-        let operations = change.operations(object, &judged.prefix);
-        json_patch::patch(&mut value, &operations).map_err(|error| error.to_string())?;
-    }
-    Ok(value)
+fn patch(wanted: &mut Value, prefix: &str, change: &Change) -> Result<(), String> {
+    let object = wanted.pointer(prefix).ok_or("the object is not there")?;
+    let operations = change.operations(object, prefix);
+    json_patch::patch(wanted, &operations).map_err(|error| error.to_string())
 }
 
 impl Claims {
@@ -60,17 +61,17 @@ impl Claims {
             return Some(rule);
         }
         // A removal and a wanted value below it, in either order.
+        let mut ancestors = pointer.match_indices('/').map(|(at, _)| &pointer[..at]);
+        let removed_above =
+            ancestors.find_map(|above| self.claims.get(above).filter(|(value, _)| value.is_none()));
         let below = format!("{pointer}/");
-        let removed_above = self
-            .claims
-            .iter()
-            .find(|(claimed, (value, _))| value.is_none() && pointer.strip_prefix(*claimed).is_some_and(|rest| rest.starts_with('/')));
         let set_below = self
             .claims
             .range(below.clone()..)
             .take_while(|(claimed, _)| claimed.starts_with(&below))
-            .find(|(_, (value, _))| value.is_some() && wanted.is_none());
-        removed_above.or(set_below).map(|(_, (_, rule))| *rule)
+            .map(|(_, claim)| claim)
+            .find(|(value, _)| value.is_some() && wanted.is_none());
+        removed_above.or(set_below).map(|(_, rule)| *rule)
     }
 
     fn add(&mut self, prefix: &str, change: &Change, rule: &'static str) {

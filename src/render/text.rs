@@ -115,7 +115,7 @@ fn fix(judged: &Judged) -> &'static str {
         (Fate::Planned, _) => "fix to review",
         (Fate::BelowLevel, _) => "fix to review, held by --level safe",
         (Fate::Held(_), _) => "fix held back",
-        (Fate::Manual, _) => "by hand",
+        (Fate::Manual | Fate::Allowed, _) => "by hand",
     }
 }
 

@@ -5,11 +5,12 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style as Paint};
-use similar::{Algorithm, DiffOp, capture_diff_slices, group_diff_ops};
+use similar::{DiffOp, group_diff_ops};
 
-use super::{Created, Ending, Renderer, Style, escaped, shown};
+use super::{Created, Ending, Renderer, Style, escaped, line_changes, shown};
 use crate::git::blob_id;
 use crate::plan::{Fate, FileReport, Judged};
+use crate::yaml::Edit;
 
 pub(super) struct Unified {
     style: Style,
@@ -56,7 +57,7 @@ impl Renderer for Unified {
         for judged in report.findings.iter().filter(|judged| judged.fate == Fate::Planned) {
             self.reason(out, judged)?;
         }
-        write_diff(out, report.path, Some(report.before), after, self.style)
+        write_diff(out, report.path, Some(report.before), after, &report.edits, self.style)
     }
 
     fn created(&mut self, out: &mut dyn Write, _: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
@@ -64,7 +65,7 @@ impl Renderer for Unified {
             self.reason(out, judged)?;
         }
         for created in files {
-            write_diff(out, &created.file.path, created.before, &created.file.text, self.style)?;
+            write_diff(out, &created.file.path, created.before, &created.file.text, &[], self.style)?;
         }
         Ok(())
     }
@@ -74,8 +75,16 @@ impl Renderer for Unified {
     }
 }
 
-/// Writes the diff of one file; `before` is `None` for a new one.
-fn write_diff(out: &mut dyn Write, path: &str, before: Option<&str>, after: &str, style: Style) -> io::Result<()> {
+/// Writes the diff of one file; `before` is `None` for a new one. `edits` say where the two differ; without any the
+/// whole texts are compared.
+fn write_diff(
+    out: &mut dyn Write,
+    path: &str,
+    before: Option<&str>,
+    after: &str,
+    edits: &[Edit],
+    style: Style,
+) -> io::Result<()> {
     let old = lines(before.unwrap_or_default());
     let new = lines(after);
     let (a, b) = (quoted("a/", path), quoted("b/", path));
@@ -95,7 +104,7 @@ fn write_diff(out: &mut dyn Write, path: &str, before: Option<&str>, after: &str
         None => writeln!(out, "{head}--- /dev/null{head:#}")?,
     }
     writeln!(out, "{head}+++ {b}{tab}{head:#}")?;
-    for group in group_diff_ops(capture_diff_slices(Algorithm::Myers, &old, &new), CONTEXT_LINES) {
+    for group in group_diff_ops(line_changes::line_changes(&old, &new, edits), CONTEXT_LINES) {
         write_hunk(out, &group, &old, &new, style)?;
     }
     Ok(())
@@ -183,7 +192,7 @@ mod tests {
     #[track_caller]
     fn check(path: &str, before: Option<&str>, after: &str, expected: &str) {
         let mut out = Vec::new();
-        write_diff(&mut out, path, before, after, Style::default()).unwrap();
+        write_diff(&mut out, path, before, after, &[], Style::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
         let without_ids: String = text.lines().filter(|line| !line.starts_with("index ")).map(|l| format!("{l}\n")).collect();
         assert_eq!(without_ids, expected);

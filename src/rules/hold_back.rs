@@ -25,7 +25,7 @@ pub(super) fn hold_back(workload: &Workload<'_>, findings: &mut [Finding]) {
 
 fn conflict(workload: &Workload<'_>, patch: &Patch, change: &Change) -> Option<&'static str> {
     match &patch.body {
-        PatchBody::Json(steps) => steps.iter().find_map(|(operation, path)| json_conflict(operation, path, change)),
+        PatchBody::Json(_) => patch.steps().find_map(|(operation, path)| json_conflict(operation, path, change)),
         PatchBody::Merge(merge) => workload.pods.iter().find_map(|pod| merge_conflict(pod, merge, change)),
     }
 }

@@ -72,6 +72,10 @@ pub(super) fn edits(
     if same(&old, wanted) {
         return Ok(Vec::new());
     }
+    if has_bare_returns(&stream.text) {
+        let at = PointerBuf::new();
+        return Err(Refusal::Unsupported { at, reason: "lines end in a carriage return alone" });
+    }
     let site = Site { lead: region.content as usize, place: Place::Root };
     let mut editor = Editor {
         stream,
@@ -85,15 +89,36 @@ pub(super) fn edits(
     };
     editor.reconcile(root, site, &old, wanted)?;
     editor.settle_shared()?;
-    let edits = normalize(editor.edits);
+    let edits = normalize(&stream.text, editor.edits);
     if region.has_aliases {
         shared::verify(stream, document, wanted, &edits)?;
+    }
+    if stream.text.contains("\n\t") {
+        prove_early(stream, document, wanted, &edits)?;
     }
     Ok(edits)
 }
 
-/// Sorts; joins what is inserted at one point, and an insertion with the replacement that starts there.
-fn normalize(mut edits: Vec<Edit>) -> Vec<Edit> {
+/// Parsers disagree about lines that start with a tab. They are too rare to know all cases: what cannot be
+/// proved is refused.
+fn prove_early(stream: &Stream, document: usize, wanted: &Value, edits: &[Edit]) -> Result<(), Refusal> {
+    let mut all = vec![None; stream.documents()];
+    all[document] = Some(wanted);
+    let proof = stream.prove(super::apply(&stream.text, edits), &all, 0);
+    let at = PointerBuf::new();
+    proof
+        .map(|_| ())
+        .map_err(|_| Refusal::Unsupported { at, reason: "a line that starts with a tab is in the way" })
+}
+
+/// Whether a line break of old Macintosh computers is somewhere: YAML knows it, nobody else does.
+fn has_bare_returns(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'\r', bytes).any(|at| bytes.get(at + 1) != Some(&b'\n'))
+}
+
+/// Sorts, joins what touches, and leaves out of every edit what it does not change.
+fn normalize(text: &str, mut edits: Vec<Edit>) -> Vec<Edit> {
     edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
     let mut joined: Vec<Edit> = Vec::with_capacity(edits.len());
     for edit in edits {
@@ -108,7 +133,23 @@ fn normalize(mut edits: Vec<Edit>) -> Vec<Edit> {
             _ => joined.push(edit),
         }
     }
+    for edit in &mut joined {
+        trim(text, edit);
+    }
+    joined.retain(|edit| !edit.range.is_empty() || !edit.replacement.is_empty());
     joined
+}
+
+fn trim(text: &str, edit: &mut Edit) {
+    let equal = |(old, new): &(char, char)| old == new;
+    let old = &text[edit.range.clone()];
+    let new = &edit.replacement;
+    let prefix: usize = old.chars().zip(new.chars()).take_while(equal).map(|(char, _)| char.len_utf8()).sum();
+    let (old, new) = (&old[prefix..], &new[prefix..]);
+    let suffix = old.chars().rev().zip(new.chars().rev()).take_while(equal);
+    let suffix: usize = suffix.map(|(char, _)| char.len_utf8()).sum();
+    edit.replacement = new[..new.len() - suffix].to_owned();
+    edit.range = edit.range.start + prefix..edit.range.end - suffix;
 }
 
 impl Editor<'_> {
@@ -163,6 +204,15 @@ impl Editor<'_> {
 
     fn at(&self, token: &str) -> PointerBuf {
         PointerBuf::from_tokens(self.path.iter().map(String::as_str).chain([token]))
+    }
+
+    /// Parsers disagree about tabs in front of block style, so nothing is lined up with them.
+    fn refuse_tabs(&self, start: usize) -> Result<(), Refusal> {
+        let text = self.text();
+        if text[super::source::line_start(text, start)..start].contains('\t') {
+            return Err(Refusal::Unsupported { at: self.here(), reason: "a tab is part of the indentation" });
+        }
+        Ok(())
     }
 
     fn change(&mut self, range: Range<usize>, replacement: impl Into<String>) {

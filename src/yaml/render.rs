@@ -15,6 +15,8 @@ pub(super) struct BlockStyle {
     pub(super) quotes: Quotes,
     /// Lists of scalars as `[a, b]`.
     pub(super) flow_lists: bool,
+    /// Strings of several lines as `|`.
+    pub(super) literals: bool,
 }
 
 /// How new flow text is written.
@@ -95,7 +97,7 @@ impl BlockStyle {
                     self.item(item, column, &mut lines);
                 }
             }
-            Value::String(text) if is_literal(text) => {
+            Value::String(text) if self.literals && is_literal(text) => {
                 lines.push(literal_header(text).to_owned());
                 literal_lines(text, parent + self.step, &mut lines);
             }

@@ -84,7 +84,7 @@ pub(super) fn is_plain(text: &str, in_flow: bool) -> bool {
     let starts_well = match first {
         ',' | '[' | ']' | '{' | '}' | '#' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`'
         | '=' | '<' => false,
-        '-' | '?' | ':' => second.is_some_and(|char| !char.is_whitespace() && !(in_flow && is_flow(char))),
+        '-' | '?' | ':' => second.is_some_and(|char| !(char.is_whitespace() || in_flow && is_flow(char))),
         _ => true,
     };
     starts_well

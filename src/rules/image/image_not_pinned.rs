@@ -35,7 +35,8 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
         if let Some(image) = container.image().and_then(Image::parse)
             && image.digest.is_none()
         {
-            let tagged = image.tag.map_or_else(|| image.name().to_owned(), |tag| format!("{}:{tag}", image.name()));
+            let tagged =
+                image.tag.map_or_else(|| image.name().to_owned(), |tag| format!("{}:{tag}", image.name()));
             let message = format!("{} runs `{tagged}` without its digest", workload.container(container));
             findings.push(Finding::new(format!("{}/image", container.pointer), message).container(container));
         }

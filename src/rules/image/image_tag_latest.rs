@@ -39,7 +39,8 @@ crate::rules::rule! {
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for container in workload.pods.iter().flat_map(|pod| &pod.containers) {
-        let Some(image) = container.image().and_then(Image::parse).filter(|image| image.digest.is_none()) else {
+        let Some(image) = container.image().and_then(Image::parse).filter(|image| image.digest.is_none())
+        else {
             continue;
         };
         let subject = workload.container(container);

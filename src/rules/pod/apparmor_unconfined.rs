@@ -1,6 +1,8 @@
 //! See the rule's own docs below.
 
-use super::confinement::{annotation, described, unconfined_annotations, unconfined_containers, unconfined_pod};
+use super::confinement::{
+    annotation, described, unconfined_annotations, unconfined_containers, unconfined_pod,
+};
 use crate::model::Pod;
 use crate::pss;
 use crate::rules::{Area, Change, Check, Finding, Safety, Severity, Workload};
@@ -40,7 +42,8 @@ crate::rules::rule! {
 
 const FIELD: &str = "appArmorProfile";
 const PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
-const NOTE: &str = "find out what it was switched off for: mounts and tracing are denied by the default profile";
+const NOTE: &str =
+    "find out what it was switched off for: mounts and tracing are denied by the default profile";
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for pod in workload.linux() {
@@ -50,15 +53,22 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
 
 fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let remove = |pointer: String, message: String| {
-        Finding::new(pointer.clone(), message).change(Change::remove(pointer)).safety(Safety::Review).note(NOTE)
+        Finding::new(pointer.clone(), message)
+            .change(Change::remove(pointer))
+            .safety(Safety::Review)
+            .note(NOTE)
     };
     if let Some(kind) = unconfined_pod(pod, FIELD) {
         let pointer = format!("{}/{FIELD}", pod.security_context());
-        findings.push(remove(pointer, format!("{} runs without AppArmor ({})", workload.subject(pod), described(kind))));
+        findings.push(remove(
+            pointer,
+            format!("{} runs without AppArmor ({})", workload.subject(pod), described(kind)),
+        ));
     }
     for (container, kind) in unconfined_containers(pod, FIELD) {
         let pointer = format!("{}/securityContext/{FIELD}", container.pointer);
-        let message = format!("{} runs without AppArmor ({})", workload.container(container), described(kind));
+        let message =
+            format!("{} runs without AppArmor ({})", workload.container(container), described(kind));
         let mut finding = remove(pointer, message).container(container);
         if container.is_merged() {
             finding.make_manual("the profile may come from the step template: remove it there");
@@ -67,7 +77,8 @@ fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>
     }
     for (key, value) in unconfined_annotations(pod, PREFIX, is_confined_annotation) {
         let container = key.trim_start_matches(PREFIX);
-        let message = format!("container `{container}` of {} runs without AppArmor (`{value}`)", workload.subject(pod));
+        let message =
+            format!("container `{container}` of {} runs without AppArmor (`{value}`)", workload.subject(pod));
         let mut finding = remove(annotation(pod, key), message);
         finding.container = Some(container.to_owned());
         findings.push(finding);

@@ -49,12 +49,15 @@ crate::rules::rule! {
 }
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
-    let Some(wanted) = workload.wanted("capabilities").and_then(|wanted| wanted["drop"].as_array()) else { return };
+    let Some(wanted) = workload.wanted("capabilities").and_then(|wanted| wanted["drop"].as_array()) else {
+        return;
+    };
     let wanted: Vec<&str> = wanted.iter().filter_map(Value::as_str).collect();
     for (pod, container) in workload.linux_containers() {
         let dropped: Vec<Capability<'_>> = capability::listed(container, "drop").collect();
         let drops = |name: &str| dropped.iter().any(|capability| capability.text == name);
-        let missing: Vec<&str> = wanted.iter().copied().filter(|name| !drops(name) && !drops("ALL")).collect();
+        let missing: Vec<&str> =
+            wanted.iter().copied().filter(|name| !drops(name) && !drops("ALL")).collect();
         if !missing.is_empty() && !container.is_privileged() {
             findings.push(finding(workload, pod, container, &dropped, &missing));
         }
@@ -72,7 +75,8 @@ fn finding(
     let mut misspelt = Vec::new();
     let mut changes = Vec::new();
     for name in missing {
-        let same = dropped.iter().find(|capability| capability.name() == *name).filter(|_| !container.is_merged());
+        let same =
+            dropped.iter().find(|capability| capability.name() == *name).filter(|_| !container.is_merged());
         changes.push(match same {
             Some(capability) => {
                 misspelt.push(*capability);
@@ -85,14 +89,20 @@ fn finding(
     let only_spelling = misspelt.len() == missing.len();
     let message = match misspelt.first() {
         Some(capability) if only_spelling => {
-            format!("{subject} drops `{}`, which the standard does not take for `{}`", capability.text, capability.name())
+            format!(
+                "{subject} drops `{}`, which the standard does not take for `{}`",
+                capability.text,
+                capability.name()
+            )
         }
         _ => format!("{subject} does not drop {} capabilities", described(missing)),
     };
     let finding = Finding::new(list, message).container(container).changes(changes);
     // Runtimes ignore case; not all of them know the names with a prefix.
     if only_spelling && misspelt.iter().all(|capability| !capability.has_prefix()) {
-        return finding.safety(Safety::Safe).evidence("container runtimes already read it as the standard's name");
+        return finding
+            .safety(Safety::Safe)
+            .evidence("container runtimes already read it as the standard's name");
     }
     explain(finding.safety(Safety::Review), pod, container)
 }
@@ -104,7 +114,8 @@ fn described(missing: &[&str]) -> String {
 /// What dropping may take from this container. A user that is not root is no proof of the contrary: the kernel does
 /// not start a program whose file asks for a capability that is dropped.
 fn explain(mut finding: Finding, pod: &Pod<'_>, container: &Container<'_>) -> Finding {
-    let user = container.security_context("runAsUser").unwrap_or(&pod.spec["securityContext"]["runAsUser"]).as_i64();
+    let user =
+        container.security_context("runAsUser").unwrap_or(&pod.spec["securityContext"]["runAsUser"]).as_i64();
     match user {
         Some(user) if user > 0 => {
             finding = finding.evidence(format!("it runs as user {user}, which has no capabilities of its own")).note(
@@ -118,7 +129,8 @@ fn explain(mut finding: Finding, pod: &Pod<'_>, container: &Container<'_>) -> Fi
             );
         }
     }
-    let keeps_ports = capability::listed(container, "add").any(|capability| capability.name() == "NET_BIND_SERVICE");
+    let keeps_ports =
+        capability::listed(container, "add").any(|capability| capability.name() == "NET_BIND_SERVICE");
     let ports = container.value["ports"].as_array().into_iter().flatten();
     let low = ports.filter_map(|port| port["containerPort"].as_u64()).find(|port| (1..1024).contains(port));
     match low {

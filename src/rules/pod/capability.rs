@@ -27,7 +27,8 @@ impl Capability<'_> {
 
 /// The entries of one of the two lists of a container.
 pub(super) fn listed<'a>(container: &'a Container<'_>, list: &str) -> impl Iterator<Item = Capability<'a>> {
-    let entries = container.security_context("capabilities").and_then(|capabilities| capabilities[list].as_array());
+    let entries =
+        container.security_context("capabilities").and_then(|capabilities| capabilities[list].as_array());
     let entries = entries.into_iter().flatten().enumerate();
     entries.map(|(idx, entry)| Capability { idx, text: entry.as_str().unwrap_or_default() })
 }
@@ -41,15 +42,24 @@ pub(super) fn typical_use(name: &str) -> Option<&'static str> {
 /// Source: capabilities(7), and which programs call what it guards.
 const USES: &[(&[&str], &str)] = &[
     (&["ALL"], "nothing needs all of them: find out which"),
-    (&["NET_ADMIN"], "interfaces, routes and firewall rules: VPNs, network plugins, init containers of service meshes"),
+    (
+        &["NET_ADMIN"],
+        "interfaces, routes and firewall rules: VPNs, network plugins, init containers of service meshes",
+    ),
     (&["NET_RAW"], "raw packets: ping, packet capture, virtual addresses"),
-    (&["SYS_ADMIN"], "mounts and namespaces: FUSE, storage drivers, nested runtimes; it is as good as root on the node"),
+    (
+        &["SYS_ADMIN"],
+        "mounts and namespaces: FUSE, storage drivers, nested runtimes; it is as good as root on the node",
+    ),
     (&["SYS_PTRACE"], "debuggers and profilers"),
     (&["SYS_TIME"], "setting the clock: NTP"),
     (&["SYS_MODULE"], "loading kernel modules: storage and network drivers"),
     (&["SYS_RESOURCE"], "raising limits: eBPF agents, some databases"),
     (&["SYS_NICE"], "priorities and memory placement: databases, real-time programs"),
-    (&["SYS_RAWIO", "SYS_BOOT", "SYS_PACCT", "LINUX_IMMUTABLE"], "managing the node's hardware and file systems"),
+    (
+        &["SYS_RAWIO", "SYS_BOOT", "SYS_PACCT", "LINUX_IMMUTABLE"],
+        "managing the node's hardware and file systems",
+    ),
     (&["SYSLOG"], "reading the kernel's log and addresses"),
     (&["IPC_LOCK"], "locking memory: Vault, Elasticsearch, DPDK"),
     (&["BPF", "PERFMON"], "eBPF and tracing agents"),

@@ -62,7 +62,8 @@ fn is_allowed(workload: &Workload<'_>, name: &str) -> bool {
     if name == "NET_BIND_SERVICE" {
         return true;
     }
-    let spec = json!({"containers": [{"securityContext": {"capabilities": {"add": [name], "drop": ["ALL"]}}}]});
+    let spec =
+        json!({"containers": [{"securityContext": {"capabilities": {"add": [name], "drop": ["ALL"]}}}]});
     let level = workload.settings.level.max(pss::Level::Baseline);
     let violations = pss::evaluate(&pss::Pod::new(None, &spec), level, workload.settings.version);
     !violations.iter().any(|violation| violation.check.starts_with("capabilities_"))
@@ -77,7 +78,8 @@ fn finding(
     let list = format!("{}/securityContext/capabilities/add", container.pointer);
     let wrong = || added.iter().filter(|capability| !is_allowed(capability.text));
     let misspelt = |capability: &Capability<'_>| is_allowed(&capability.name());
-    let removed: Vec<String> = wrong().filter(|capability| !misspelt(capability)).map(Capability::name).collect();
+    let removed: Vec<String> =
+        wrong().filter(|capability| !misspelt(capability)).map(Capability::name).collect();
     let subject = workload.container(container);
     if removed.is_empty() {
         return respelled(list, &subject, container, wrong());
@@ -102,9 +104,14 @@ fn finding(
 
 /// The list, with the mapping around it when nothing else is or comes in there.
 fn remove(workload: &Workload<'_>, container: &Container<'_>, list: &str) -> Change {
-    let alone = container.security_context("capabilities").and_then(Value::as_object).is_some_and(|map| map.len() == 1);
+    let alone = container
+        .security_context("capabilities")
+        .and_then(Value::as_object)
+        .is_some_and(|map| map.len() == 1);
     match list.strip_suffix("/add") {
-        Some(capabilities) if alone && workload.wanted("capabilities").is_none() => Change::remove(capabilities),
+        Some(capabilities) if alone && workload.wanted("capabilities").is_none() => {
+            Change::remove(capabilities)
+        }
         _ => Change::remove(list),
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn unconfined_containers<'p, 'a>(
     field: &'p str,
 ) -> impl Iterator<Item = (&'p Container<'a>, &'p str)> {
     pod.containers.iter().filter_map(move |container| {
-        let kind = profile_type(&container.value["securityContext"], field).filter(|kind| !is_confined(kind))?;
+        let kind =
+            profile_type(&container.value["securityContext"], field).filter(|kind| !is_confined(kind))?;
         Some((container, kind))
     })
 }

@@ -49,7 +49,11 @@ const NAMESPACES: [(&str, &str, &str); 3] = [
         "a Service, or a pod network address with the ports it needs, replaces it unless it manages the node's network",
     ),
     ("hostPID", "the process table of its node", "only agents that inspect processes of the node need it"),
-    ("hostIPC", "the memory segments of its node", "hardly anything needs it: an emptyDir in memory serves pods"),
+    (
+        "hostIPC",
+        "the memory segments of its node",
+        "hardly anything needs it: an emptyDir in memory serves pods",
+    ),
 ];
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {

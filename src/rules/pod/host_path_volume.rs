@@ -46,11 +46,21 @@ crate::rules::rule! {
     }
 }
 
-const RUNTIME_SOCKETS: [&str; 5] = ["docker.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock", "podman.sock"];
+const RUNTIME_SOCKETS: [&str; 5] =
+    ["docker.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock", "podman.sock"];
 
 /// Directories that programs read and do not write.
-const READ_ONLY: [&str; 9] =
-    ["/proc", "/sys", "/etc", "/usr", "/lib/modules", "/boot", "/var/log/pods", "/var/log/containers", "/var/log/journal"];
+const READ_ONLY: [&str; 9] = [
+    "/proc",
+    "/sys",
+    "/etc",
+    "/usr",
+    "/lib/modules",
+    "/boot",
+    "/var/log/pods",
+    "/var/log/containers",
+    "/var/log/journal",
+];
 
 /// Parts of them that node agents do write.
 const WRITTEN: [&str; 12] = [
@@ -75,7 +85,7 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
                 continue;
             }
             let place = volume::pointer(workload, pod, idx);
-            let finding = finding(workload, pod, &format!("{}/hostPath", place.pointer), value);
+            let finding = finding(workload, pod, &format!("{place}/hostPath"), value);
             let same = |other: &Finding| other.message == finding.message && other.pointer == finding.pointer;
             match findings.iter_mut().find(|other| same(other)) {
                 // Pods of one object may share its volumes, and each mounts them in its own containers.
@@ -104,12 +114,12 @@ fn finding(workload: &Workload<'_>, pod: &Pod<'_>, pointer: &str, value: &Value)
     let finding = Finding::new(pointer, message);
     let changes = read_only_mounts(pod, value, path);
     if changes.is_empty() {
-        return finding.note("find out whether a configMap, an emptyDir, a claim or a CSI driver can replace it");
+        return finding
+            .note("find out whether a configMap, an emptyDir, a claim or a CSI driver can replace it");
     }
-    let finding = finding
-        .changes(changes)
-        .safety(Safety::Review)
-        .note("mounting it read-only is a first step: the pod stays below baseline until the volume is replaced");
+    let finding = finding.changes(changes).safety(Safety::Review).note(
+        "mounting it read-only is a first step: the pod stays below baseline until the volume is replaced",
+    );
     if path.starts_with("/var/log") {
         return finding.note("a log collector that keeps its positions there must put them elsewhere");
     }
@@ -138,10 +148,16 @@ fn read_only_mounts(pod: &Pod<'_>, value: &Value, path: &str) -> Vec<Change> {
     if !reading_suffices(path) {
         return changes;
     }
-    for container in pod.containers.iter().filter(|container| !container.is_privileged() && !container.is_merged()) {
+    for container in
+        pod.containers.iter().filter(|container| !container.is_privileged() && !container.is_merged())
+    {
         for (idx, mount) in volume::mounts(container) {
             let two_way = mount["mountPropagation"] == "Bidirectional";
-            if mount["name"] == value["name"] && mount["readOnly"] != true && !two_way && !keeps_positions(container.name) {
+            if mount["name"] == value["name"]
+                && mount["readOnly"] != true
+                && !two_way
+                && !keeps_positions(container.name)
+            {
                 changes.push(Change::set(format!("{}/volumeMounts/{idx}/readOnly", container.pointer), true));
             }
         }

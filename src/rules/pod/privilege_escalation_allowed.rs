@@ -59,13 +59,18 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             .change(Change::set(pointer, wanted.clone()))
             .safety(Safety::Safe);
         if found.is_some() {
-            finding = finding.safety(Safety::Review).note("it is allowed explicitly: find out for which program");
+            finding =
+                finding.safety(Safety::Review).note("it is allowed explicitly: find out for which program");
         }
         if let Some(program) = escalating_program(container) {
-            finding = finding.safety(Safety::Review).note(format!("its command mentions `{program}`, which stops working"));
+            finding = finding
+                .safety(Safety::Review)
+                .note(format!("its command mentions `{program}`, which stops working"));
         }
         if adds_sys_admin(container) {
-            finding = finding.safety(Safety::Review).note("it adds SYS_ADMIN, which has to go with the same change");
+            finding = finding
+                .safety(Safety::Review)
+                .note("it adds SYS_ADMIN, which has to go with the same change");
         }
         findings.push(finding);
     }
@@ -76,11 +81,14 @@ fn escalating_program(container: &Container<'_>) -> Option<&'static str> {
     let words = ["command", "args"].into_iter().filter_map(|key| container.value[key].as_array()).flatten();
     let words: Vec<&str> = words.filter_map(Value::as_str).collect();
     ["sudo", "su", "doas", "newuidmap", "fusermount"].into_iter().find(|program| {
-        words.iter().any(|text| text.split(|c: char| c.is_whitespace() || c == '/' || c == ';').any(|word| word == *program))
+        words.iter().any(|text| {
+            text.split(|c: char| c.is_whitespace() || c == '/' || c == ';').any(|word| word == *program)
+        })
     })
 }
 
 fn adds_sys_admin(container: &Container<'_>) -> bool {
-    let added = container.security_context("capabilities").and_then(|capabilities| capabilities["add"].as_array());
+    let added =
+        container.security_context("capabilities").and_then(|capabilities| capabilities["add"].as_array());
     added.into_iter().flatten().any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN")
 }

@@ -77,7 +77,8 @@ fn finding(
     }
     let finding = finding.change(Change::remove(pointer)).safety(Safety::Review);
     if is_loopback(host) {
-        return finding.note("the kubelet called the node's loopback: the process must listen on the pod's address");
+        return finding
+            .note("the kubelet called the node's loopback: the process must listen on the pod's address");
     }
     if at.ends_with("httpGet") && is_virtual_host(host) && !has_host_header(action) {
         let headers = format!("{}{at}/httpHeaders", container.pointer);
@@ -89,11 +90,14 @@ fn finding(
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn is_virtual_host(host: &str) -> bool {
-    host.parse::<IpAddr>().is_err() && host.contains(|c: char| c.is_ascii_alphabetic()) && !host.contains([':', '$', '{'])
+    host.parse::<IpAddr>().is_err()
+        && host.contains(|c: char| c.is_ascii_alphabetic())
+        && !host.contains([':', '$', '{'])
 }
 
 fn has_host_header(action: &Value) -> bool {

@@ -39,12 +39,15 @@ crate::rules::rule! {
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for (pod, container) in workload.linux_containers() {
-        let Some(kind) = container.security_context("procMount").and_then(|kind| kind.as_str()) else { continue };
+        let Some(kind) = container.security_context("procMount").and_then(|kind| kind.as_str()) else {
+            continue;
+        };
         if kind == "Default" || is_relaxed(workload, pod) {
             continue;
         }
         let pointer = format!("{}/securityContext/procMount", container.pointer);
-        let message = format!("{} mounts /proc unmasked (`procMount: {kind}`)", workload.container(container));
+        let message =
+            format!("{} mounts /proc unmasked (`procMount: {kind}`)", workload.container(container));
         findings.push(
             Finding::new(pointer.clone(), message)
                 .container(container)

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::volume;
 use crate::pss;
-use crate::rules::{Area, Change, Check, Finding, Safety, Severity, Workload};
+use crate::rules::{Area, Check, Finding, Severity, Workload};
 
 crate::rules::rule! {
     /// A pod mounts storage that only an administrator should choose.
@@ -16,8 +16,8 @@ crate::rules::rule! {
     ///
     /// ## Fix
     /// Move the definition to a PersistentVolume and mount it by claim. Only a person can: the volume and its claim are
-    /// objects of their own. A volume without any source is written out as the `emptyDir` that the API server makes of
-    /// it. Volumes of type `hostPath` have a rule of their own.
+    /// objects of their own. A volume without any source is no problem: the API server makes an `emptyDir` of it. Volumes
+    /// of type `hostPath` have a rule of their own.
     ///
     /// ## What could break
     /// Nothing, once the claim is bound to the same storage.
@@ -45,9 +45,12 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             if volume::has_source(value, "hostPath") || is_allowed(value, workload.settings.version) {
                 continue;
             }
-            let finding = finding(workload, volume::pointer(workload, pod, idx), value);
+            let finding = finding(workload, &volume::pointer(workload, pod, idx), value);
             // Pods of one object may share its volumes.
-            if !findings.iter().any(|other| other.message == finding.message && other.pointer == finding.pointer) {
+            if !findings
+                .iter()
+                .any(|other| other.message == finding.message && other.pointer == finding.pointer)
+            {
                 findings.push(finding);
             }
         }
@@ -57,24 +60,14 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
 /// The evaluator's own verdict: it has the list.
 fn is_allowed(value: &Value, version: pss::Version) -> bool {
     let spec = json!({ "volumes": [value] });
-    pss::allows(&pss::Pod::new(None, &spec), pss::Level::Restricted, version)
+    pss::allows(&pss::Pod::new(None, &spec).with_default_volumes(), pss::Level::Restricted, version)
 }
 
-fn finding(workload: &Workload<'_>, place: volume::Place, value: &Value) -> Finding {
-    let subject = volume::named(workload, value);
-    let mut sources = value.as_object().into_iter().flatten().filter(|(key, _)| *key != "name");
-    if let Some((source, _)) = sources.clone().find(|(_, source)| source.is_object()) {
-        let finding = Finding::new(format!("{}/{source}", place.pointer), format!("{subject} is of type `{source}`"));
-        return finding.note("move it to a PersistentVolume and mount that by claim");
-    }
-    let finding = Finding::new(place.pointer.clone(), format!("{subject} has no source"));
-    // `emptyDir:` without a value; anything else without one was meant as something else.
-    let meant = sources.find(|(key, _)| *key != "emptyDir");
-    if place.exact && meant.is_none() {
-        return finding
-            .change(Change::set(format!("{}/emptyDir", place.pointer), json!({})))
-            .safety(Safety::Safe)
-            .evidence("the API server makes an emptyDir of a volume without a source");
-    }
-    finding.note("write the source out")
+fn finding(workload: &Workload<'_>, place: &str, value: &Value) -> Finding {
+    let sources = value.as_object().into_iter().flatten().filter(|(key, _)| *key != "name");
+    let source =
+        sources.into_iter().find(|(_, source)| source.is_object()).map_or("unknown", |(source, _)| source);
+    let message = format!("{} is of type `{source}`", volume::named(workload, value));
+    Finding::new(format!("{place}/{source}"), message)
+        .note("move it to a PersistentVolume and mount that by claim")
 }

@@ -53,7 +53,8 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let is_writable = |container: &Container<'_>| {
-        container.security_context("readOnlyRootFilesystem") != Some(&true.into()) && !container.is_privileged()
+        container.security_context("readOnlyRootFilesystem") != Some(&true.into())
+            && !container.is_privileged()
     };
     let mut names = Names::new(workload);
     for pod in workload.linux() {
@@ -63,7 +64,8 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             .filter(|container| is_writable(container))
             .map(|container| (container, missing_directories(workload, pod, container)))
             .collect();
-        let n_with_tmp = writable.iter().filter(|(_, directories)| directories.iter().any(Directory::is_tmp)).count();
+        let n_with_tmp =
+            writable.iter().filter(|(_, directories)| directories.iter().any(Directory::is_tmp)).count();
         names.start_pod(n_with_tmp == 1);
         for (container, directories) in writable {
             findings.push(finding(workload, pod, container, &directories, &mut names));
@@ -94,7 +96,8 @@ fn finding(
         }
     }
     if !directories.is_empty() && !pod.fields.volumes {
-        finding.make_manual(format!("{} has no field for the volumes it would need", workload.object.id.kind));
+        finding
+            .make_manual(format!("{} has no field for the volumes it would need", workload.object.id.kind));
         return finding;
     }
     if container.security_context("readOnlyRootFilesystem").is_some() {
@@ -114,7 +117,11 @@ fn mount(
     let list = format!("{}/volumes", pod.pointer);
     let render = |name: &str| {
         let size_limit = workload.settings.config.tmp_size.as_deref();
-        workload.settings.templates.writable_volume(&WritableDirectory { name, path: directory.path, size_limit })
+        workload.settings.templates.writable_volume(&WritableDirectory {
+            name,
+            path: directory.path,
+            size_limit,
+        })
     };
     let name = names.choose(&list, container.name, directory, |name| Ok(render(name)?.volume))?;
     let rendered = render(&name)?;
@@ -128,11 +135,18 @@ fn written_paths(container: &Container<'_>, directories: &[Directory<'_>]) -> St
     let added: Vec<String> = directories.iter().map(|directory| format!("`{}`", directory.path)).collect();
     let mounted = volume::mounts(container).filter(|(_, mount)| mount["readOnly"] != true).count();
     match (added.is_empty(), mounted) {
-        (false, 0) => format!("only {} stays writable: find out whether the image writes elsewhere", added.join(", ")),
+        (false, 0) => {
+            format!("only {} stays writable: find out whether the image writes elsewhere", added.join(", "))
+        }
         (false, _) => {
-            format!("only {} and its own mounts stay writable: find out whether the image writes elsewhere", added.join(", "))
+            format!(
+                "only {} and its own mounts stay writable: find out whether the image writes elsewhere",
+                added.join(", ")
+            )
         }
         (true, 0) => "nothing stays writable: find out whether the image writes anywhere".to_owned(),
-        (true, _) => "only its own mounts stay writable: find out whether the image writes elsewhere".to_owned(),
+        (true, _) => {
+            "only its own mounts stay writable: find out whether the image writes elsewhere".to_owned()
+        }
     }
 }

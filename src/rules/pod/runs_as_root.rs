@@ -51,10 +51,12 @@ crate::rules::rule! {
 /// Fields of a user that a template may give along with `runAsNonRoot`.
 const USER_FIELDS: [&str; 3] = ["runAsUser", "runAsGroup", "supplementalGroups"];
 /// The same with those that only a pod has. The API server refuses all of them on Windows.
-const POD_FIELDS: [&str; 5] = ["runAsUser", "runAsGroup", "supplementalGroups", "fsGroup", "fsGroupChangePolicy"];
+const POD_FIELDS: [&str; 5] =
+    ["runAsUser", "runAsGroup", "supplementalGroups", "fsGroup", "fsGroupChangePolicy"];
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
-    if workload.wanted_of_pod("runAsNonRoot").or(workload.wanted("runAsNonRoot")) != Some(&Value::Bool(true)) {
+    if workload.wanted_of_pod("runAsNonRoot").or(workload.wanted("runAsNonRoot")) != Some(&Value::Bool(true))
+    {
         return;
     }
     for pod in &workload.pods {
@@ -84,8 +86,11 @@ fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>
         }
         return;
     }
-    let unset: Vec<_> =
-        pod.containers.iter().filter(|container| effective_non_root(of_pod, container) != Some(true)).collect();
+    let unset: Vec<_> = pod
+        .containers
+        .iter()
+        .filter(|container| effective_non_root(of_pod, container) != Some(true))
+        .collect();
     let denied_of_pod = of_pod["runAsNonRoot"] == false;
     let is_settled = unset.is_empty() && !denied_of_pod && rooted.is_empty();
     let operated = !pod.has_containers && of_pod["runAsNonRoot"] != true;
@@ -99,7 +104,12 @@ fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>
     }
 }
 
-fn report_root_user(workload: &Workload<'_>, pod: &Pod<'_>, rooted: &[&Container<'_>], findings: &mut Vec<Finding>) {
+fn report_root_user(
+    workload: &Workload<'_>,
+    pod: &Pod<'_>,
+    rooted: &[&Container<'_>],
+    findings: &mut Vec<Finding>,
+) {
     let note = "give it the numeric user of its image, or a user in the pod-security-context template";
     let of_pod = format!("{}/runAsUser", pod.security_context());
     if pod.spec["securityContext"]["runAsUser"] == 0 {
@@ -119,7 +129,9 @@ fn on_pod(workload: &Workload<'_>, pod: &Pod<'_>, unset: &[&Container<'_>], user
     let of_pod = &pod.spec["securityContext"];
     let pointer = format!("{context}/runAsNonRoot");
     let message = match unset {
-        [container] if pod.containers.len() > 1 => format!("{} may run as root", workload.container(container)),
+        [container] if pod.containers.len() > 1 => {
+            format!("{} may run as root", workload.container(container))
+        }
         _ => format!("{} may run as root", workload.subject(pod)),
     };
     let mut finding = Finding::new(pointer.clone(), message).change(Change::set(pointer, true));
@@ -137,16 +149,21 @@ fn on_pod(workload: &Workload<'_>, pod: &Pod<'_>, unset: &[&Container<'_>], user
     for container in &pod.containers {
         if container.security_context("runAsNonRoot") == Some(&Value::Bool(false)) {
             on_purpose = true;
-            finding = finding.change(Change::remove(format!("{}/securityContext/runAsNonRoot", container.pointer)));
+            finding =
+                finding.change(Change::remove(format!("{}/securityContext/runAsNonRoot", container.pointer)));
         }
         if container.security_context("runAsUser") == Some(&Value::from(0))
             && let Some(user) = user
         {
             on_purpose = true;
-            finding = finding.change(Change::set(format!("{}/securityContext/runAsUser", container.pointer), user.clone()));
+            finding = finding.change(Change::set(
+                format!("{}/securityContext/runAsUser", container.pointer),
+                user.clone(),
+            ));
         }
     }
-    let proved = !unset.is_empty() && unset.iter().all(|container| effective_user(of_pod, container) > Some(0));
+    let proved =
+        !unset.is_empty() && unset.iter().all(|container| effective_user(of_pod, container) > Some(0));
     finding = finding.safety(if proved && !on_purpose { Safety::Safe } else { Safety::Review });
     if on_purpose {
         finding = finding.note("root was asked for explicitly: find out why");
@@ -161,7 +178,8 @@ fn on_container(workload: &Workload<'_>, pod: &Pod<'_>, container: &Container<'_
     let pointer = format!("{context}/runAsNonRoot");
     let message = format!("{} may run as root", workload.container(container));
     let on_purpose = container.security_context("runAsNonRoot").is_some();
-    let mut finding = Finding::new(pointer.clone(), message).container(container).change(Change::set(pointer, true));
+    let mut finding =
+        Finding::new(pointer.clone(), message).container(container).change(Change::set(pointer, true));
     for field in USER_FIELDS {
         if let Some(value) = workload.wanted(field)
             && container.security_context(field).is_none()
@@ -189,11 +207,13 @@ fn describe(pod: &Pod<'_>, mut finding: Finding, containers: &[&Container<'_>], 
         return finding.evidence("`runAsUser` is set to a user that is not root");
     }
     if !pod.windows {
-        finding = finding.note("the image must name a numeric user that is not root, or the kubelet will not start it");
+        finding = finding
+            .note("the image must name a numeric user that is not root, or the kubelet will not start it");
     }
     for container in containers {
         let ports = container.value["ports"].as_array().into_iter().flatten();
-        let low = ports.filter_map(|port| port["containerPort"].as_u64()).find(|port| (1..1024).contains(port));
+        let low =
+            ports.filter_map(|port| port["containerPort"].as_u64()).find(|port| (1..1024).contains(port));
         if let Some(port) = low {
             finding = finding.note(format!(
                 "`{}` listens on port {port}: only root may bind it where the runtime leaves \
@@ -204,7 +224,8 @@ fn describe(pod: &Pod<'_>, mut finding: Finding, containers: &[&Container<'_>], 
         let mounts = container.value["volumeMounts"].as_array().into_iter().flatten();
         for path in mounts.filter_map(|mount| mount["mountPath"].as_str()) {
             if path == "/root" || path.starts_with("/root/") {
-                finding = finding.note(format!("`{}` mounts {path}, which only root can reach", container.name));
+                finding =
+                    finding.note(format!("`{}` mounts {path}, which only root can reach", container.name));
             }
         }
     }

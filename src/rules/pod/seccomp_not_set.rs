@@ -50,8 +50,28 @@ const LEGACY: &str = "seccomp.security.alpha.kubernetes.io/pod";
 
 /// Parts of names of programs that make calls the default profile blocks.
 const NEEDS_BLOCKED_CALLS: [&str; 22] = [
-    "buildkit", "buildah", "kaniko", "podman", "dind", "docker-in-docker", "sysbox", "chrome", "chromium", "browserless",
-    "selenium", "puppeteer", "playwright", "bpf", "perf", "strace", "falco", "tetragon", "pixie", "parca", "tracee", "criu",
+    "buildkit",
+    "buildah",
+    "kaniko",
+    "podman",
+    "dind",
+    "docker-in-docker",
+    "sysbox",
+    "chrome",
+    "chromium",
+    "browserless",
+    "selenium",
+    "puppeteer",
+    "playwright",
+    "bpf",
+    "perf",
+    "strace",
+    "falco",
+    "tetragon",
+    "pixie",
+    "parca",
+    "tracee",
+    "criu",
 ];
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
@@ -107,7 +127,9 @@ fn judged<'a>(mut finding: Finding, containers: impl IntoIterator<Item = &'a Con
     finding = finding.safety(Safety::Safe);
     for container in containers {
         if container.is_privileged() {
-            finding = finding.safety(Safety::Review).note(format!("`{}` is privileged: no profile reaches it", container.name));
+            finding = finding
+                .safety(Safety::Review)
+                .note(format!("`{}` is privileged: no profile reaches it", container.name));
         }
         if let Some(part) = needs_blocked_calls(container) {
             finding = finding.safety(Safety::Review).note(format!(

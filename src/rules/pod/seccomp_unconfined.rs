@@ -1,8 +1,8 @@
 //! See the rule's own docs below.
 
 use super::confinement::{
-    annotation, described, is_confined, profile_type, unconfined_annotations, unconfined_containers, unconfined_pod,
-    use_runtime_default,
+    annotation, described, is_confined, profile_type, unconfined_annotations, unconfined_containers,
+    unconfined_pod, use_runtime_default,
 };
 use crate::model::Pod;
 use crate::pss;
@@ -76,11 +76,13 @@ fn check_fields(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Findi
 }
 
 fn check_annotations(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
-    let prefixes = ["seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/"];
+    let prefixes =
+        ["seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/"];
     for prefix in prefixes {
         for (key, _) in unconfined_annotations(pod, prefix, is_confined_annotation) {
             let pointer = annotation(pod, key);
-            let message = format!("an annotation of {} switches seccomp off (`{key}`)", workload.subject(pod));
+            let message =
+                format!("an annotation of {} switches seccomp off (`{key}`)", workload.subject(pod));
             let finding = Finding::new(pointer.clone(), message).change(Change::remove(pointer));
             findings.push(finding.safety(Safety::Review).note("only clusters before version 1.27 read it"));
         }

@@ -36,7 +36,9 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for container in workload.pods.iter().flat_map(|pod| &pod.containers) {
         let variables = container.value["env"].as_array().into_iter().flatten().enumerate();
         for (idx, variable) in variables {
-            let (Some(name), Some(value)) = (variable["name"].as_str(), variable["value"].as_str()) else { continue };
+            let (Some(name), Some(value)) = (variable["name"].as_str(), variable["value"].as_str()) else {
+                continue;
+            };
             let what = match known_token(value) {
                 Some(token) => described(token),
                 None if is_secret_name(name) && is_secret_value(value) => "what its name calls a secret",
@@ -56,7 +58,13 @@ fn described(token: Token) -> &'static str {
     }
 }
 
-fn finding(workload: &Workload<'_>, container: &Container<'_>, idx: usize, name: &str, what: &str) -> Finding {
+fn finding(
+    workload: &Workload<'_>,
+    container: &Container<'_>,
+    idx: usize,
+    name: &str,
+    what: &str,
+) -> Finding {
     let pointer = format!("{}/env/{idx}/value", container.pointer);
     let message = format!("variable `{name}` of {} holds {what}", workload.container(container));
     Finding::new(pointer, message)

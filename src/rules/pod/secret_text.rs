@@ -85,7 +85,18 @@ pub(super) fn is_secret_value(value: &str) -> bool {
 /// Filled in by the kubelet, a shell, a template engine, an init program or a secret store.
 fn is_reference(value: &str) -> bool {
     const STORES: [&str; 12] = [
-        "vault:", "secret:", "secret/", "ref+", "arn:", "file:", "env:", "op:", "ssm:", "sops:", "projects/", "AQICAH",
+        "vault:",
+        "secret:",
+        "secret/",
+        "ref+",
+        "arn:",
+        "file:",
+        "env:",
+        "op:",
+        "ssm:",
+        "sops:",
+        "projects/",
+        "AQICAH",
     ];
     ["$(", "${", "{{", "<%", "$"].iter().any(|start| value.starts_with(start))
         || value.contains("$(") && value.contains(')')
@@ -93,7 +104,7 @@ fn is_reference(value: &str) -> bool {
         || STORES.iter().any(|store| value.starts_with(store))
 }
 
-/// Text that asks the reader to put the value there.
+/// Text that asks the reader to put the value there, or that names the object which has it.
 fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     let is_bracketed = |open: char, close: char| lower.starts_with(open) && lower.ends_with(close);
@@ -103,6 +114,8 @@ fn is_placeholder(value: &str) -> bool {
         || ["replace", "todo", "fixme", "placeholder", "redacted", "your-", "your_", "insert", "change_me_"]
             .iter()
             .any(|word| lower.starts_with(word))
+        || ["-secret", "-secrets", "-credentials"].iter().any(|end| value.ends_with(end))
+        || value.chars().all(|c| c.is_ascii_uppercase() || c == '_')
         || lower.chars().all(|c| matches!(c, '*' | 'x' | '.' | '-'))
 }
 
@@ -174,7 +187,8 @@ fn has_password_in_url(value: &str) -> bool {
         let has_scheme = value[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
         let rest = &value[at + 3..];
         let authority = rest.split(['/', '?', '#', ' ', '"', '\'']).next().unwrap_or_default();
-        let password = authority.rsplit_once('@').and_then(|(user_info, _)| Some(user_info.split_once(':')?.1));
+        let password =
+            authority.rsplit_once('@').and_then(|(user_info, _)| Some(user_info.split_once(':')?.1));
         has_scheme && password.is_some_and(is_secret_value)
     })
 }
@@ -194,9 +208,24 @@ mod tests {
     fn names_of_secrets_are_known_by_their_last_words() {
         check_names(
             &[
-                "PASSWORD", "DB_PASSWORD", "MYSQL_ROOT_PASSWORD", "PGPASSWORD", "dbPassword", "db-password", "API_KEY", "APIKEY",
-                "STRIPE_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "GITHUB_TOKEN", "CLIENT_SECRET", "SECRET_KEY_BASE",
-                "JWT_PRIVATE_KEY", "SERVICE_CREDENTIALS", "SMTP_PASS", "JWT_SECRET",
+                "PASSWORD",
+                "DB_PASSWORD",
+                "MYSQL_ROOT_PASSWORD",
+                "PGPASSWORD",
+                "dbPassword",
+                "db-password",
+                "API_KEY",
+                "APIKEY",
+                "STRIPE_API_KEY",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_ACCESS_KEY",
+                "GITHUB_TOKEN",
+                "CLIENT_SECRET",
+                "SECRET_KEY_BASE",
+                "JWT_PRIVATE_KEY",
+                "SERVICE_CREDENTIALS",
+                "SMTP_PASS",
+                "JWT_SECRET",
             ],
             true,
         );
@@ -206,9 +235,25 @@ mod tests {
     fn names_that_only_speak_of_secrets_are_not_theirs() {
         check_names(
             &[
-                "PASSWORD_FILE", "SECRET_NAME", "TOKEN_TTL", "TOKEN_ENABLED", "TOKEN_URL", "AUTH_TOKEN_HEADER", "PWD", "OLDPWD",
-                "MAX_TOKENS", "API_KEY_ID", "KEY", "PUBLIC_KEY", "CACHE_KEY", "COMPASS", "BYPASS", "SECRETS_PATH", "PASSWORD_RESET_URL",
-                "TOKENIZER", "",
+                "PASSWORD_FILE",
+                "SECRET_NAME",
+                "TOKEN_TTL",
+                "TOKEN_ENABLED",
+                "TOKEN_URL",
+                "AUTH_TOKEN_HEADER",
+                "PWD",
+                "OLDPWD",
+                "MAX_TOKENS",
+                "API_KEY_ID",
+                "KEY",
+                "PUBLIC_KEY",
+                "CACHE_KEY",
+                "COMPASS",
+                "BYPASS",
+                "SECRETS_PATH",
+                "PASSWORD_RESET_URL",
+                "TOKENIZER",
+                "",
             ],
             false,
         );
@@ -225,13 +270,35 @@ mod tests {
     fn references_settings_and_placeholders_are_no_secrets() {
         check_values(
             &[
-                "", "1", "8080", "true", "None", "$(DB_PASSWORD)", "${DB_PASSWORD}", "$DB_PASSWORD", "{{ .Values.x }}", "/run/secrets/db",
-                "./token", "key.pem", "https://id.example.com/token", "vault:secret/data/db#password", "<your token>", "REPLACE_ME",
-                "********", "xxxxx", "[token]",
+                "",
+                "1",
+                "8080",
+                "true",
+                "None",
+                "$(DB_PASSWORD)",
+                "${DB_PASSWORD}",
+                "$DB_PASSWORD",
+                "{{ .Values.x }}",
+                "/run/secrets/db",
+                "./token",
+                "key.pem",
+                "https://id.example.com/token",
+                "vault:secret/data/db#password",
+                "<your token>",
+                "REPLACE_ME",
+                "********",
+                "xxxxx",
+                "GOOGLE_API_KEY_VAL",
+                "SECRET",
+                "shop-secret",
+                "[token]",
             ],
             false,
         );
-        check_values(&["hunter2", "changeme", "p@ssw0rd", "123456", "9f86d081884c7d65", "postgres", "//8xFQ=="], true);
+        check_values(
+            &["hunter2", "changeme", "p@ssw0rd", "123456", "9f86d081884c7d65", "postgres", "//8xFQ=="],
+            true,
+        );
     }
 
     #[track_caller]

@@ -55,7 +55,10 @@ fn finding(workload: &Workload<'_>, options: &Value, pointer: &str, subject: &st
     let (first, _) = wrong.first()?;
     let named: Vec<_> = wrong.iter().map(|(field, value)| format!("{field} `{value}`")).collect();
     let message = format!("{subject} asks for the SELinux {}", named.join(", "));
-    Some(Finding::new(format!("{pointer}/{first}"), message).note("find out which files it needs the context for"))
+    Some(
+        Finding::new(format!("{pointer}/{first}"), message)
+            .note("find out which files it needs the context for"),
+    )
 }
 
 fn is_allowed(kind: &str, version: pss::Version) -> bool {

@@ -89,7 +89,10 @@ fn sign_of_use(pod: &Pod<'_>) -> Option<String> {
     for (_, value) in volume::all(pod) {
         let sources = value["projected"]["sources"].as_array().into_iter().flatten();
         if sources.into_iter().any(|source| source["serviceAccountToken"].is_object()) {
-            return Some(format!("volume `{}` projects a token by hand", value["name"].as_str().unwrap_or_default()));
+            return Some(format!(
+                "volume `{}` projects a token by hand",
+                value["name"].as_str().unwrap_or_default()
+            ));
         }
     }
     pod.containers.iter().find_map(|container| {
@@ -99,7 +102,9 @@ fn sign_of_use(pod: &Pod<'_>) -> Option<String> {
 }
 
 fn sign_of_container(container: &Container<'_>) -> Option<String> {
-    if volume::mounts(container).any(|(_, mount)| mount["mountPath"].as_str().is_some_and(|at| at.starts_with(TOKEN_PATH))) {
+    if volume::mounts(container)
+        .any(|(_, mount)| mount["mountPath"].as_str().is_some_and(|at| at.starts_with(TOKEN_PATH)))
+    {
         return Some(format!("mounts something at {TOKEN_PATH}"));
     }
     let variables = container.value["env"].as_array().into_iter().flatten();
@@ -117,14 +122,19 @@ fn sign_of_container(container: &Container<'_>) -> Option<String> {
 }
 
 fn is_client_variable(name: &str) -> bool {
-    const NAMES: [&str; 5] = ["KUBECONFIG", "WATCH_NAMESPACE", "OPERATOR_NAME", "K8S_NAMESPACE_WATCH", "IN_CLUSTER"];
+    const NAMES: [&str; 5] =
+        ["KUBECONFIG", "WATCH_NAMESPACE", "OPERATOR_NAME", "K8S_NAMESPACE_WATCH", "IN_CLUSTER"];
     NAMES.contains(&name)
         || name.starts_with("KUBERNETES_")
         || ["LEADER_ELECT", "LEADERELECT"].iter().any(|part| name.contains(part))
 }
 
 fn command_words<'a>(container: &'a Container<'_>) -> impl Iterator<Item = &'a str> {
-    ["command", "args"].into_iter().filter_map(|key| container.value[key].as_array()).flatten().filter_map(Value::as_str)
+    ["command", "args"]
+        .into_iter()
+        .filter_map(|key| container.value[key].as_array())
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 /// The part of a command that only clients of the API use.
@@ -145,20 +155,71 @@ fn client_word(text: &str) -> Option<&'static str> {
     ];
     const PROGRAMS: [&str; 5] = ["kubectl", "helm", "oc", "istioctl", "argocd"];
     let is_break = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
-    PARTS.into_iter().find(|part| text.contains(part)).or_else(|| {
-        PROGRAMS.into_iter().find(|program| text.split(is_break).any(|word| word == *program))
-    })
+    PARTS
+        .into_iter()
+        .find(|part| text.contains(part))
+        .or_else(|| PROGRAMS.into_iter().find(|program| text.split(is_break).any(|word| word == *program)))
 }
 
 /// Parts of image names of programs that watch or change objects, are leaders by lease, find their peers through the
 /// API, or log in with the token.
 const CLIENTS: [&str; 56] = [
-    "kubectl", "k8s", "kube", "operator", "controller", "helm", "prometheus", "thanos", "grafana-agent", "alloy",
-    "traefik", "ingress", "contour", "kong", "cert-manager", "external-dns", "external-secrets", "argo", "flux",
-    "vault", "consul", "linkerd", "istio", "cilium", "calico", "coredns", "dashboard", "metrics-server", "autoscaler",
-    "scheduler", "provisioner", "csi", "attacher", "snapshotter", "resizer", "reloader", "keda", "knative", "tekton",
-    "spark", "flink", "jenkins", "gitlab-runner", "actions-runner", "airflow", "jupyterhub", "datadog", "newrelic",
-    "fluentd", "fluent-bit", "promtail", "vector", "filebeat", "telegraf", "opentelemetry-collector", "spilo",
+    "kubectl",
+    "k8s",
+    "kube",
+    "operator",
+    "controller",
+    "helm",
+    "prometheus",
+    "thanos",
+    "grafana-agent",
+    "alloy",
+    "traefik",
+    "ingress",
+    "contour",
+    "kong",
+    "cert-manager",
+    "external-dns",
+    "external-secrets",
+    "argo",
+    "flux",
+    "vault",
+    "consul",
+    "linkerd",
+    "istio",
+    "cilium",
+    "calico",
+    "coredns",
+    "dashboard",
+    "metrics-server",
+    "autoscaler",
+    "scheduler",
+    "provisioner",
+    "csi",
+    "attacher",
+    "snapshotter",
+    "resizer",
+    "reloader",
+    "keda",
+    "knative",
+    "tekton",
+    "spark",
+    "flink",
+    "jenkins",
+    "gitlab-runner",
+    "actions-runner",
+    "airflow",
+    "jupyterhub",
+    "datadog",
+    "newrelic",
+    "fluentd",
+    "fluent-bit",
+    "promtail",
+    "vector",
+    "filebeat",
+    "telegraf",
+    "opentelemetry-collector",
+    "spilo",
 ];
 
 fn client_image(name: &str) -> Option<&'static str> {

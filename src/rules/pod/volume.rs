@@ -7,25 +7,14 @@ use serde_json::Value;
 use crate::model::{Container, Layout, Pod};
 use crate::rules::Workload;
 
-/// Where a volume is written.
-#[derive(Debug)]
-pub(super) struct Place {
-    pub(super) pointer: String,
-    /// Whether the pointer is the volume itself, as opposed to the nearest place that is known.
-    pub(super) exact: bool,
-}
-
 pub(super) fn all<'a>(pod: &'a Pod<'_>) -> impl Iterator<Item = (usize, &'a Value)> {
     pod.spec["volumes"].as_array().into_iter().flatten().enumerate()
 }
 
-pub(super) fn pointer(workload: &Workload<'_>, pod: &Pod<'_>, idx: usize) -> Place {
+/// Where a volume is written, as far as that is known: the volumes of an Argo pod come from two lists.
+pub(super) fn pointer(workload: &Workload<'_>, pod: &Pod<'_>, idx: usize) -> String {
     let list = format!("{}/volumes", pod.pointer);
-    // The volumes of an Argo pod come from two lists.
-    if matches!(workload.object.layout, Some(Layout::Argo { .. })) {
-        return Place { pointer: list, exact: false };
-    }
-    Place { pointer: format!("{list}/{idx}"), exact: true }
+    if matches!(workload.object.layout, Some(Layout::Argo { .. })) { list } else { format!("{list}/{idx}") }
 }
 
 /// How messages name a volume.

@@ -44,9 +44,15 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             findings.push(Finding::new(pointer, message));
         }
         for container in &pod.containers {
-            if container.security_context("windowsOptions").is_some_and(|options| options["hostProcess"] == true) {
+            if container
+                .security_context("windowsOptions")
+                .is_some_and(|options| options["hostProcess"] == true)
+            {
                 let pointer = format!("{}/securityContext/windowsOptions/hostProcess", container.pointer);
-                let message = format!("{} runs as a process of its node (`hostProcess`)", workload.container(container));
+                let message = format!(
+                    "{} runs as a process of its node (`hostProcess`)",
+                    workload.container(container)
+                );
                 findings.push(Finding::new(pointer, message).container(container));
             }
         }

@@ -63,27 +63,49 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     if workload.settings.level < pss::Level::Restricted {
         return;
     }
-    for pod in workload.pods.iter().filter(|pod| pod.windows && pod.spec["os"]["name"] != "windows") {
-        let pointer = format!("{}/os", pod.pointer);
-        let message = format!("{} is for Windows nodes without `os.name: windows`", workload.subject(pod));
-        let mut finding = Finding::new(pointer.clone(), message)
-            .change(Change::set(format!("{pointer}/name"), "windows"))
-            .safety(Safety::Review)
-            .note("clusters read it from version 1.25 on");
-        let linux_only = linux_only(pod);
-        if !linux_only.is_empty() {
-            finding.make_manual(format!("remove the fields that exist on Linux only first: {}", linux_only.join(", ")));
-        } else if !(matches!(workload.object.layout, Some(Layout::PodSpec { .. })) && pod.fields.security_context) {
-            finding.make_manual(format!("{} has no field for it", workload.object.id.kind));
-        } else if workload.settings.version < pss::Version::Minor(25) {
-            finding.make_manual("before version 1.25 the standard asks Linux-only fields of Windows pods too");
+    let is_known = workload.settings.version >= pss::Version::Minor(25);
+    for pod in workload.pods.iter().filter(|pod| pod.windows) {
+        if pod.spec["os"]["name"] != "windows" {
+            findings.push(unset(workload, pod, is_known));
+        } else if !is_known {
+            let message = format!(
+                "{} is for Windows nodes, which the standard knows from v1.25 on",
+                workload.subject(pod)
+            );
+            findings.push(Finding::new(format!("{}/os", pod.pointer), message).note(NOT_KNOWN));
         }
-        findings.push(finding);
     }
 }
 
+const NOT_KNOWN: &str =
+    "before version 1.25 the standard asks Linux-only fields of Windows pods too: judge by a newer one";
+
+fn unset(workload: &Workload<'_>, pod: &Pod<'_>, is_known: bool) -> Finding {
+    let pointer = format!("{}/os", pod.pointer);
+    let message = format!("{} is for Windows nodes without `os.name: windows`", workload.subject(pod));
+    let mut finding = Finding::new(pointer.clone(), message)
+        .change(Change::set(format!("{pointer}/name"), "windows"))
+        .safety(Safety::Review);
+    let linux_only = linux_only(pod);
+    if !linux_only.is_empty() {
+        finding.make_manual(format!(
+            "remove the fields that exist on Linux only first: {}",
+            linux_only.join(", ")
+        ));
+    } else if !(matches!(workload.object.layout, Some(Layout::PodSpec { .. })) && pod.fields.security_context)
+    {
+        finding.make_manual(format!("{} has no field for it", workload.object.id.kind));
+    } else if !is_known {
+        finding.make_manual(NOT_KNOWN);
+    } else {
+        finding = finding.note("clusters read it from version 1.25 on");
+    }
+    finding
+}
+
 fn linux_only(pod: &Pod<'_>) -> Vec<&'static str> {
-    let mut found: Vec<&'static str> = OF_SPEC.into_iter().filter(|field| !pod.spec[field].is_null()).collect();
+    let mut found: Vec<&'static str> =
+        OF_SPEC.into_iter().filter(|field| !pod.spec[field].is_null()).collect();
     let of_pod = &pod.spec["securityContext"];
     found.extend(OF_POD.into_iter().filter(|field| !of_pod[field].is_null()));
     for container in &pod.containers {

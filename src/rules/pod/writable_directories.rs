@@ -69,7 +69,8 @@ fn is_writable(pod: &Pod<'_>, mount: &Value) -> bool {
     // The kubelet mounts these read-only.
     const READ_ONLY: [&str; 5] = ["configMap", "secret", "downwardAPI", "projected", "image"];
     let source = volume::all(pod).map(|(_, value)| value).find(|value| value["name"] == mount["name"]);
-    let read_only = source.is_some_and(|source| READ_ONLY.iter().any(|kind| volume::has_source(source, kind)));
+    let read_only =
+        source.is_some_and(|source| READ_ONLY.iter().any(|kind| volume::has_source(source, kind)));
     mount["readOnly"] != true && !read_only
 }
 
@@ -90,7 +91,11 @@ impl Names {
         for pod in &workload.pods {
             let volumes = volume::all(pod).filter_map(|(_, value)| value["name"].as_str());
             // Mounts may name volumes that are defined elsewhere: claim templates, a Tekton workspace, a patch.
-            let mounts = pod.containers.iter().flat_map(volume::mounts).filter_map(|(_, mount)| mount["name"].as_str());
+            let mounts = pod
+                .containers
+                .iter()
+                .flat_map(volume::mounts)
+                .filter_map(|(_, mount)| mount["name"].as_str());
             existing.extend(volumes.chain(mounts).map(str::to_owned));
         }
         Names { existing, given: BTreeMap::new(), of_pod: BTreeSet::new(), one_tmp: false }
@@ -191,6 +196,9 @@ mod tests {
         names.start_pod(true);
         assert_eq!(names.choose("/spec/volumes", "web", &tmp, volume), Ok("tmp-web".to_owned()));
         names.start_pod(true);
-        assert_eq!(names.choose("/other/volumes", "web", &tmp, volume), Ok("tmp-web-2".to_owned()).map(|_: String| "tmp-web-3".to_owned()));
+        assert_eq!(
+            names.choose("/other/volumes", "web", &tmp, volume),
+            Ok("tmp-web-2".to_owned()).map(|_: String| "tmp-web-3".to_owned())
+        );
     }
 }

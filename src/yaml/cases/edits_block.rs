@@ -175,7 +175,67 @@ fn line_breaks_of_the_file_are_used() {
 }
 
 #[test]
+fn byte_order_mark_in_front() {
+    check("\u{feff}a: 1\n", &[add("/first", json!({"x": 1}))], "\u{feff}first:\n  x: 1\na: 1\n");
+    check("\u{feff}a: 1\nb: 1\n", &[remove("/a")], "\u{feff}b: 1\n");
+    check("\u{feff}a:\n- x\n", &[replace("/a", json!({"x": 1}))], "\u{feff}a:\n  x: 1\n");
+}
+
+#[test]
 fn explicit_keys() {
     check("? a\n: 1\n? b\n: 2\n", &[remove("/b"), add("/c", json!(3))], "? a\n: 1\nc: 3\n");
     check("? a\n: 1\n? b\n: 2\n", &[replace("/a", json!(5))], "? a\n: 5\n? b\n: 2\n");
+}
+
+#[test]
+fn blanks_on_empty_lines_stay_outside_of_literals() {
+    check("a: 1\n    \nb: 1\n", &[replace("/a", json!("x\ny"))], "a: \"x\\ny\"\n    \nb: 1\n");
+    check("a:\n  b: 1\n      \n", &[add("/a/c", json!("x\ny"))], "a:\n  b: 1\n  c: \"x\\ny\"\n      \n");
+}
+
+#[test]
+fn what_follows_a_nested_block_scalar_stays() {
+    check("a:\n  b: |\n    x\n  c: 1\n", &[replace("/a/b", json!([]))], "a:\n  b: []\n  c: 1\n");
+}
+
+#[test]
+fn comments_of_a_replaced_value_stay_outside_of_the_new_one() {
+    check(
+        "- a: 1 # one\n  b: 2 # two\n- x\n",
+        &[replace("/0", json!("c\nd"))],
+        "- \"c\\nd\" # one\n  # two\n- x\n",
+    );
+    check("a: {\n  b: 1, # one\n} # end\n", &[replace("/a", json!(["x"]))], "a:\n  # one\n  # end\n  - x\n");
+}
+
+#[test]
+fn roots_are_replaced_where_they_stand() {
+    check("|\n  x\n", &[replace("", json!(false))], "false\n");
+    check("# c\n |2\n   x\n", &[replace("", json!({"a": 1}))], "# c\na: 1\n");
+    check("--- |\n  x\n", &[replace("", json!({"a": 1, "b": 2}))], "---\na: 1\nb: 2\n");
+    check("--- # c\nx\n", &[replace("", json!(["z"]))], "--- # c\n- z\n");
+    check("  !t\n", &[replace("", json!([["z", 1]]))], "  - - z\n    - 1\n");
+    check("!t {a: 1}\n", &[replace("", json!(["z", 1]))], "- z\n- 1\n");
+}
+
+#[test]
+fn nothing_is_lined_up_with_tabs() {
+    check_refused("\ta: 1\n", &[add("/b", json!(1))], "a tab is part of the indentation at ``");
+    check("\ta: 1\n", &[replace("/a", json!(2))], "\ta: 2\n");
+    check_refused(
+        "a b\n\t",
+        &[replace("", json!([null, "z"]))],
+        "a line that starts with a tab is in the way at ``",
+    );
+}
+
+#[test]
+fn line_breaks_that_a_block_scalar_keeps_stay() {
+    check("a: |+\n  x\n\n\nb:  1", &[remove("/b")], "a: |+\n  x\n\n\n");
+    check("a: |+\n  x\n\n\nb: 1\nc: 2", &[remove("/b"), remove("/c")], "a: |+\n  x\n\n\n");
+    check(
+        "a: |+\n  x\n\nb: 1\n\nc: 2\n",
+        &[remove("/b")],
+        "a: |+\n  x\n\n\nc: 2\n".replace("\n\n\n", "\n\n").as_str(),
+    );
 }

@@ -93,6 +93,32 @@ fn values_that_are_not_there() {
 }
 
 #[test]
+fn a_comma_never_follows_a_colon() {
+    check("a: {b, c: }\n", &[add("/a/d", json!(1))], "a: {b, c: , d: 1 }\n");
+}
+
+#[test]
+fn lines_come_and_go_at_once() {
+    check(
+        "a: {\n  b: 1, # one\n  c: 2 # two\n}\n",
+        &[remove("/a/c"), add("/a/d", json!(1)), add("/a/e", json!(2))],
+        "a: {\n  b: 1, # one\n  d: 1,\n  e: 2\n  # two\n}\n",
+    );
+    check("a: [\n  x,\n  z]\n", &[add("/a/-", json!("e"))], "a: [\n  x,\n  z,\n  e]\n");
+    check("a: [\n  x,\n  z]\n", &[remove("/a/1")], "a: [\n  x]\n");
+}
+
+#[test]
 fn bare_pairs_get_braces() {
     check("a: [b: 1]\n", &[add("/a/0/c", json!(2))], "a: [{b: 1, c: 2}]\n");
+    check("a: [b: 1]\n", &[add("/a/0/c", json!(2)), replace("/a/0/b", json!("x"))], "a: [{b: x, c: 2}]\n");
+}
+
+#[test]
+fn a_key_of_several_lines_gets_no_value() {
+    check_refused(
+        "a: {x\n  z}\n",
+        &[replace("/a/x z", json!(1))],
+        "a key of several lines cannot have a value at `/a/x z`",
+    );
 }

@@ -79,3 +79,8 @@ fn multi_line_scalars_become_one_line() {
 fn non_ascii_in_front() {
     check("ä: ü # ö\nb: x\n", &[replace("/b", json!("é"))], "ä: ü # ö\nb: é\n");
 }
+
+#[test]
+fn bare_carriage_returns_are_refused() {
+    check_refused("a: 1\rb: 2\n", &[replace("/a", json!(3))], "lines end in a carriage return alone at ``");
+}

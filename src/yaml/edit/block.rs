@@ -34,6 +34,8 @@ impl Editor<'_> {
         let style = self.block_style(Some(entries));
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
+            let place = &parts[addition.after.unwrap_or_default()];
+            let style = BlockStyle { literals: self.takes_literal(place.end), ..style };
             style.entry(addition.name, addition.value, column, &mut lines);
             Insertion { after: addition.after, lines }
         });
@@ -59,6 +61,8 @@ impl Editor<'_> {
         style.quotes = stream.quotes_of(items.iter().copied(), false).unwrap_or(style.quotes);
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
+            let place = &parts[addition.after.unwrap_or_default()];
+            let style = BlockStyle { literals: self.takes_literal(place.end), ..style };
             style.item(addition.value, column, &mut lines);
             Insertion { after: addition.after, lines }
         });
@@ -140,20 +144,40 @@ impl Editor<'_> {
         let text = &stream.text;
         let at_top = line_start(text, run[0].start) <= self.text_start();
         for part in run {
-            let end = line_end(text, part.end);
+            let mut end = line_end(text, part.end);
             let comments = self.comment_lines(stream.comments_within(part.start..end), column);
             if at_top {
                 let range = line_start(text, part.start)..next_line(text, end);
                 let comments = comments.strip_prefix(self.eol).map(|lines| format!("{lines}{}", self.eol));
                 self.change(range, comments.unwrap_or_default());
-            } else {
-                let mut start = line_end_above(text, part.start);
-                if comments.is_empty() && run.len() == 1 && self.would_double_blank(start, end) {
-                    start = line_end_above(text, start);
-                }
-                self.change(start..end, comments);
+                continue;
             }
+            let mut start = line_end_above(text, part.start);
+            if comments.is_empty() && self.belongs_to_scalar(line_end_above(text, run[0].start)) {
+                // Blank lines would become part of the `|+` above, whose last line needs its line break.
+                if Some(part) == run.last() {
+                    end = self.end_of_blanks(end);
+                }
+                if self.end_of_blanks(line_end(text, run[run.len() - 1].end)) == text.len() && part == &run[0]
+                {
+                    start = line_start(text, part.start);
+                }
+            } else if comments.is_empty() && run.len() == 1 && self.would_double_blank(start, end) {
+                start = line_end_above(text, start);
+            }
+            self.change(start..end, comments);
         }
+    }
+
+    /// End of the last of the blank lines that follow.
+    fn end_of_blanks(&self, mut end: usize) -> usize {
+        let text = &self.stream.text;
+        let mut line = next_line(text, end);
+        while line < text.len() && text[line..line_end(text, line)].trim().is_empty() {
+            end = line_end(text, line);
+            line = next_line(text, line);
+        }
+        end
     }
 
     /// Whether a blank line ends at `above` and another one (or the text's end) follows `below`.
@@ -173,6 +197,25 @@ impl Editor<'_> {
         let nodes = &self.stream.arena.nodes;
         let before = nodes.partition_point(|node| node.start as usize <= at);
         before > 0 && nodes[before - 1].shape.is_block_scalar() && nodes[before - 1].end as usize >= at
+    }
+
+    /// Whether a literal may end behind the line of `at`: blanks on the empty lines that follow would become
+    /// part of it.
+    pub(super) fn takes_literal(&self, at: usize) -> bool {
+        let text = &self.stream.text;
+        let mut line = next_line(text, at);
+        while line < text.len() {
+            let content = &text[line..line_end(text, line)];
+            let trimmed = content.trim_start();
+            if trimmed.is_empty() && !content.is_empty() {
+                return false;
+            }
+            if !trimmed.is_empty() && !trimmed.starts_with('#') {
+                break;
+            }
+            line = next_line(text, line);
+        }
+        true
     }
 
     /// Where lines behind a part go: behind its last line and the deeper comments that follow it.
@@ -215,7 +258,7 @@ impl Editor<'_> {
         let quotes = self.stream.quotes_of(values, false).unwrap_or(Quotes::Plain);
         let step = self.nearest_step();
         let dash = self.nearest_dash().unwrap_or(DashStyle { offset: step, width: 2 });
-        BlockStyle { step, dash, quotes, flow_lists: self.layout.flow_lists }
+        BlockStyle { step, dash, quotes, flow_lists: self.layout.flow_lists, literals: true }
     }
 
     fn nearest_step(&self) -> usize {

@@ -68,100 +68,111 @@ impl Editor<'_> {
         insertions: Vec<Insertion>,
         style: &FlowStyle,
     ) {
-        let own_lines = parts.iter().all(|part| starts_line(&self.stream.text, part.start));
-        let mut index = 0;
-        while index < parts.len() {
-            let run_end = (index..parts.len()).find(|at| !deleted[*at]).unwrap_or(parts.len());
-            if run_end > index {
-                let kept = index.checked_sub(1).map(|before| parts[before].end);
-                let next = parts.get(run_end).map(|part| part.start);
-                if own_lines {
-                    self.take_out_lines(&parts[index..run_end], kept, next);
-                } else {
-                    self.take_out_inline(&parts[index..run_end], kept, next);
-                }
-            }
-            index = run_end + 1;
+        if parts.iter().all(|part| starts_line(&self.stream.text, part.start)) {
+            let close = self.stream.arena.raw(node).end as usize - 1;
+            self.splice_lines(parts, deleted, &insertions, close);
+            return;
         }
-        let close = self.stream.arena.raw(node).end as usize - 1;
+        for run in runs(deleted) {
+            let kept = run.start.checked_sub(1).map(|before| parts[before].end);
+            let next = parts.get(run.end).map(|part| part.start);
+            self.take_out_inline(&parts[run], kept, next);
+        }
+        let first_kept = deleted.iter().position(|deleted| !deleted).expect("one part stays");
         for Insertion { after, text } in insertions {
-            let anchor =
-                after.or_else(|| deleted.iter().position(|deleted| !deleted).filter(|kept| *kept > 0));
-            match anchor {
-                _ if after.is_none() => {
-                    let first = deleted.iter().position(|deleted| !deleted).expect("one part stays");
-                    let separator = if own_lines {
-                        format!(",{}{}", self.eol, self.indentation(parts[first].start))
-                    } else {
-                        style.comma.clone()
-                    };
-                    self.insert(parts[first].start, format!("{text}{separator}"));
+            match after {
+                Some(after) => {
+                    let end = parts[after].end;
+                    // `c:,` would be read as the text `c:`.
+                    let space = if self.text()[..end].ends_with(':') { " " } else { "" };
+                    self.insert(end, format!("{space}{}{text}", style.comma));
                 }
-                _ => {
-                    let after = after.expect("checked above");
-                    let kept_behind = deleted[after + 1..].iter().any(|deleted| !deleted);
-                    let shared = InsertAt { part: parts[after].clone(), kept_behind, close };
-                    self.insert_flow(&shared, text, own_lines, style);
-                }
+                None => self.insert(parts[first_kept].start, format!("{text}{}", style.comma)),
             }
         }
     }
 
-    fn insert_flow(&mut self, at: &InsertAt, text: String, own_lines: bool, style: &FlowStyle) {
-        let stream = self.stream;
-        let end = at.part.end;
-        if !own_lines {
-            self.insert(end, format!("{}{text}", style.comma));
-            return;
-        }
-        let indent = self.indentation(at.part.start);
-        let comma = stream.comma_behind(end, at.close);
-        // A comment on the line stays with the part it follows.
-        let line = line_end(&stream.text, comma.map_or(end, |comma| comma + 1));
-        let has_comment = stream.comments_within(end..line).next().is_some();
-        if !has_comment {
-            self.insert(end, format!(",{}{indent}{text}", self.eol));
-            return;
-        }
-        let needs_comma = at.kept_behind || comma.is_some();
-        if comma.is_none() {
-            self.insert(end, ",");
-        }
-        self.insert(line, format!("{}{indent}{text}{}", self.eol, if needs_comma { "," } else { "" }));
-    }
-
-    /// Removes entries that have lines of their own, and their comma.
-    fn take_out_lines(&mut self, run: &[Range<usize>], kept: Option<usize>, next: Option<usize>) {
+    /// Parts that have lines of their own: whole lines go and come, commas are put right.
+    fn splice_lines(
+        &mut self,
+        parts: &[Range<usize>],
+        deleted: &[bool],
+        insertions: &[Insertion],
+        close: usize,
+    ) {
         let stream = self.stream;
         let text = &stream.text;
-        let last = run.last().expect("a run is not empty").end;
-        let limit = next.unwrap_or(text.len());
-        let comma = stream.comma_behind(last, limit).filter(|_| next.is_some());
-        let trailing_comma = if next.is_none() { stream.comma_behind(last, limit) } else { None };
-        let behind = comma.or(trailing_comma).map_or(last, |comma| comma + 1);
-        let rest = line_end(text, behind);
-        let ends_line = is_blank(&text.as_bytes()[behind..rest])
-            || stream
-                .comments_within(behind..rest)
-                .next()
-                .is_some_and(|comment| is_blank(&text.as_bytes()[behind..comment.start]));
-        if !ends_line {
-            return self.take_out_inline(run, kept, next);
-        }
-        if next.is_none()
-            && trailing_comma.is_none()
-            && let Some(kept) = kept
-            && let Some(comma) = stream.comma_behind(kept, run[0].start)
-        {
-            self.change(comma..comma + 1, "");
-        }
-        let start = line_start(text, run[0].start);
-        let indent = self.indentation(run[0].start);
-        let comments: String = stream
-            .comments_within(run[0].start..rest)
-            .map(|comment| format!("{indent}{}{}", &text[comment], self.eol))
+        let commas: Vec<Option<usize>> = parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| {
+                stream.comma_behind(part.end, parts.get(index + 1).map_or(close, |next| next.start))
+            })
             .collect();
-        self.change(start..next_line(text, rest), comments);
+        let ends_in_comma = commas.last().is_some_and(|comma| comma.is_some());
+        let indent = self.indentation(parts[0].start);
+        let mut first_kept = None;
+        for index in (0..parts.len()).filter(|index| !deleted[*index]) {
+            if first_kept.is_none() {
+                first_kept = Some(index);
+            }
+            let new: Vec<&str> = insertions
+                .iter()
+                .filter(|insertion| insertion.after == Some(index))
+                .map(|insertion| insertion.text.as_str())
+                .collect();
+            let is_followed = deleted[index + 1..].iter().any(|deleted| !deleted) || ends_in_comma;
+            match commas[index] {
+                Some(comma) if !is_followed && new.is_empty() => self.change(comma..comma + 1, ""),
+                None if is_followed || !new.is_empty() => {
+                    let end = parts[index].end;
+                    self.insert(end, if text[..end].ends_with(':') { " ," } else { "," });
+                }
+                _ => {}
+            }
+            if new.is_empty() {
+                continue;
+            }
+            let behind = commas[index].map_or(parts[index].end, |comma| comma + 1);
+            // A comment on the line stays with the part it follows.
+            let at = if self.ends_line(behind) { line_end(text, behind) } else { behind };
+            let mut lines = String::new();
+            for (number, part) in new.iter().enumerate() {
+                let comma = if number + 1 < new.len() || is_followed { "," } else { "" };
+                lines.extend([self.eol, &indent, part, comma]);
+            }
+            self.insert(at, lines);
+        }
+        let first = first_kept.expect("one part stays");
+        for insertion in insertions.iter().filter(|insertion| insertion.after.is_none()) {
+            let line = format!("{},{}{}", insertion.text, self.eol, self.indentation(parts[first].start));
+            self.insert(parts[first].start, line);
+        }
+        for run in runs(deleted) {
+            let last = run.end - 1;
+            let behind = commas[last].map_or(parts[last].end, |comma| comma + 1);
+            if self.ends_line(behind) {
+                let start = line_start(text, parts[run.start].start);
+                let end = line_end(text, behind);
+                let comments: String = stream
+                    .comments_within(start..end)
+                    .map(|comment| format!("{indent}{}{}", &text[comment], self.eol))
+                    .collect();
+                self.change(start..next_line(text, end), comments);
+            } else {
+                // The closing bracket is on the last line; what stays in front has its own comma.
+                let kept = run.start.checked_sub(1).expect("a part that stays and follows has its own line");
+                let kept = commas[kept].map_or(parts[kept].end, |comma| comma + 1);
+                self.take_out_inline(std::slice::from_ref(&(kept..behind)), Some(kept), None);
+            }
+        }
+    }
+
+    /// Whether only blanks and a comment follow on the line.
+    fn ends_line(&self, at: usize) -> bool {
+        let text = self.text();
+        let next = skip_blanks(text, at);
+        next >= line_end(text, at) || self.stream.comments_within(next..next + 1).next().is_some()
     }
 
     /// Removes entries between their neighbours, comma and blanks included.
@@ -262,12 +273,16 @@ impl Editor<'_> {
     }
 }
 
-struct InsertAt {
-    part: Range<usize>,
-    /// Whether an old part behind it stays.
-    kept_behind: bool,
-    /// Offset of the closing bracket.
-    close: usize,
+/// Runs of deleted parts.
+fn runs(deleted: &[bool]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for index in (0..deleted.len()).filter(|index| deleted[*index]) {
+        match runs.last_mut() {
+            Some(run) if run.end == index => run.end += 1,
+            _ => runs.push(index..index + 1),
+        }
+    }
+    runs
 }
 
 impl super::Stream {

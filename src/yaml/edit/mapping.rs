@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::super::Slot;
-use super::super::source::column;
+use super::super::source::{column, line_above, starts_line};
 use super::super::value::same;
-use super::{Editor, Place, Refusal, Site};
+use super::{Editor, Place, Refusal, Shape, Site};
 
 /// An entry of a mapping.
 pub(super) struct Entry {
@@ -40,6 +40,12 @@ impl Editor<'_> {
     ) -> Result<(), Refusal> {
         let mut entries = self.entries(node);
         let merged = self.merged(&entries)?;
+        if self.shape(node) == Shape::BarePair && !entries.iter().map(|entry| &entry.name).eq(wanted.keys()) {
+            // It has no braces to add to.
+            self.refuse_if_others_point_inside(node)?;
+            self.replace(node, site, &Value::Object(wanted.clone()));
+            return Ok(());
+        }
         self.change_entries(&mut entries, &merged, old, wanted)?;
         let own: HashSet<&str> =
             entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_str()).collect();
@@ -57,14 +63,15 @@ impl Editor<'_> {
         if missing.is_empty() && !entries.iter().any(|entry| entry.deleted) {
             return Ok(());
         }
-        let is_block = self.shape(node) == super::Shape::BlockMapping;
-        if entries.iter().all(|entry| entry.deleted) || self.shape(node) == super::Shape::BarePair {
+        let is_block = self.shape(node) == Shape::BlockMapping;
+        if entries.iter().all(|entry| entry.deleted) {
             self.refuse_if_others_point_inside(node)?;
             self.replace(node, site, &Value::Object(wanted.clone()));
             return Ok(());
         }
         let additions = self.place(&entries, missing, &merged);
         if is_block {
+            self.refuse_tabs(self.stream.entry_start(entries[0].key))?;
             self.block_mapping(node, &entries, &additions);
         } else {
             self.flow_mapping(node, &entries, &additions);
@@ -100,12 +107,8 @@ impl Editor<'_> {
         let duplicates: HashSet<String> =
             count.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name.to_owned()).collect();
         let last_merge = entries.iter().rposition(|entry| entry.is_merge);
-        for index in 0..entries.len() {
-            let Entry { key, value, is_merge, .. } = entries[index];
-            if is_merge {
-                continue;
-            }
-            let name = entries[index].name.clone();
+        for (index, entry) in entries.iter_mut().enumerate().filter(|(_, entry)| !entry.is_merge) {
+            let (key, value, name) = (entry.key, entry.value, entry.name.clone());
             let (before, after) = (old.get(&name), wanted.get(&name));
             let is_merged = merged.contains_key(&name);
             let unchanged = match (before, after) {
@@ -124,6 +127,10 @@ impl Editor<'_> {
             }
             match (before, after) {
                 (Some(before), Some(after)) => {
+                    if self.is_long_key_alone(key) {
+                        let reason = "a key of several lines cannot have a value";
+                        return Err(Refusal::Unsupported { at: self.at(&name), reason });
+                    }
                     let site = self.value_site(key);
                     self.path.push(name);
                     self.reconcile(value, site, before, after)?;
@@ -133,11 +140,20 @@ impl Editor<'_> {
                     self.path.push(name);
                     self.refuse_if_others_point_inside(value)?;
                     self.path.pop();
-                    entries[index].deleted = true;
+                    entry.deleted = true;
                 }
             }
         }
         Ok(())
+    }
+
+    /// `{several\n words}`: a key that would have to be on one line to be followed by a colon.
+    fn is_long_key_alone(&self, key: u32) -> bool {
+        let stream = self.stream;
+        let parent = *self.ancestors.last().expect("a key has a mapping around it");
+        self.shape(parent).is_flow_collection()
+            && stream.arena.colon(&stream.text, key).is_none()
+            && stream.text[stream.arena.outer_start(key)..stream.arena.raw(key).end as usize].contains('\n')
     }
 
     pub(super) fn value_site(&self, key: u32) -> Site {
@@ -146,9 +162,7 @@ impl Editor<'_> {
         let lead = stream.arena.colon(&stream.text, key).map_or(end, |colon| colon + 1);
         let parent = *self.ancestors.last().expect("a value has a mapping around it");
         let place = match self.shape(parent) {
-            super::Shape::BlockMapping => {
-                Place::Value { column: column(&stream.text, stream.entry_start(key)) }
-            }
+            Shape::BlockMapping => Place::Value { column: column(&stream.text, stream.entry_start(key)) },
             _ => Place::Flow,
         };
         Site { lead, place }
@@ -211,17 +225,14 @@ impl Editor<'_> {
     fn first_place_is_free(&self, entries: &[Entry]) -> bool {
         let Some(first) = entries.first() else { return true };
         let parent = *self.ancestors.last().expect("called inside a mapping");
-        if self.shape(parent) != super::Shape::BlockMapping {
+        if self.shape(parent) != Shape::BlockMapping {
             return true;
         }
         let start = self.stream.entry_start(first.key);
         let text = self.text();
-        super::super::source::starts_line(text, start) && !first.deleted && {
-            let line = super::super::source::line_start(text, start);
-            line == 0 || {
-                let above = &text[super::super::source::line_start(text, line - 1)..line - 1];
-                !above.trim_start().starts_with('#') && !above.trim().is_empty()
-            }
-        }
+        let is_comment_or_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+        starts_line(text, start)
+            && !first.deleted
+            && !line_above(text, start).is_some_and(is_comment_or_blank)
     }
 }

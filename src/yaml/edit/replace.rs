@@ -5,239 +5,181 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::super::arena::{Shape, Tag};
-use super::super::render::{is_literal, literal_lines};
+use super::super::render::{BlockStyle, is_literal, literal_lines};
 use super::super::resolve::{resolve, to_value};
 use super::super::scalar::{Quotes, inline, is_plain, string};
-use super::super::source::{column, is_blank, line_end, line_start, next_line};
+use super::super::source::{column, line_end, line_start, next_line, skip_blanks, starts_line};
 use super::super::value::same;
 use super::{Editor, Place, Site};
 
 impl Editor<'_> {
     pub(super) fn replace(&mut self, node: u32, site: Site, wanted: &Value) {
-        if self.shape(node).is_scalar()
-            && !wanted.is_array()
-            && !wanted.is_object()
-            && self.rewrite(node, wanted)
-        {
+        let is_scalar = !wanted.is_array() && !wanted.is_object();
+        if self.shape(node).is_scalar() && is_scalar && self.rewrite(node, wanted) {
             return;
         }
-        let stream = self.stream;
-        // What stands between the indicator and the value: an anchor stays, a tag that does not fit goes.
-        let mut lead = site.lead;
-        let mut lead_text = String::new();
-        if let Some(properties) = stream.arena.properties(node) {
-            let range = properties.range.start as usize..properties.range.end as usize;
-            if properties.tag_range.is_empty() {
-                lead = range.end;
-            } else {
-                let anchor = properties.anchor.start as usize..properties.anchor.end as usize;
-                stream.text[anchor].clone_into(&mut lead_text);
-                // The blanks in front of the properties are written anew.
-                lead = stream.text[..range.start].trim_end_matches([' ', '\t']).len().max(site.lead);
-            }
-        }
-        let replaced = lead_text_range(&stream.text, lead, stream.arena.range(node), !lead_text.is_empty());
-        let old = Old { tight: stream.arena.range(node), lead, lead_text, same_line: replaced };
-        match site.place {
-            Place::Flow => self.replace_in_flow(node, &old, wanted),
-            Place::Root
-                if self.shape(node).is_flow_collection()
-                    && !stream.text[..old.tight.start].contains("---") =>
-            {
-                self.replace_in_flow(node, &old, wanted);
-            }
-            _ => self.replace_in_block(node, site, &old, wanted),
+        if site.place == Place::Flow || self.stays_flow(node, site, wanted) {
+            self.replace_in_flow(node, wanted);
+        } else {
+            self.replace_in_block(node, site, wanted);
         }
     }
 
-    fn replace_in_flow(&mut self, node: u32, old: &Old, wanted: &Value) {
+    /// Whether a flow collection outside of flow context gets flow text again.
+    fn stays_flow(&self, node: u32, site: Site, wanted: &Value) -> bool {
+        let shape = self.shape(node);
+        // `{}` alone in a text may be JSON; below a key or in a stream of documents it is YAML.
+        let is_json = site.place == Place::Root && self.stream.text.trim_start().starts_with(['{', '[']);
+        let is_filled = self.stream.arena.children(node).next().is_some();
+        shape.is_flow_collection()
+            && match wanted {
+                Value::Object(map) => is_json || is_filled && shape.is_mapping() && !map.is_empty(),
+                Value::Array(items) => is_json || is_filled && shape.is_sequence() && !items.is_empty(),
+                _ => is_json,
+            }
+    }
+
+    /// The properties a replaced node keeps, as they are written in front of the new value.
+    fn kept_properties(&self, node: u32, wanted: &Value) -> String {
         let stream = self.stream;
-        let mut style = self.flow_style(node);
-        if style.lines.is_none() && !self.shape(node).is_flow_collection() {
-            style.lines = None;
+        let Some(properties) = stream.arena.properties(node) else { return String::new() };
+        let text = |range: &Range<u32>| &stream.text[range.start as usize..range.end as usize];
+        let shape = self.shape(node);
+        // go-yaml does not look at the tags of collections, other tools do.
+        let keeps_tag = shape.is_mapping() && wanted.is_object() || shape.is_sequence() && wanted.is_array();
+        let tag = if keeps_tag { text(&properties.tag_range) } else { "" };
+        let parts = [text(&properties.anchor), tag];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn replace_in_flow(&mut self, node: u32, wanted: &Value) {
+        let stream = self.stream;
+        let tight = stream.arena.range(node);
+        let properties = self.kept_properties(node, wanted);
+        let start = stream.arena.outer_start(node);
+        let line = line_start(&stream.text, start);
+        let indent = stream.text[line..skip_blanks(&stream.text, line)].to_owned();
+        let mut text = self.flow_style(node).value(wanted, &indent, self.eol);
+        if !properties.is_empty() {
+            text = format!("{properties} {text}");
         }
-        let indent_at = line_start(&stream.text, old.tight.start);
-        let indent =
-            stream.text[indent_at..super::super::source::skip_blanks(&stream.text, indent_at)].to_owned();
-        let mut text = style.value(wanted, &indent, self.eol);
-        let comments: Vec<Range<usize>> = stream.comments_within(old.tight.clone()).collect();
-        if !comments.is_empty() {
-            let lines = self.comment_lines(comments.into_iter(), indent.len());
-            text.push_str(&lines.replacen(self.eol, " ", 1).replacen(&" ".repeat(indent.len() + 1), " ", 1));
+        if start == tight.end {
+            // A value that is not there, behind `key:` or a key alone.
+            let has_colon = stream.text[..start].trim_end().ends_with(':');
+            text.insert_str(0, if has_colon { " " } else { ": " });
+        }
+        let mut separator = " ";
+        for comment in stream.comments_within(start..tight.end) {
+            text.push_str(separator);
+            text.push_str(&stream.text[comment]);
             text.push_str(self.eol);
+            separator = &indent;
+        }
+        if separator != " " {
             text.push_str(&indent);
         }
-        if self.shape(node) == Shape::Omitted {
-            let has_colon = stream.text[..old.tight.start].trim_end().ends_with(':');
-            let is_key_alone =
-                !has_colon && old.lead_text.is_empty() && stream.arena.properties(node).is_none();
-            let space = if is_key_alone { ": " } else { " " };
-            text.insert_str(0, space);
-        }
-        if old.lead_text.is_empty() && old.lead == old.tight.start {
-            self.change(old.tight.clone(), text);
-        } else {
-            let gap = if old.lead_text.is_empty() { String::new() } else { format!("{} ", old.lead_text) };
-            let start = if stream.arena.properties(node).is_some_and(|found| !found.tag_range.is_empty()) {
-                stream.arena.outer_start(node)
-            } else {
-                old.tight.start
-            };
-            self.change(start..old.tight.end, format!("{gap}{}", text.trim_start()));
-            if self.shape(node) == Shape::Omitted && start == old.tight.start {
-                self.edits.last_mut().expect("pushed above").replacement = text;
-            }
-        }
+        self.change(start..tight.end, text);
     }
 
-    fn replace_in_block(&mut self, node: u32, site: Site, old: &Old, wanted: &Value) {
+    fn replace_in_block(&mut self, node: u32, site: Site, wanted: &Value) {
         let stream = self.stream;
         let text = &stream.text;
-        let style = self.block_style(None);
+        let tight = stream.arena.range(node);
+        let end = line_end(text, tight.end);
+        let properties = self.kept_properties(node, wanted);
+        let same_line = !text[site.lead..tight.start].contains('\n');
+        let mut style = self.block_style(None);
+        let comments = Comments::of(self, site.lead, node, end);
+        style.literals =
+            site.place != Place::Root && comments.own_lines.is_empty() && self.takes_literal(end);
         let is_block = style.is_block(wanted);
-        let has_properties = old.lead != site.lead || !old.lead_text.is_empty();
-        let (outer, below) = match site.place {
-            Place::Value { column } if wanted.is_array() => (column, column + style.dash.offset),
-            Place::Value { column } => (column, column + style.step),
-            Place::Item { column } => (column, column + style.dash.width),
-            Place::Root | Place::Flow => (0, 0),
-        };
-        let stays_on_line = !is_block
-            || matches!(site.place, Place::Item { .. }) && !has_properties && old.same_line
-            || site.place == Place::Root
-                && !has_properties
-                && super::super::source::starts_line(text, old.tight.start);
-        // An item keeps the column it has behind its dash.
-        let below = match site.place {
-            Place::Item { .. } if stays_on_line && self.shape(node) != Shape::Omitted => {
-                column(text, old.tight.start)
-            }
-            Place::Root if stays_on_line => column(text, old.tight.start),
-            _ => below,
-        };
-        let mut lines = style.value(wanted, below, outer);
-        if matches!(site.place, Place::Root) && !is_block && lines.len() > 1 {
-            lines = vec![inline(wanted, style.quotes, false)];
-        }
-        if stays_on_line && (old.same_line || site.place == Place::Root && is_block) {
-            self.replace_on_line(old, lines, below);
-        } else if !is_block {
-            self.replace_lines_by_inline(old, lines, below);
-        } else if old.same_line {
-            self.replace_inline_by_lines(node, old, &lines, below);
-        } else {
-            self.replace_lines_by_lines(old, &lines, below);
-        }
-    }
 
-    /// `key: old # comment` → `key: new # comment`, further lines behind the comment.
-    fn replace_on_line(&mut self, old: &Old, lines: Vec<String>, column: usize) {
-        let stream = self.stream;
-        let text = &stream.text;
-        let mut lines = lines.into_iter();
-        let mut first = lines.next().unwrap_or_default();
-        first = first.trim_start().to_owned();
-        if !old.lead_text.is_empty() {
-            first = format!(" {} {first}", old.lead_text);
-        } else if old.lead == old.tight.start || old.lead_gap_goes(text) {
-            let is_bare = old.lead > 0 && !text[..old.lead].ends_with(['\n', ' ', super::super::source::BOM]);
-            first = format!("{}{first}", if is_bare { " " } else { "" });
-        }
-        let start =
-            if old.lead_text.is_empty() && !old.lead_gap_goes(text) { old.tight.start } else { old.lead };
-        let rest: Vec<String> = lines.collect();
-        let comments: Vec<Range<usize>> = stream.comments_within(start..old.tight.end).collect();
-        let line = line_end(text, old.tight.end);
-        if text[old.tight.clone()].contains('\n') {
-            // Comments of old lines become lines of their own, but one on the first line may stay there.
-            let all: Vec<Range<usize>> = stream.comments_within(start..line).collect();
-            let (on_first, others): (Vec<_>, Vec<_>) =
-                all.into_iter().partition(|comment| !text[start..comment.start].contains('\n'));
-            for comment in on_first {
-                first.push(' ');
-                first.push_str(&text[comment]);
+        if is_block && !same_line && starts_line(text, tight.start) && stream.arena.properties(node).is_none()
+        {
+            // Lines below an indicator, before and after.
+            let column = self.column_below(&style, site, wanted);
+            let start = line_end(text, line_start(text, tight.start).saturating_sub(1));
+            let lines = style.value(wanted, column, column);
+            let inner = stream.comments_within(tight.start..end);
+            let comments = self.comment_lines(inner, column);
+            if line_start(text, tight.start) <= start {
+                // The first line of the text has none above.
+                let comments = comments.strip_prefix(self.eol).map(|lines| format!("{lines}{}", self.eol));
+                self.change(start..end, comments.unwrap_or_default() + &lines.join(self.eol));
+            } else {
+                self.change(start..end, comments + &self.lines(&lines));
             }
-            first.push_str(&self.comment_lines(others.into_iter(), column));
-            first.extend(rest.iter().flat_map(|line| [self.eol, line]));
-            self.change(start..line, first);
             return;
         }
-        debug_assert!(comments.is_empty(), "a comment ends its line");
-        self.change(start..old.tight.end, first);
-        if !rest.is_empty() {
-            let lines: String = rest.iter().flat_map(|line| [self.eol, line]).collect();
-            self.insert(line, lines);
+        let compact = is_block && properties.is_empty() && self.may_be_compact(node, site, same_line);
+        let below = match site.place {
+            Place::Item { .. } if compact && self.shape(node) != Shape::Omitted => column(text, tight.start),
+            Place::Root if compact => column(text, stream.arena.outer_start(node)),
+            _ => self.column_below(&style, site, wanted),
+        };
+        let outer = match site.place {
+            Place::Value { column } | Place::Item { column } => column,
+            Place::Root | Place::Flow => 0,
+        };
+        let mut lines = style.value(wanted, below, outer);
+        let first =
+            if is_block && !compact { String::new() } else { lines.remove(0).trim_start().to_owned() };
+        let (start, gap) = self.gap(node, site, same_line);
+        let mut new = gap;
+        let head = [properties.as_str(), &first, comments.head.as_deref().unwrap_or_default()];
+        let head: Vec<&str> = head.into_iter().filter(|part| !part.is_empty()).collect();
+        new.push_str(&head.join(" "));
+        if head.is_empty() {
+            new.truncate(new.trim_end_matches([' ', '\t']).len());
         }
+        for (own, comment) in &comments.own_lines {
+            new.push_str(self.eol);
+            new.push_str(&" ".repeat(own.unwrap_or(below)));
+            new.push_str(comment);
+        }
+        new.push_str(&self.lines(&lines));
+        self.change(start..end, new);
     }
 
-    /// `key:` with lines below → `key: new`.
-    fn replace_lines_by_inline(&mut self, old: &Old, lines: Vec<String>, column: usize) {
-        let mut lines = lines.into_iter();
-        let first = lines.next().unwrap_or_default();
-        self.write_behind_lead(old, &first);
-        let at = line_end(&self.stream.text, old.lead);
-        let rest: String = lines.flat_map(|line| [self.eol.to_owned(), line]).collect();
-        self.insert(at, rest);
-        self.remove_lines(old, String::new(), column);
+    fn lines(&self, lines: &[String]) -> String {
+        lines.iter().flat_map(|line| [self.eol, line]).collect()
     }
 
-    /// `key: {} # comment` → `key: # comment` and lines below.
-    fn replace_inline_by_lines(&mut self, node: u32, old: &Old, lines: &[String], column: usize) {
-        let stream = self.stream;
-        let text = &stream.text;
-        let end = old.tight.end;
-        let line = line_end(text, end);
-        let mut new: String = String::new();
-        let inner: Vec<Range<usize>> = stream.comments_within(old.lead..end).collect();
-        let (on_first, others): (Vec<_>, Vec<_>) =
-            inner.into_iter().partition(|comment| !text[old.lead..comment.start].contains('\n'));
-        let mut head = if old.lead_text.is_empty() { String::new() } else { format!(" {}", old.lead_text) };
-        for comment in on_first {
-            head.push(' ');
-            head.push_str(&text[comment]);
-        }
-        new.push_str(&self.comment_lines(others.into_iter(), column));
-        new.extend(lines.iter().flat_map(|line| [self.eol, line]));
-        let ends_line = is_blank(&text.as_bytes()[end..line]);
-        if ends_line {
-            // A null that is not there has no bytes to remove.
-            let start = if self.shape(node) == Shape::Omitted && head.is_empty() { line } else { old.lead };
-            self.change(start..line, format!("{head}{new}"));
-        } else {
-            if !(self.shape(node) == Shape::Omitted && head.is_empty()) {
-                self.change(old.lead..end, head);
-            }
-            self.insert(line, new);
-        }
-    }
-
-    fn replace_lines_by_lines(&mut self, old: &Old, lines: &[String], column: usize) {
-        if !old.lead_text.is_empty() || old.lead_gap_goes(&self.stream.text) {
-            self.write_behind_lead(old, "");
-        }
-        let new: String = lines.iter().flat_map(|line| [self.eol, line]).collect();
-        self.remove_lines(old, new, column);
-    }
-
-    fn write_behind_lead(&mut self, old: &Old, value: &str) {
+    /// Whether a collection may start on the line of what is in front of it: `- key: value`.
+    fn may_be_compact(&self, node: u32, site: Site, same_line: bool) -> bool {
         let text = &self.stream.text;
-        let parts: Vec<&str> =
-            [old.lead_text.as_str(), value].into_iter().filter(|part| !part.is_empty()).collect();
-        let space = if parts.is_empty() { "" } else { " " };
-        // Behind a tag that goes, up to where its line's comment or end is.
-        let end = old.properties_end(text);
-        self.change(old.lead..end, format!("{space}{}", parts.join(" ")));
+        match site.place {
+            Place::Item { .. } => same_line && self.stream.arena.properties(node).is_none(),
+            Place::Root => starts_line(text, self.stream.arena.outer_start(node)),
+            Place::Value { .. } | Place::Flow => false,
+        }
     }
 
-    /// Replaces the lines of a value that starts below its indicator; comments stay.
-    fn remove_lines(&mut self, old: &Old, new: String, column: usize) {
-        let stream = self.stream;
-        let text = &stream.text;
-        let first = line_start(text, old.tight.start);
-        let start = line_end(text, first.saturating_sub(1));
-        let end = line_end(text, old.tight.end);
-        let comments = self.comment_lines(stream.comments_within(old.tight.start..end), column);
-        self.change(start..end, comments + &new);
+    fn column_below(&self, style: &BlockStyle, site: Site, wanted: &Value) -> usize {
+        match site.place {
+            Place::Value { column } if wanted.is_array() => column + style.dash.offset,
+            Place::Value { column } => column + style.step,
+            Place::Item { column } => column + style.dash.width,
+            Place::Root | Place::Flow => 0,
+        }
+    }
+
+    /// Where the new text starts, and what stands in front of its first word.
+    fn gap(&self, node: u32, site: Site, same_line: bool) -> (usize, String) {
+        let text = &self.stream.text;
+        let start = self.stream.arena.outer_start(node);
+        if site.place == Place::Root && starts_line(text, start) {
+            return (start, String::new());
+        }
+        if let Place::Value { column } = site.place
+            && !text[..site.lead].ends_with(':')
+        {
+            // `? key` without a value.
+            return (site.lead, format!("{}{}: ", self.eol, " ".repeat(column)));
+        }
+        let written = &text[site.lead..start];
+        let is_gap = same_line && !written.is_empty() && !written.contains(['#', '\n']);
+        (site.lead, if is_gap { written.to_owned() } else { " ".to_owned() })
     }
 
     /// Changes a scalar in place, its quotes and the lines around it kept. False: it has to be replaced.
@@ -345,35 +287,34 @@ impl Editor<'_> {
     }
 }
 
-/// What is replaced.
-struct Old {
-    /// The value's own bytes.
-    tight: Range<usize>,
-    /// Offset behind the last thing in front of it that stays.
-    lead: usize,
-    /// An anchor to write behind `lead`, when the properties are written anew.
-    lead_text: String,
-    /// Whether the value starts on the line of its indicator.
-    same_line: bool,
+/// The comments around and in a value that is replaced, and where they go.
+struct Comments {
+    /// On the line of the new value's start.
+    head: Option<String>,
+    /// On lines of their own: the column they had, if they had such a line before.
+    own_lines: Vec<(Option<usize>, String)>,
 }
 
-impl Old {
-    /// Whether something between `lead` and the value (a tag) has to go.
-    fn lead_gap_goes(&self, text: &str) -> bool {
-        let gap = &text[self.lead..self.tight.start];
-        gap.split(['\n', '#']).next().is_some_and(|head| !head.trim().is_empty())
+impl Comments {
+    fn of(editor: &Editor<'_>, lead: usize, node: u32, end: usize) -> Self {
+        let stream = editor.stream;
+        let text = &stream.text;
+        let all: Vec<Range<usize>> = stream.comments_within(lead..end).collect();
+        // A lone comment behind a scalar of several lines follows its new line.
+        let value_end = stream.arena.raw(node).end as usize;
+        let is_lone = editor.shape(node).is_scalar() && all.len() == 1 && all[0].start >= value_end;
+        let mut comments = Comments { head: None, own_lines: Vec::new() };
+        for comment in all {
+            let words = text[comment.clone()].to_owned();
+            if comments.head.is_none() && (is_lone || !text[lead..comment.start].contains('\n')) {
+                comments.head = Some(words);
+            } else {
+                let own = starts_line(text, comment.start).then(|| column(text, comment.start));
+                comments.own_lines.push((own, words));
+            }
+        }
+        comments
     }
-
-    fn properties_end(&self, text: &str) -> usize {
-        let gap = &text[self.lead..self.tight.start];
-        let head = gap.split('\n').next().unwrap_or_default();
-        let head = head.find(" #").map_or(head, |comment| &head[..comment]);
-        self.lead + head.trim_end().len()
-    }
-}
-
-fn lead_text_range(text: &str, lead: usize, tight: Range<usize>, _has_text: bool) -> bool {
-    !text[lead..tight.start].contains('\n')
 }
 
 fn plain_or_double(text: &str, in_flow: bool) -> String {

@@ -161,10 +161,8 @@ impl Editor<'_> {
         let Some(sharing) = &self.sharing else { return Ok(()) };
         let arena = &self.stream.arena;
         let end = arena.next(node);
-        let is_collection = self.shape(node).is_mapping() || self.shape(node).is_sequence();
-        let first = if is_collection { node } else { node };
         let target =
-            (first..end).find(|id| sharing.named.contains(id) && (*id != node || self.is_leaving(node)));
+            (node..end).find(|id| sharing.named.contains(id) && (*id != node || self.is_leaving(node)));
         match target {
             Some(target) => Err(self.shared(target, self.here())),
             None => Ok(()),
