@@ -110,7 +110,7 @@ impl<'a> Planner<'a> {
             .collect();
         let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
-        let mut repo = rules::repo_findings(self.model, self.settings, &verdicts, &selected);
+        let mut repo = rules::check_repo(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
         if selected(&rules::EXCEPTION_NOT_RECORDED) {
             repo.new_files.extend(self.exceptions.findings(self, &records));

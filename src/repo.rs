@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 pub use self::classify::{Facts, Marker};
-pub use self::kustomization::{Kustomization, PatchReference, PatchTarget};
+pub use self::kustomization::{ChosenImage, Kustomization, PatchReference, PatchTarget};
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
 use crate::config::Config;
 use crate::contained::contained;

@@ -254,6 +254,14 @@ impl Builds {
         }
     }
 
+    /// The kustomization that chooses what runs for an image of a file: its path, the first by path.
+    pub fn image_override(&self, path: &str, name: &str) -> Option<&str> {
+        let users = self.users.get(path)?;
+        let chooses = |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
+        let choosing = users.iter().map(|idx| &self.kustomizations[*idx]).filter(chooses);
+        choosing.map(|kustomization| kustomization.path.as_str()).min()
+    }
+
     /// Patches that builds may apply to an object of a file. Names are compared loosely, because builds add
     /// prefixes and suffixes: a patch too many only makes a fix more careful.
     pub fn patches_on<'a>(&'a self, path: &str, id: &'a ObjectId) -> impl Iterator<Item = &'a Patch> {
