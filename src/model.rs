@@ -25,6 +25,7 @@ pub use self::object::ObjectId;
 pub use self::workload::{Container, Fields, Layout, Pod, Role, layout, pods};
 use crate::config::CustomWorkload;
 use crate::repo::{File, Kustomization, Repo, Skip, SkipReason};
+use crate::yaml::{Kind, Node};
 
 /// The objects of a repo and what joins them.
 #[derive(Debug)]
@@ -186,7 +187,7 @@ impl FileFacts {
     fn take(&mut self, file: &File, object: Object) {
         let node = file.stream.root(object.document).and_then(|root| root.at(&object.pointer));
         if let (Some(node), Some(spec)) = (node, object.layout.as_ref().and_then(workload::pod_spec_pointer))
-            && let Some(reason) = not_whole(node, spec)
+            && let Some(reason) = not_whole(node, spec, &object)
         {
             if let Some(detail) = reason {
                 let position = file.stream.position(node.range().start);
@@ -211,8 +212,7 @@ impl FileFacts {
 
 /// Why an object of a workload kind is no whole workload; the inner `None` stands for "none of our business"
 /// (a Rollout that refers to a Deployment).
-fn not_whole(node: crate::yaml::Node<'_>, spec: &str) -> Option<Option<&'static str>> {
-    use crate::yaml::Kind;
+fn not_whole(node: Node<'_>, spec: &str, object: &Object) -> Option<Option<&'static str>> {
     let Some(spec) = node.at(spec).filter(|spec| spec.kind() == Kind::Mapping) else {
         let refers = node.get("spec").is_some_and(|spec| spec.get("workloadRef").is_some());
         return Some((!refers).then_some("has no pod spec: it looks like a patch"));
@@ -223,7 +223,11 @@ fn not_whole(node: crate::yaml::Node<'_>, spec: &str) -> Option<Option<&'static 
     if containers.items().next().is_none() {
         return Some(Some("has no containers"));
     }
-    let complete = |container: crate::yaml::Node<'_>| container.get("image").is_some();
+    // No patch is an item of a list or has a selector; a trigger fills in the images of a DeploymentConfig.
+    let is_object = !object.pointer.is_empty()
+        || node.get("spec").is_some_and(|spec| spec.get("selector").is_some())
+        || &*object.id.kind == "DeploymentConfig";
+    let complete = |container: Node<'_>| is_object || container.get("image").is_some();
     let init = spec.get("initContainers").filter(|list| list.kind() == Kind::Sequence);
     let mut all = containers.items().chain(init.into_iter().flat_map(|list| list.items()));
     if all.all(complete) {

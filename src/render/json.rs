@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::escape::is_unsafe;
 use super::{Created, Ending, Renderer, WorkloadLine};
 use crate::model::ObjectId;
 use crate::plan::{Fate, FileReport, Judged};
@@ -185,8 +186,21 @@ fn list<T: Serialize>(out: &mut dyn Write, items: impl Iterator<Item = T>) -> io
     Ok(())
 }
 
+/// JSON allows characters raw that a terminal must not see; outside of strings it has none of them.
 fn text(value: &impl Serialize) -> io::Result<String> {
-    serde_json::to_string(value).map_err(io::Error::from)
+    let json = serde_json::to_string(value).map_err(io::Error::from)?;
+    if !json.chars().any(is_unsafe) {
+        return Ok(json);
+    }
+    let mut safe = String::with_capacity(json.len() + 8);
+    for char in json.chars() {
+        if is_unsafe(char) {
+            safe.extend(char.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            safe.push(char);
+        }
+    }
+    Ok(safe)
 }
 
 fn finding(path: &str, judged: &Judged, files: &[Created<'_>]) -> JsonFinding {

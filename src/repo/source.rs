@@ -302,7 +302,11 @@ impl StandardInput {
 }
 
 impl Source for StandardInput {
-    fn read(&self, _: &Entry, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self, entry: &Entry, limit: u64) -> io::Result<Option<Vec<u8>>> {
+        // There is this one file and no other: neither exceptions nor what it may name.
+        if entry.path != Self::NAME {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Ok((self.bytes.len() as u64 <= limit).then(|| self.bytes.clone()))
     }
 }

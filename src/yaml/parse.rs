@@ -6,17 +6,55 @@
 
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 
 use super::arena::{Arena, Document, Properties, Raw, Shape, Tag, colon_behind};
 use super::source::{find_in_gap, is_blank, line_end, next_line};
 use super::{Limits, SyntaxError};
+
+/// How many lines with a tab in front are forgiven.
+const MOST_TABBED_LINES: usize = 64;
 
 /// Parses a text that ends with a line break.
 pub(super) fn parse(text: &str, limits: &Limits) -> Result<Arena, SyntaxError> {
     if u32::try_from(text.len()).is_err() {
         return Err(SyntaxError { message: "the text is larger than 4 GiB".to_owned(), line: 1, column: 1 });
     }
+    match events(text, limits) {
+        Err(Failure::Tab(error)) => parse_tabbed(text, limits, error),
+        Err(Failure::Other(error)) => Err(error),
+        Ok(arena) => Ok(arena),
+    }
+}
+
+/// granit-parser refuses lines of a flow collection inside of block style that start with a tab; Kubernetes'
+/// parser takes them. Reads such tabs as blanks, which moves nothing, if the second parser agrees.
+fn parse_tabbed(text: &str, limits: &Limits, first: SyntaxError) -> Result<Arena, SyntaxError> {
+    if super::prove::accept(text).is_err() {
+        return Err(first);
+    }
+    let mut blanked = text.to_owned();
+    let mut line = first.line;
+    for _ in 0..MOST_TABBED_LINES {
+        let start = blanked.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let indent = blanked[start..].bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        blanked.replace_range(start..start + indent, &" ".repeat(indent));
+        match events(&blanked, limits) {
+            Ok(arena) => return Ok(arena),
+            Err(Failure::Tab(error)) if error.line != line => line = error.line,
+            Err(_) => break,
+        }
+    }
+    Err(first)
+}
+
+enum Failure {
+    /// A tab where granit-parser wants none.
+    Tab(SyntaxError),
+    Other(SyntaxError),
+}
+
+fn events(text: &str, limits: &Limits) -> Result<Arena, Failure> {
     let options = granit_parser::options! {
         emit_anchor_events: true,
         max_buffered_comment_events: usize::MAX,
@@ -26,18 +64,37 @@ pub(super) fn parse(text: &str, limits: &Limits) -> Result<Arena, SyntaxError> {
     let mut builder = Builder::new(text, limits.depth);
     let mut parser = Parser::new_from_str_with_options(text, options);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| SyntaxError {
-            message: error.info(),
-            line: error.marker().line(),
-            column: error.marker().col() + 1,
-        })?;
+        let (event, span) = event.map_err(|error| failure(&error))?;
         let anchor = match parser.peek() {
             Some(Ok((Event::Anchor(..), anchor))) if event.is_node() => Some(bytes(anchor)),
             _ => None,
         };
-        builder.event(event, &span, anchor)?;
+        if let Some(name) = anchor.clone().or_else(|| event.is_alias().then(|| bytes(&span))) {
+            check_name(text, name).map_err(Failure::Other)?;
+        }
+        builder.event(event, &span, anchor).map_err(Failure::Other)?;
     }
     Ok(builder.finish())
+}
+
+/// Kubernetes' parser takes only these characters, and reads `&a: b` as something else.
+fn check_name(text: &str, name: Range<usize>) -> Result<(), SyntaxError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if text.as_bytes()[name.start + 1..name.end].iter().all(|byte| is_plain(*byte)) {
+        return Ok(());
+    }
+    let message = "an anchor has other characters than letters, digits, `_` and `-`".to_owned();
+    let line = text[..name.start].matches('\n').count() + 1;
+    Err(SyntaxError { message, line, column: super::source::column(text, name.start) + 1 })
+}
+
+fn failure(error: &ScanError) -> Failure {
+    let marker = error.marker();
+    let syntax = SyntaxError { message: error.info(), line: marker.line(), column: marker.col() + 1 };
+    match error.kind() {
+        ErrorKind::TabInBlockIndentation | ErrorKind::TabNotAllowed => Failure::Tab(syntax),
+        _ => Failure::Other(syntax),
+    }
 }
 
 fn bytes(span: &Span) -> Range<usize> {
@@ -149,7 +206,9 @@ impl<'t> Builder<'t> {
         {
             previous.end = offset(range.start);
         }
-        self.cursor = if explicit { range.end } else { self.cursor.max(range.start) };
+        if explicit {
+            self.cursor = range.end;
+        }
         self.at_root = true;
         self.documents.push(Document {
             root: None,

@@ -59,7 +59,8 @@ fn second_opinion(before: &Stream, after: &Stream) -> Result<(), Defect> {
     if accept(&before.text).is_err() { Ok(()) } else { Err(Defect::SecondOpinion(error.to_string())) }
 }
 
-fn accept(text: &str) -> Result<(), serde_yaml::Error> {
+/// Whether the second parser takes a text.
+pub(super) fn accept(text: &str) -> Result<(), serde_yaml::Error> {
     // That parser, told the encoding, counts a byte order mark as a column.
     let text = text.strip_prefix(super::source::BOM).unwrap_or(text);
     for document in serde_yaml::Deserializer::from_str(text) {

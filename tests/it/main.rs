@@ -2,11 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+mod cli;
+mod dependencies;
+mod golden;
+mod program;
 mod pss;
+mod readme;
 
 // Modes, symlinks, signals and scripts as filters: these two speak Unix.
 #[cfg(unix)]
 mod apply;
+#[cfg(unix)]
+mod field;
 #[cfg(unix)]
 mod git;
 #[cfg(unix)]

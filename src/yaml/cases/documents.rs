@@ -86,6 +86,8 @@ fn syntax_errors_have_a_place() {
     let error = Stream::parse("a: 1\nb: [1\n".to_owned(), &Limits::default()).unwrap_err();
     assert_eq!(error.line, 2, "{error}");
     assert!(Stream::parse("a:\n\t- b\n".to_owned(), &Limits::default()).is_err());
+    let error = Stream::parse("a:\n- &x: 1\n".to_owned(), &Limits::default()).unwrap_err();
+    assert_eq!((error.line, error.column), (2, 3), "{error}");
 }
 
 #[test]
@@ -99,4 +101,12 @@ fn proof_finds_what_is_wrong() {
     assert!(matches!(prove("a: 3 # c\n---\nb: 2\n"), Err(Defect::Value { document: 0, .. })));
     assert!(matches!(prove("a: 2 # c\n---\nb: 3\n"), Err(Defect::Value { document: 1, .. })));
     assert!(matches!(prove("a: [ # c\n---\nb: 2\n"), Err(Defect::Syntax(_))));
+}
+
+#[test]
+fn tabs_in_front_of_flow_lines_are_taken() {
+    let text = "a:\n  b:\n    [\n      x,\n\t  z,\n\t  w\n    ]\nc: |\n  t\tt\n";
+    assert_eq!(value(&parse(text), 0), json!({"a": {"b": ["x", "z", "w"]}, "c": "t\tt\n"}));
+    check_in(0, text, &[replace("/a/b/1", json!("v"))], &text.replace("z,", "v,"));
+    assert!(Stream::parse("a:\n\tb: 1\n".to_owned(), &Limits::default()).is_err());
 }

@@ -69,7 +69,7 @@ fn order_decides_where_keys_go() {
     check(
         "x:\n  # about b\n  b: 1\n  a: 2\n",
         &[add("/x/first", json!(0))],
-        "x:\n  # about b\n  b: 1\n  first: 0\n  a: 2\n",
+        "x:\n  first: 0\n  # about b\n  b: 1\n  a: 2\n",
     );
     check("- b: 1\n  a: 2\n", &[add("/0/first", json!(0))], "- b: 1\n  first: 0\n  a: 2\n");
 }
@@ -206,4 +206,43 @@ fn comments_of_a_replaced_value_stay_outside_of_the_new_one() {
         "- \"c\\nd\" # one\n  # two\n- x\n",
     );
     check("a: {\n  b: 1, # one\n} # end\n", &[replace("/a", json!(["x"]))], "a:\n  # one\n  # end\n  - x\n");
+}
+
+#[test]
+fn roots_are_replaced_where_they_stand() {
+    check("|\n  x\n", &[replace("", json!(false))], "false\n");
+    check("# c\n |2\n   x\n", &[replace("", json!({"a": 1}))], "# c\na: 1\n");
+    check("--- |\n  x\n", &[replace("", json!({"a": 1, "b": 2}))], "---\na: 1\nb: 2\n");
+    check("--- # c\nx\n", &[replace("", json!(["z"]))], "--- # c\n- z\n");
+    check("  !t\n", &[replace("", json!([["z", 1]]))], "  - - z\n    - 1\n");
+    check("!t {a: 1}\n", &[replace("", json!(["z", 1]))], "- z\n- 1\n");
+}
+
+#[test]
+fn nothing_is_lined_up_with_tabs() {
+    check_refused("\ta: 1\n", &[add("/b", json!(1))], "a tab is part of the indentation at ``");
+    check("\ta: 1\n", &[replace("/a", json!(2))], "\ta: 2\n");
+    check_refused(
+        "a b\n\t",
+        &[replace("", json!([null, "z"]))],
+        "a line that starts with a tab is in the way at ``",
+    );
+    check_refused(
+        "a\n  \t\n",
+        &[replace("", json!("x\ny"))],
+        "a line that starts with a tab is in the way at ``",
+    );
+    check("-\ta\n- b\n", &[replace("/0", json!({"x": 1}))], "-\n  x: 1\n- b\n");
+    check("-\ta\n- b\n", &[replace("/0", json!("c"))], "-\tc\n- b\n");
+}
+
+#[test]
+fn line_breaks_that_a_block_scalar_keeps_stay() {
+    check("a: |+\n  x\n\n\nb:  1", &[remove("/b")], "a: |+\n  x\n\n\n");
+    check("a: |+\n  x\n\n\nb: 1\nc: 2", &[remove("/b"), remove("/c")], "a: |+\n  x\n\n\n");
+    check(
+        "a: |+\n  x\n\nb: 1\n\nc: 2\n",
+        &[remove("/b")],
+        "a: |+\n  x\n\n\nc: 2\n".replace("\n\n\n", "\n\n").as_str(),
+    );
 }

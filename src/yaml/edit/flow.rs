@@ -163,7 +163,7 @@ impl Editor<'_> {
                 // The closing bracket is on the last line; what stays in front has its own comma.
                 let kept = run.start.checked_sub(1).expect("a part that stays and follows has its own line");
                 let kept = commas[kept].map_or(parts[kept].end, |comma| comma + 1);
-                self.take_out_inline(&[kept..behind], Some(kept), None);
+                self.take_out_inline(std::slice::from_ref(&(kept..behind)), Some(kept), None);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::super::Slot;
-use super::super::source::{column, line_above, starts_line};
+use super::super::source::{column, starts_line};
 use super::super::value::same;
 use super::{Editor, Place, Refusal, Shape, Site};
 
@@ -71,6 +71,7 @@ impl Editor<'_> {
         }
         let additions = self.place(&entries, missing, &merged);
         if is_block {
+            self.refuse_tabs(self.stream.entry_start(entries[0].key))?;
             self.block_mapping(node, &entries, &additions);
         } else {
             self.flow_mapping(node, &entries, &additions);
@@ -152,7 +153,7 @@ impl Editor<'_> {
         let parent = *self.ancestors.last().expect("a key has a mapping around it");
         self.shape(parent).is_flow_collection()
             && stream.arena.colon(&stream.text, key).is_none()
-            && stream.text[stream.arena.range(key)].contains('\n')
+            && stream.text[stream.arena.outer_start(key)..stream.arena.raw(key).end as usize].contains('\n')
     }
 
     pub(super) fn value_site(&self, key: u32) -> Site {
@@ -219,19 +220,14 @@ impl Editor<'_> {
         additions
     }
 
-    /// Whether a key may come first: not between a parent and the comment on its first child, nor in front
-    /// of what shares its line with a dash.
+    /// Whether a key may come first, above the comment on today's first: not in front of what shares its line
+    /// with a dash.
     fn first_place_is_free(&self, entries: &[Entry]) -> bool {
         let Some(first) = entries.first() else { return true };
         let parent = *self.ancestors.last().expect("called inside a mapping");
         if self.shape(parent) != Shape::BlockMapping {
             return true;
         }
-        let start = self.stream.entry_start(first.key);
-        let text = self.text();
-        let is_comment_or_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-        starts_line(text, start)
-            && !first.deleted
-            && !line_above(text, start).is_some_and(is_comment_or_blank)
+        !first.deleted && starts_line(self.text(), self.stream.entry_start(first.key))
     }
 }

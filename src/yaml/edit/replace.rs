@@ -113,9 +113,8 @@ impl Editor<'_> {
         }
         let compact = is_block && properties.is_empty() && self.may_be_compact(node, site, same_line);
         let below = match site.place {
-            Place::Item { .. } | Place::Root if compact && self.shape(node) != Shape::Omitted => {
-                column(text, tight.start)
-            }
+            Place::Item { .. } if compact && self.shape(node) != Shape::Omitted => column(text, tight.start),
+            Place::Root if compact => column(text, stream.arena.outer_start(node)),
             _ => self.column_below(&style, site, wanted),
         };
         let outer = match site.place {
@@ -150,7 +149,10 @@ impl Editor<'_> {
     fn may_be_compact(&self, node: u32, site: Site, same_line: bool) -> bool {
         let text = &self.stream.text;
         match site.place {
-            Place::Item { .. } => same_line && self.stream.arena.properties(node).is_none(),
+            Place::Item { .. } => {
+                let gap = site.lead..self.stream.arena.range(node).start;
+                same_line && self.stream.arena.properties(node).is_none() && !text[gap].contains('\t')
+            }
             Place::Root => starts_line(text, self.stream.arena.outer_start(node)),
             Place::Value { .. } | Place::Flow => false,
         }

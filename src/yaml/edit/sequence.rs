@@ -56,6 +56,7 @@ impl Editor<'_> {
         if !deleted.contains(&false) {
             self.replace(node, site, &Value::Array(wanted.to_vec()));
         } else if is_block {
+            self.refuse_tabs(dashes[0])?;
             self.block_sequence(node, &items, &dashes, &deleted, &additions);
         } else {
             self.flow_sequence(node, &items, &deleted, &additions);

@@ -1,0 +1,212 @@
+//! Real repos, judged from outside: `$CASEHARDEN_CORPORA` names a folder with one repo in each of its folders.
+//!
+//! Everything here is read with other eyes than the program's: another YAML parser, the real git, the evaluator on
+//! values. Lines that start with `field:` say how much was looked at.
+
+mod levels;
+mod lines;
+mod place;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use self::place::{Copy, Ran};
+
+/// Where `branch` puts everything.
+const BRANCH: &str = "caseharden/harden";
+
+/// What was looked at in one repo, and what was wrong.
+#[derive(Debug, Default)]
+struct Verdict {
+    name: String,
+    files: usize,
+    changed: usize,
+    created: usize,
+    documents: usize,
+    comments: usize,
+    added: usize,
+    removed: usize,
+    workloads: usize,
+    restricted: usize,
+    explained: usize,
+    labels: usize,
+    faults: Vec<String>,
+}
+
+#[test]
+fn hardens_real_repos_without_a_scratch() {
+    let Some(corpora) = std::env::var_os("CASEHARDEN_CORPORA") else {
+        eprintln!("skipped: CASEHARDEN_CORPORA is not set");
+        return;
+    };
+    let mut repos: Vec<PathBuf> = std::fs::read_dir(&corpora)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    repos.sort();
+    if let Some(only) = std::env::var_os("CASEHARDEN_FIELD_ONLY") {
+        repos.retain(|repo| repo.to_string_lossy().contains(&*only.to_string_lossy()));
+    }
+    let verdicts: Vec<Verdict> = repos.par_iter().with_max_len(1).map(|repo| judge(repo)).collect();
+    let sum = |count: fn(&Verdict) -> usize| verdicts.iter().map(count).sum::<usize>();
+    for verdict in &verdicts {
+        eprintln!("field: {}", verdict.line());
+        for fault in &verdict.faults {
+            eprintln!("field: {}: FAULT {fault}", verdict.name);
+        }
+    }
+    eprintln!(
+        "field: {} repos, {} files, {} changed, {} created, {} documents, {} comments, +{} -{} lines, \
+         {} workloads, {} restricted, {} explained, {} labels",
+        verdicts.len(),
+        sum(|v| v.files),
+        sum(|v| v.changed),
+        sum(|v| v.created),
+        sum(|v| v.documents),
+        sum(|v| v.comments),
+        sum(|v| v.added),
+        sum(|v| v.removed),
+        sum(|v| v.workloads),
+        sum(|v| v.restricted),
+        sum(|v| v.explained),
+        sum(|v| v.labels),
+    );
+    assert!(!verdicts.is_empty(), "no repos in {}", Path::new(&corpora).display());
+    assert_eq!(sum(|v| v.faults.len()), 0, "faults are listed above");
+}
+
+impl Verdict {
+    fn line(&self) -> String {
+        format!(
+            "{}: {} files, {} changed, {} created, {} documents, {} comments, +{} -{} lines, {} workloads, \
+             {} restricted, {} explained, {} labels, {} faults",
+            self.name,
+            self.files,
+            self.changed,
+            self.created,
+            self.documents,
+            self.comments,
+            self.added,
+            self.removed,
+            self.workloads,
+            self.restricted,
+            self.explained,
+            self.labels,
+            self.faults.len()
+        )
+    }
+
+    fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
+        if !holds {
+            self.faults.push(fault());
+        }
+    }
+}
+
+fn judge(repo: &Path) -> Verdict {
+    let mut verdict =
+        Verdict { name: repo.file_name().unwrap().to_string_lossy().into_owned(), ..Verdict::default() };
+    let applied = Copy::of(repo);
+    let before = applied.files();
+    let earlier = report(&applied, &mut verdict);
+    let unreadable = unreadable(&earlier);
+
+    let diff = applied.caseharden(&["diff"]);
+    ran_well(&mut verdict, "diff", &diff, if unreadable { 2 } else { i32::from(!diff.stdout.is_empty()) });
+    let branched = applied.caseharden(&["branch"]);
+    ran_well(&mut verdict, "branch", &branched, if unreadable { 2 } else { 0 });
+    let wrote = applied.caseharden(&["apply"]);
+    ran_well(&mut verdict, "apply", &wrote, if unreadable { 2 } else { 0 });
+    same_trees(&mut verdict, repo, &applied, &diff);
+
+    let after = applied.files();
+    compare(&mut verdict, &before, &after);
+    let later = report(&applied, &mut verdict);
+    verdict.expect(unreadable == self::unreadable(&later), || "what cannot be read has changed".to_owned());
+    levels::judge(&mut verdict, &before, &after, &later);
+
+    let again = applied.caseharden(&["diff"]);
+    ran_well(&mut verdict, "second diff", &again, if unreadable { 2 } else { 0 });
+    verdict.expect(again.stdout.is_empty(), || format!("a second run wants more:\n{}", again.stdout));
+    let twice = applied.caseharden(&["apply", "--allow-dirty"]);
+    ran_well(&mut verdict, "second apply", &twice, if unreadable { 2 } else { 0 });
+    verdict.expect(after == applied.files(), || "a second apply changes files".to_owned());
+    verdict
+}
+
+fn ran_well(verdict: &mut Verdict, what: &str, ran: &Ran, code: i32) {
+    verdict.expect(ran.code == Some(code), || {
+        format!("{what} ended with {:?}, not {code}: {}", ran.code, ran.stderr)
+    });
+    for word in ["bug of caseharden", "panicked", "proof"] {
+        verdict.expect(!ran.stderr.contains(word), || format!("{what} says: {}", ran.stderr));
+    }
+}
+
+/// The findings, as programs read them.
+fn report(copy: &Copy, verdict: &mut Verdict) -> Value {
+    let ran = copy.caseharden(&["check", "--format", "json"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+    let found = report["findings"].as_array().is_some_and(|findings| !findings.is_empty());
+    let code = if unreadable(&report) { 2 } else { i32::from(found) };
+    ran_well(verdict, "check", &ran, code);
+    report
+}
+
+fn unreadable(report: &Value) -> bool {
+    const FAILURES: [&str; 5] = ["syntax-error", "unreadable", "not-utf8", "too-large", "too-deep"];
+    let skipped = report["skipped"].as_array().into_iter().flatten();
+    skipped.filter_map(|skip| skip["reason"].as_str()).any(|reason| FAILURES.contains(&reason))
+}
+
+/// `git apply` of the diff, `apply` and `branch` must lead to one tree.
+fn same_trees(verdict: &mut Verdict, repo: &Path, applied: &Copy, diff: &Ran) {
+    let tree = applied.tree();
+    if diff.stdout.is_empty() {
+        return verdict.expect(tree == applied.git(&["rev-parse", "HEAD^{tree}"]), || {
+            "the diff is empty and yet files have changed".to_owned()
+        });
+    }
+    let patched = Copy::of(repo);
+    let patch = patched.keep("changes.diff", &diff.stdout);
+    let checked = patched.try_git(&["apply", "--check", &patch]);
+    verdict.expect(checked.is_ok(), || format!("git apply --check: {}", checked.clone().unwrap_err()));
+    if checked.is_ok() {
+        patched.git(&["apply", &patch]);
+        verdict.expect(patched.files() == applied.files(), || "diff and apply differ".to_owned());
+    }
+    let branch = applied.try_git(&["rev-parse", &format!("{BRANCH}^{{tree}}")]);
+    verdict.expect(branch.as_ref() == Ok(&tree), || {
+        let stat = applied.try_git(&["diff", "--stat", "--cached", BRANCH]);
+        format!("branch and apply differ: {branch:?} {tree} {stat:?}")
+    });
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn compare(verdict: &mut Verdict, before: &Files, after: &Files) {
+    verdict.files = before.len();
+    for (path, old) in before {
+        let Some(new) = after.get(path) else {
+            verdict.faults.push(format!("{path} is gone"));
+            continue;
+        };
+        if new == old {
+            continue;
+        }
+        verdict.changed += 1;
+        match (std::str::from_utf8(old), std::str::from_utf8(new)) {
+            (Ok(old), Ok(new)) => lines::compare(verdict, path, old, new),
+            _ => verdict.faults.push(format!("{path} is not text and was changed")),
+        }
+    }
+    for (path, new) in after.iter().filter(|(path, _)| !before.contains_key(*path)) {
+        verdict.created += 1;
+        let parsed = std::str::from_utf8(new).ok().and_then(lines::documents);
+        verdict.expect(parsed.is_some(), || format!("{path} is new and does not parse"));
+    }
+}
