@@ -198,6 +198,10 @@ impl Editor<'_> {
                     Slot::Last => line_up.len(),
                 }
             };
+            // New keys that share a place stay in the order they are wanted in.
+            while !is_sorted && line_up.get(slot).is_some_and(|(entry, _)| entry.is_err()) {
+                slot += 1;
+            }
             if slot == 0 && !first_is_free {
                 slot = 1;
             }
