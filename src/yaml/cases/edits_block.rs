@@ -75,6 +75,16 @@ fn order_decides_where_keys_go() {
 }
 
 #[test]
+fn new_keys_that_share_a_place_keep_their_order() {
+    check(
+        "b: 1\na: 2\n",
+        &[add("/mid1", json!(3)), add("/mid2", json!(4))],
+        "b: 1\nmid1: 3\nmid2: 4\na: 2\n",
+    );
+    check("b: 1\n", &[add("/first1", json!(3)), add("/first2", json!(4))], "first1: 3\nfirst2: 4\nb: 1\n");
+}
+
+#[test]
 fn new_lines_come_before_the_comments_and_blanks_of_what_follows() {
     check(
         "a:\n  b: 1\n\n# about c\nc: 2\n",

@@ -2,7 +2,7 @@
 //!
 //! How a key is written is left to the block and flow parts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -96,7 +96,7 @@ impl Editor<'_> {
     fn change_entries(
         &mut self,
         entries: &mut [Entry],
-        merged: &HashMap<String, (Value, bool)>,
+        merged: &BTreeMap<String, (Value, bool)>,
         old: &Map<String, Value>,
         wanted: &Map<String, Value>,
     ) -> Result<(), Refusal> {
@@ -173,7 +173,7 @@ impl Editor<'_> {
         &self,
         entries: &[Entry],
         missing: Vec<(&'v str, &'v Value)>,
-        merged: &HashMap<String, (Value, bool)>,
+        merged: &BTreeMap<String, (Value, bool)>,
     ) -> Vec<Addition<'v>> {
         // Old entries that stay (by index) and new ones, in the order they will have.
         let mut line_up: Vec<(Result<usize, usize>, &str)> = entries
@@ -198,6 +198,10 @@ impl Editor<'_> {
                     Slot::Last => line_up.len(),
                 }
             };
+            // New keys that share a place stay in the order they are wanted in.
+            while !is_sorted && line_up.get(slot).is_some_and(|(entry, _)| entry.is_err()) {
+                slot += 1;
+            }
             if slot == 0 && !first_is_free {
                 slot = 1;
             }
