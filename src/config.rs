@@ -6,7 +6,7 @@
 
 mod allow;
 mod globs;
-mod mistake;
+pub(crate) mod mistake;
 mod profile;
 mod raw;
 mod reading;

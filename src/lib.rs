@@ -12,6 +12,8 @@
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
+//! - [`image`] is what a reference means; [`registry`] asks registries, the only network code; [`image_facts`]
+//!   reads what an image needs; [`lock`] keeps what was learned.
 //! - [`cli`] is the only place that prints.
 //!
 //! What must stay absent: rules see no bytes, paths, clock, network or environment · `yaml` knows nothing
@@ -23,9 +25,13 @@ pub mod cli;
 pub mod config;
 mod contained;
 pub mod git;
+pub mod image;
+pub mod image_facts;
+pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod pss;
+pub mod registry;
 pub mod render;
 pub mod repo;
 pub mod rules;

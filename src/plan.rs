@@ -11,7 +11,7 @@ mod document;
 mod exceptions;
 mod merge;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 
 use json_patch::PatchOperation;
 use rayon::prelude::*;
@@ -117,7 +117,7 @@ impl<'a> Planner<'a> {
         let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
         self.refused = refused.into_iter().flatten().collect();
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
-        let mut repo = rules::repo_findings(self.model, self.settings, &verdicts, &selected);
+        let mut repo = rules::check_repo(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
         if selected(&rules::EXCEPTION_NOT_RECORDED) {
             repo.new_files.extend(self.exceptions.findings(self, &records));
@@ -163,12 +163,21 @@ impl<'a> Planner<'a> {
 
     /// The reports of all files that have something to say, in the order of their paths.
     pub fn reports(&self, mut each: impl FnMut(FileReport<'a>)) {
-        let files: Vec<usize> = (0..self.model.repo().files.len()).collect();
-        for window in files.chunks(WINDOW) {
-            let reports: Vec<Option<FileReport<'a>>> =
-                window.par_iter().map(|file| self.report(*file)).collect();
-            reports.into_iter().flatten().for_each(&mut each);
-        }
+        // While `each` has one window, the threads make the next one, and no more than that.
+        let (send, receive) = mpsc::sync_channel::<Vec<Option<FileReport<'a>>>>(0);
+        rayon::in_place_scope(|scope| {
+            scope.spawn(move |_| {
+                let files = self.model.repo().files.len();
+                for start in (0..files).step_by(WINDOW) {
+                    let window = start..files.min(start + WINDOW);
+                    let reports = window.into_par_iter().map(|file| self.report(file)).collect();
+                    if send.send(reports).is_err() {
+                        return;
+                    }
+                }
+            });
+            receive.into_iter().flatten().flatten().for_each(&mut each);
+        });
     }
 
     fn report(&self, file: usize) -> Option<FileReport<'a>> {

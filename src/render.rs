@@ -1,4 +1,5 @@
-//! Findings and plans as text. One file for each format; adding one is its file and a line in [`Format`].
+//! Findings and plans as text. One file for each format; adding one is its file and a line in
+//! [`CheckFormat`] or [`DiffFormat`].
 //!
 //! Writes to what it is given. Opens nothing and decides nothing: every format shows the same findings.
 

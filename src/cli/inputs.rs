@@ -8,7 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, Helped, say};
-use crate::config::{self, Config, Profile};
+use crate::config::{self, Config, ConfigError, Profile};
+use crate::lock::{self, Lock};
 use crate::model::Model;
 use crate::plan::{Exceptions, Planner, Selection};
 use crate::render::{Counts, Created, Ending, Renderer, workload_lines};
@@ -50,6 +51,7 @@ pub(super) struct Inputs {
     pub(super) config: Config,
     pub(super) templates: Templates,
     pub(super) exceptions: Exceptions,
+    pub(super) lock: Lock,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
 }
@@ -91,10 +93,11 @@ impl Inputs {
         global: &Global,
     ) -> anyhow::Result<Inputs> {
         let exceptions = exceptions(source, &config)?;
+        let lock = lock(source)?;
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, repo, stdin: false })
+        Ok(Inputs { root, config, templates, exceptions, lock, repo, stdin: false })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -112,7 +115,7 @@ impl Inputs {
         selection: &Selection<'_>,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = Settings::new(&self.config, &self.templates)?;
+        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
         let model = Model::new(&self.repo, &self.config.workloads);
         let level = match self.config.level {
             config::Level::Safe => Safety::Safe,
@@ -209,15 +212,27 @@ pub(super) fn unknown_rule(id: &str) -> Helped {
 }
 
 fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {
-    let entry = Entry { path: config.exceptions_file.clone(), context_only: true };
-    let bytes = match source.read(&entry, config.max_file_size) {
+    let path = &config.exceptions_file;
+    let Some(text) = text_if_there(source, path, config.max_file_size)? else { return Ok(Exceptions::default()) };
+    Exceptions::read(text).map_err(|error| anyhow::anyhow!("{path}:{error}"))
+}
+
+fn lock(source: &dyn Source) -> anyhow::Result<Lock> {
+    let Some(text) = text_if_there(source, lock::FILE_NAME, lock::LARGEST_FILE)? else { return Ok(Lock::default()) };
+    Lock::parse(&text, Path::new(lock::FILE_NAME)).map_err(|mistakes| ConfigError::Invalid(mistakes).into())
+}
+
+/// The text of a file of ours, when the repo has it.
+fn text_if_there(source: &dyn Source, path: &str, limit: u64) -> anyhow::Result<Option<String>> {
+    let entry = Entry { path: path.to_owned(), context_only: true };
+    let bytes = match source.read(&entry, limit) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => anyhow::bail!("{}: larger than {} bytes", entry.path, config.max_file_size),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Exceptions::default()),
-        Err(error) => return Err(anyhow::Error::new(error).context(entry.path)),
+        Ok(None) => anyhow::bail!("{path}: larger than {limit} bytes"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(anyhow::Error::new(error).context(path.to_owned())),
     };
-    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{}: not UTF-8", entry.path))?;
-    Exceptions::read(text).map_err(|error| anyhow::anyhow!("{}:{error}", entry.path))
+    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{path}: not UTF-8"))?;
+    Ok(Some(text))
 }
 
 /// A bar on a terminal, for work long enough to wonder about.

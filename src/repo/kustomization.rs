@@ -18,8 +18,20 @@ pub struct Kustomization {
     /// Files and folders it takes objects from (`resources`, `bases`, `components`), joined to the root.
     pub inputs: Vec<String>,
     pub patches: Vec<PatchReference>,
+    /// Images it chooses, in its order.
+    pub images: Vec<ChosenImage>,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
+}
+
+/// An entry of `images`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChosenImage {
+    /// The image in the objects, without tag.
+    pub name: String,
+    pub new_name: Option<String>,
+    pub new_tag: Option<String>,
+    pub digest: Option<String>,
 }
 
 /// A patch that a kustomization applies.
@@ -74,6 +86,7 @@ impl Kustomization {
             namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
             inputs,
             patches: patches(at, value),
+            images: items(&value["images"]).map(ChosenImage::read).collect(),
             configuration,
         }
     }
@@ -94,6 +107,18 @@ fn patches(at: &str, value: &Value) -> Vec<PatchReference> {
         target: PatchTarget::read(&item["target"]),
     });
     merge.chain(targeted).collect()
+}
+
+impl ChosenImage {
+    fn read(value: &Value) -> ChosenImage {
+        let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        ChosenImage {
+            name: text("name").unwrap_or_default(),
+            new_name: text("newName"),
+            new_tag: text("newTag"),
+            digest: text("digest"),
+        }
+    }
 }
 
 impl PatchTarget {

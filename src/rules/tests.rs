@@ -35,7 +35,7 @@ impl Bench {
     }
 
     fn with_workload<T>(&self, value: &Value, ask: impl FnOnce(&Workload<'_>) -> T) -> T {
-        let settings = Settings::new(&self.config, &self.templates).unwrap();
+        let settings = Settings::new(&self.config, &self.templates, &self.lock).unwrap();
         let model = Model::new(&self.repo, &[]);
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
         let id = ObjectId {

@@ -6,6 +6,7 @@ mod edits_block;
 mod edits_flow;
 mod edits_scalar;
 mod edits_shared;
+mod hostile;
 mod values;
 
 use json_patch::PatchOperation;

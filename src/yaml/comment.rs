@@ -19,6 +19,15 @@ struct Part {
     column: Option<usize>,
 }
 
+/// The own-line comment below the one looked at.
+struct Block {
+    from: usize,
+    /// The next entry or item below it.
+    to: usize,
+    /// Whether nothing but comments and blanks is in between.
+    reaches: bool,
+}
+
 impl Stream {
     pub(super) fn comment_range(&self, start: u32) -> Range<usize> {
         let start = start as usize;
@@ -36,7 +45,9 @@ impl Stream {
     pub(super) fn describe_comments(&self) -> Vec<Comment> {
         let mut described = Vec::with_capacity(self.arena.comments.len());
         let mut parts: (usize, Vec<Part>) = (usize::MAX, Vec::new());
-        for start in &self.arena.comments {
+        // From the end on, so that a block of comments is looked through once.
+        let mut block = None;
+        for start in self.arena.comments.iter().rev() {
             let range = self.comment_range(*start);
             let documents = &self.arena.documents;
             let document = documents
@@ -46,9 +57,15 @@ impl Stream {
                 parts = (document, self.parts(document));
             }
             let trailing = !starts_line(&self.text, range.start);
-            let part = if trailing { self.beside(&parts.1, &range) } else { self.below(&parts.1, &range) };
+            let part = if trailing {
+                block = None;
+                self.beside(&parts.1, &range)
+            } else {
+                self.below(&parts.1, &range, &mut block)
+            };
             described.push(Comment { about: path(&parts.1, part), range, document, trailing });
         }
+        described.reverse();
         described
     }
 
@@ -67,12 +84,20 @@ impl Stream {
     }
 
     /// The entry or item below an own-line comment at its indentation, else what it stands in.
-    fn below(&self, parts: &[Part], comment: &Range<usize>) -> Option<usize> {
+    fn below(&self, parts: &[Part], comment: &Range<usize>, block: &mut Option<Block>) -> Option<usize> {
         let indent = column(&self.text, comment.start);
         let next = parts.partition_point(|part| part.start < comment.start);
+        let to = parts.get(next).map_or(self.text.len(), |part| part.start);
+        let is_directly_above = match block {
+            Some(block) if block.to == to => {
+                block.reaches && self.text[comment.end..block.from].trim().is_empty()
+            }
+            _ => self.only_comments_between(comment.end, to),
+        };
+        *block = Some(Block { from: comment.start, to, reaches: is_directly_above });
         if let Some(part) = parts.get(next) {
             let at = part.column.unwrap_or_else(|| column(&self.text, part.start));
-            if at == indent && self.only_comments_between(comment.end, part.start) {
+            if at == indent && is_directly_above {
                 return Some(next);
             }
         }

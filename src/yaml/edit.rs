@@ -93,13 +93,36 @@ pub(super) fn edits(
     if region.has_aliases {
         shared::verify(stream, document, wanted, &edits)?;
     }
+    if has_tabbed_lines(&stream.text) {
+        prove_early(stream, document, wanted, &edits)?;
+    }
     Ok(edits)
+}
+
+/// Parsers disagree about lines that start with a tab. They are too rare to know all cases: what cannot be
+/// proved is refused.
+fn prove_early(stream: &Stream, document: usize, wanted: &Value, edits: &[Edit]) -> Result<(), Refusal> {
+    let mut all = vec![None; stream.documents()];
+    all[document] = Some(wanted);
+    let proof = stream.prove(super::apply(&stream.text, edits), &all, 0);
+    let at = PointerBuf::new();
+    proof
+        .map(|_| ())
+        .map_err(|_| Refusal::Unsupported { at, reason: "a line that starts with a tab is in the way" })
 }
 
 /// Whether a line break of old Macintosh computers is somewhere: YAML knows it, nobody else does.
 fn has_bare_returns(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'\r', bytes).any(|at| bytes.get(at + 1) != Some(&b'\n'))
+}
+
+fn has_tabbed_lines(text: &str) -> bool {
+    // Only the first tab of a line can follow nothing but blanks.
+    memchr::memchr_iter(b'\t', text.as_bytes()).any(|at| {
+        let before = text[..at].trim_end_matches(' ');
+        before.is_empty() || before.ends_with(['\n', '\t', super::source::BOM])
+    })
 }
 
 /// Sorts, joins what touches, and leaves out of every edit what it does not change.

@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn agrees_with_the_stream() {
-        let text = "ä: 1\r\n\nb: ü # x\nc";
+        let text = "ä: 1\r\n\nb: ü # x\nc: 3";
         let stream = Stream::parse(text.to_owned(), &Limits::default()).unwrap();
         let index = LineIndex::new(text);
         for offset in 0..=text.len() {

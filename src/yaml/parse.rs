@@ -69,9 +69,23 @@ fn events(text: &str, limits: &Limits) -> Result<Arena, Failure> {
             Some(Ok((Event::Anchor(..), anchor))) if event.is_node() => Some(bytes(anchor)),
             _ => None,
         };
+        if let Some(name) = anchor.clone().or_else(|| event.is_alias().then(|| bytes(&span))) {
+            check_name(text, name).map_err(Failure::Other)?;
+        }
         builder.event(event, &span, anchor).map_err(Failure::Other)?;
     }
     Ok(builder.finish())
+}
+
+/// Kubernetes' parser takes only these characters, and reads `&a: b` as something else.
+fn check_name(text: &str, name: Range<usize>) -> Result<(), SyntaxError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if text.as_bytes()[name.start + 1..name.end].iter().all(|byte| is_plain(*byte)) {
+        return Ok(());
+    }
+    let message = "an anchor has other characters than letters, digits, `_` and `-`".to_owned();
+    let line = text[..name.start].matches('\n').count() + 1;
+    Err(SyntaxError { message, line, column: super::source::column(text, name.start) + 1 })
 }
 
 fn failure(error: &ScanError) -> Failure {

@@ -20,7 +20,7 @@ fn every_dependency_says_why_it_is_there() {
         let start = lines.iter().position(|line| *line == format!("[{table}]")).unwrap();
         for name in parsed[table].as_table().unwrap().keys() {
             let is_it = |line: &&str| line.split(['=', '.']).next().is_some_and(|key| key.trim() == name);
-            let at = start + lines[start..].iter().position(|line| is_it(&line)).unwrap();
+            let at = start + lines[start..].iter().position(is_it).unwrap();
             // Lines that follow one another share the comment above the first.
             let above = lines[start..at].iter().rev().find(|line| line.starts_with('#') || line.is_empty());
             if above.is_none_or(|line| line.is_empty()) {

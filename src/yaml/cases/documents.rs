@@ -86,6 +86,8 @@ fn syntax_errors_have_a_place() {
     let error = Stream::parse("a: 1\nb: [1\n".to_owned(), &Limits::default()).unwrap_err();
     assert_eq!(error.line, 2, "{error}");
     assert!(Stream::parse("a:\n\t- b\n".to_owned(), &Limits::default()).is_err());
+    let error = Stream::parse("a:\n- &x: 1\n".to_owned(), &Limits::default()).unwrap_err();
+    assert_eq!((error.line, error.column), (2, 3), "{error}");
 }
 
 #[test]

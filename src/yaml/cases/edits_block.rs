@@ -69,9 +69,19 @@ fn order_decides_where_keys_go() {
     check(
         "x:\n  # about b\n  b: 1\n  a: 2\n",
         &[add("/x/first", json!(0))],
-        "x:\n  # about b\n  b: 1\n  first: 0\n  a: 2\n",
+        "x:\n  first: 0\n  # about b\n  b: 1\n  a: 2\n",
     );
     check("- b: 1\n  a: 2\n", &[add("/0/first", json!(0))], "- b: 1\n  first: 0\n  a: 2\n");
+}
+
+#[test]
+fn new_keys_that_share_a_place_keep_their_order() {
+    check(
+        "b: 1\na: 2\n",
+        &[add("/mid1", json!(3)), add("/mid2", json!(4))],
+        "b: 1\nmid1: 3\nmid2: 4\na: 2\n",
+    );
+    check("b: 1\n", &[add("/first1", json!(3)), add("/first2", json!(4))], "first1: 3\nfirst2: 4\nb: 1\n");
 }
 
 #[test]
@@ -222,4 +232,27 @@ fn roots_are_replaced_where_they_stand() {
 fn nothing_is_lined_up_with_tabs() {
     check_refused("\ta: 1\n", &[add("/b", json!(1))], "a tab is part of the indentation at ``");
     check("\ta: 1\n", &[replace("/a", json!(2))], "\ta: 2\n");
+    check_refused(
+        "a b\n\t",
+        &[replace("", json!([null, "z"]))],
+        "a line that starts with a tab is in the way at ``",
+    );
+    check_refused(
+        "a\n  \t\n",
+        &[replace("", json!("x\ny"))],
+        "a line that starts with a tab is in the way at ``",
+    );
+    check("-\ta\n- b\n", &[replace("/0", json!({"x": 1}))], "-\n  x: 1\n- b\n");
+    check("-\ta\n- b\n", &[replace("/0", json!("c"))], "-\tc\n- b\n");
+}
+
+#[test]
+fn line_breaks_that_a_block_scalar_keeps_stay() {
+    check("a: |+\n  x\n\n\nb:  1", &[remove("/b")], "a: |+\n  x\n\n\n");
+    check("a: |+\n  x\n\n\nb: 1\nc: 2", &[remove("/b"), remove("/c")], "a: |+\n  x\n\n\n");
+    check(
+        "a: |+\n  x\n\nb: 1\n\nc: 2\n",
+        &[remove("/b")],
+        "a: |+\n  x\n\n\nc: 2\n".replace("\n\n\n", "\n\n").as_str(),
+    );
 }

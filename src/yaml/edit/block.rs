@@ -144,20 +144,40 @@ impl Editor<'_> {
         let text = &stream.text;
         let at_top = line_start(text, run[0].start) <= self.text_start();
         for part in run {
-            let end = line_end(text, part.end);
+            let mut end = line_end(text, part.end);
             let comments = self.comment_lines(stream.comments_within(part.start..end), column);
             if at_top {
                 let range = line_start(text, part.start)..next_line(text, end);
                 let comments = comments.strip_prefix(self.eol).map(|lines| format!("{lines}{}", self.eol));
                 self.change(range, comments.unwrap_or_default());
-            } else {
-                let mut start = line_end_above(text, part.start);
-                if comments.is_empty() && run.len() == 1 && self.would_double_blank(start, end) {
-                    start = line_end_above(text, start);
-                }
-                self.change(start..end, comments);
+                continue;
             }
+            let mut start = line_end_above(text, part.start);
+            if comments.is_empty() && self.belongs_to_scalar(line_end_above(text, run[0].start)) {
+                // Blank lines would become part of the `|+` above, whose last line needs its line break.
+                if Some(part) == run.last() {
+                    end = self.end_of_blanks(end);
+                }
+                if self.end_of_blanks(line_end(text, run[run.len() - 1].end)) == text.len() && part == &run[0]
+                {
+                    start = line_start(text, part.start);
+                }
+            } else if comments.is_empty() && run.len() == 1 && self.would_double_blank(start, end) {
+                start = line_end_above(text, start);
+            }
+            self.change(start..end, comments);
         }
+    }
+
+    /// End of the last of the blank lines that follow.
+    fn end_of_blanks(&self, mut end: usize) -> usize {
+        let text = &self.stream.text;
+        let mut line = next_line(text, end);
+        while line < text.len() && text[line..line_end(text, line)].trim().is_empty() {
+            end = line_end(text, line);
+            line = next_line(text, line);
+        }
+        end
     }
 
     /// Whether a blank line ends at `above` and another one (or the text's end) follows `below`.

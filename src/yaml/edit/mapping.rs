@@ -2,12 +2,12 @@
 //!
 //! How a key is written is left to the block and flow parts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::super::Slot;
-use super::super::source::{column, line_above, starts_line};
+use super::super::source::{column, starts_line};
 use super::super::value::same;
 use super::{Editor, Place, Refusal, Shape, Site};
 
@@ -96,7 +96,7 @@ impl Editor<'_> {
     fn change_entries(
         &mut self,
         entries: &mut [Entry],
-        merged: &HashMap<String, (Value, bool)>,
+        merged: &BTreeMap<String, (Value, bool)>,
         old: &Map<String, Value>,
         wanted: &Map<String, Value>,
     ) -> Result<(), Refusal> {
@@ -153,7 +153,7 @@ impl Editor<'_> {
         let parent = *self.ancestors.last().expect("a key has a mapping around it");
         self.shape(parent).is_flow_collection()
             && stream.arena.colon(&stream.text, key).is_none()
-            && stream.text[stream.arena.range(key)].contains('\n')
+            && stream.text[stream.arena.outer_start(key)..stream.arena.raw(key).end as usize].contains('\n')
     }
 
     pub(super) fn value_site(&self, key: u32) -> Site {
@@ -173,7 +173,7 @@ impl Editor<'_> {
         &self,
         entries: &[Entry],
         missing: Vec<(&'v str, &'v Value)>,
-        merged: &HashMap<String, (Value, bool)>,
+        merged: &BTreeMap<String, (Value, bool)>,
     ) -> Vec<Addition<'v>> {
         // Old entries that stay (by index) and new ones, in the order they will have.
         let mut line_up: Vec<(Result<usize, usize>, &str)> = entries
@@ -198,6 +198,10 @@ impl Editor<'_> {
                     Slot::Last => line_up.len(),
                 }
             };
+            // New keys that share a place stay in the order they are wanted in.
+            while !is_sorted && line_up.get(slot).is_some_and(|(entry, _)| entry.is_err()) {
+                slot += 1;
+            }
             if slot == 0 && !first_is_free {
                 slot = 1;
             }
@@ -220,19 +224,14 @@ impl Editor<'_> {
         additions
     }
 
-    /// Whether a key may come first: not between a parent and the comment on its first child, nor in front
-    /// of what shares its line with a dash.
+    /// Whether a key may come first, above the comment on today's first: not in front of what shares its line
+    /// with a dash.
     fn first_place_is_free(&self, entries: &[Entry]) -> bool {
         let Some(first) = entries.first() else { return true };
         let parent = *self.ancestors.last().expect("called inside a mapping");
         if self.shape(parent) != Shape::BlockMapping {
             return true;
         }
-        let start = self.stream.entry_start(first.key);
-        let text = self.text();
-        let is_comment_or_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-        starts_line(text, start)
-            && !first.deleted
-            && !line_above(text, start).is_some_and(is_comment_or_blank)
+        !first.deleted && starts_line(self.text(), self.stream.entry_start(first.key))
     }
 }

@@ -1,0 +1,123 @@
+//! Text of a lock file → [`Lock`]. Every mistake has its place: a lock file is merged by machines and by hand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Lock, Locked};
+use crate::config::Mistake;
+use crate::config::mistake::Mistakes;
+use crate::image::{Digest, Reference};
+use crate::image_facts::Facts;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Raw {
+    version: Spanned<u32>,
+    #[serde(default)]
+    image: BTreeMap<Spanned<String>, RawLocked>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawLocked {
+    digest: Spanned<String>,
+    media_type: String,
+    #[serde(default)]
+    platforms: Vec<String>,
+    #[serde(default)]
+    signatures: Option<Vec<String>>,
+    #[serde(default)]
+    version_tag: Option<String>,
+    #[serde(default)]
+    facts: Option<Facts>,
+    #[serde(default)]
+    no_facts: Option<String>,
+}
+
+pub(super) fn parse(text: &str, path: &Path) -> Result<Lock, Vec<Mistake>> {
+    let mut mistakes = Mistakes::new(text, path);
+    find_conflicts(text, &mut mistakes);
+    if mistakes.count() > 0 {
+        return Err(mistakes.into_sorted());
+    }
+    let raw: Raw = match toml::from_str(text) {
+        Ok(raw) => raw,
+        Err(error) => {
+            mistakes.add_decoding(&error);
+            return Err(mistakes.into_sorted());
+        }
+    };
+    if *raw.version.get_ref() != 1 {
+        let help = Some("it was written by a newer caseharden: use that one".to_owned());
+        mistakes.add(
+            raw.version.span(),
+            format!("version {} of the lock file is unknown", raw.version.get_ref()),
+            help,
+        );
+        return Err(mistakes.into_sorted());
+    }
+    let mut lock = Lock::default();
+    for (key, raw) in raw.image {
+        if let Some((reference, locked)) = locked(&key, raw, &mut mistakes) {
+            lock.insert(reference, locked);
+        }
+    }
+    match mistakes.into_sorted() {
+        none if none.is_empty() => Ok(lock),
+        mistakes => Err(mistakes),
+    }
+}
+
+/// Markers of a merge that nobody finished; TOML's own message would only wonder about a `<`.
+fn find_conflicts(text: &str, mistakes: &mut Mistakes<'_>) {
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("<<<<<<< ")
+            || line.starts_with(">>>>>>> ")
+            || line.trim_end() == "======="
+            || line.starts_with("||||||| ")
+        {
+            let help = Some("take either side, then run `caseharden lock`".to_owned());
+            mistakes.add(offset..offset + line.len(), "a conflict marker of an unfinished merge", help);
+        }
+        offset += line.len();
+    }
+}
+
+fn locked(key: &Spanned<String>, raw: RawLocked, mistakes: &mut Mistakes<'_>) -> Option<(Reference, Locked)> {
+    let shown = key.get_ref().escape_debug();
+    let again = Some("remove the block and run `caseharden lock`".to_owned());
+    let reference = match Reference::parse(key.get_ref()) {
+        Ok(reference) if reference.to_string() == *key.get_ref() => reference,
+        Ok(reference) => {
+            mistakes.add(
+                key.span(),
+                format!("`{shown}` is not written in full"),
+                Some(format!("write `{reference}`")),
+            );
+            return None;
+        }
+        Err(error) => {
+            mistakes.add(key.span(), format!("`{shown}`: {error}"), again);
+            return None;
+        }
+    };
+    let Some(digest) = Digest::parse(raw.digest.get_ref()) else {
+        let text = raw.digest.get_ref().escape_debug();
+        mistakes.add(
+            raw.digest.span(),
+            format!("`{text}` is not a digest like `sha256:` and 64 lower-case hex digits"),
+            again,
+        );
+        return None;
+    };
+    if reference.digest().is_some_and(|own| *own != digest) {
+        mistakes.add(raw.digest.span(), "not the digest that the block is about", again);
+        return None;
+    }
+    let RawLocked { media_type, platforms, signatures, version_tag, facts, no_facts, .. } = raw;
+    Some((reference, Locked { digest, media_type, platforms, signatures, version_tag, facts, no_facts }))
+}

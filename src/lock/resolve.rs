@@ -1,0 +1,196 @@
+//! Fills a lock: asks the registries about each image, many at once, and reads the facts of those not seen before.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Locked, Wanted};
+use crate::image::{Digest, Reference};
+use crate::image_facts::cache::Cache;
+use crate::image_facts::{Configuration, Facts, RootFs};
+use crate::registry::{Client, Content, Descriptor, Failure, ImageManifest, Manifest, Resolved};
+
+/// Asks about all images, at most `width` at a time. The answers are in the order of the questions, whoever came
+/// first; `done` is called after each.
+pub fn each<Q: Sync, A: Send>(
+    questions: &[Q],
+    width: usize,
+    ask: &(dyn Fn(&Q) -> A + Sync),
+    done: &(dyn Fn(&Q) + Sync),
+) -> Vec<A> {
+    let next = AtomicUsize::new(0);
+    let answers: Mutex<Vec<(usize, A)>> = Mutex::new(Vec::with_capacity(questions.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..width.min(questions.len()) {
+            scope.spawn(|| {
+                while let Some((idx, question)) = Some(next.fetch_add(1, Ordering::Relaxed))
+                    .and_then(|idx| Some((idx, questions.get(idx)?)))
+                {
+                    let answer = ask(question);
+                    answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((idx, answer));
+                    done(question);
+                }
+            });
+        }
+    });
+    let mut answers = answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    answers.sort_by_key(|(idx, _)| *idx);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Everything the lock keeps of an image.
+pub fn image(client: &Client, cache: &Cache, wanted: &Wanted) -> Result<Locked, Failure> {
+    let reference = match &wanted.pinned {
+        Some(digest) => wanted.reference.with_digest(digest.clone()),
+        None => wanted.reference.clone(),
+    };
+    let Resolved { digest, .. } = client.resolve(&reference)?;
+    let manifest = client.manifest(&reference, &digest)?;
+    let mut locked = Locked {
+        digest: digest.clone(),
+        media_type: manifest.media_type.clone(),
+        platforms: Vec::new(),
+        signatures: signatures(client, &reference, &digest),
+        version_tag: None,
+        facts: None,
+        no_facts: None,
+    };
+    if let Content::Index(index) = &manifest.content {
+        let platforms: BTreeSet<String> = index.images().map(|(platform, _)| platform.to_string()).collect();
+        locked.platforms = platforms.into_iter().collect();
+    }
+    let mut label = None;
+    match facts(client, cache, &reference, &manifest)? {
+        Ok((facts, version)) => {
+            if locked.platforms.is_empty() {
+                locked.platforms.push(facts.platform.clone());
+            }
+            locked.facts = Some(facts);
+            label = version;
+        }
+        Err(reason) => locked.no_facts = Some(reason),
+    }
+    if wanted.reference.tag() == Some("latest") {
+        // A proposal only: that a registry does not list its tags is no reason to fail.
+        locked.version_tag = client.version_of(&wanted.reference, &digest, label.as_deref()).ok().flatten();
+    }
+    Ok(locked)
+}
+
+type FactsOrReason = Result<(Facts, Option<String>), String>;
+
+/// Facts with the image's own version label, or why there are none.
+fn facts(
+    client: &Client,
+    cache: &Cache,
+    reference: &Reference,
+    manifest: &Manifest,
+) -> Result<FactsOrReason, Failure> {
+    let chosen = match &manifest.content {
+        Content::Image(_) => None,
+        Content::Index(index) => {
+            let linux = |arch: Option<&str>| {
+                index.images().find(|(platform, _)| {
+                    platform.os == "linux" && arch.is_none_or(|arch| platform.architecture == arch)
+                })
+            };
+            match linux(Some("amd64")).or_else(|| linux(None)) {
+                Some((platform, descriptor)) => Some((platform.to_string(), descriptor.digest.clone())),
+                None => return Ok(Err("no linux image".to_owned())),
+            }
+        }
+    };
+    let digest = chosen.as_ref().map_or(&manifest.digest, |(_, digest)| digest);
+    if let Some(known) = cache.get(digest) {
+        return Ok(Ok(known));
+    }
+    let child;
+    let image = match &manifest.content {
+        Content::Image(image) => image,
+        Content::Index(_) => match client.manifest(reference, digest)?.content {
+            Content::Image(image) => {
+                child = image;
+                &child
+            }
+            Content::Index(_) => return Ok(Err("an index within an index".to_owned())),
+        },
+    };
+    let read = read_image(client, reference, image, chosen.as_ref().map(|(platform, _)| platform.as_str()))?;
+    if let Ok((facts, label)) = &read {
+        // What cannot be kept is read again next time.
+        cache.put(digest, facts, label.as_deref()).ok();
+    }
+    Ok(read)
+}
+
+fn read_image(
+    client: &Client,
+    reference: &Reference,
+    image: &ImageManifest,
+    platform: Option<&str>,
+) -> Result<FactsOrReason, Failure> {
+    let limits = client.limits();
+    if !image.config.media_type.contains("image") && !image.config.media_type.is_empty()
+        || image.artifact_type.is_some()
+    {
+        return Ok(Err("not a container image".to_owned()));
+    }
+    let sent: u64 = image.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add);
+    if sent > limits.layers {
+        return Ok(Err(format!(
+            "its layers have {sent} bytes, more than the {} that are read",
+            limits.layers
+        )));
+    }
+    let bytes = client.small_blob(reference, &image.config, limits.configuration)?;
+    let Some(configuration) = Configuration::read(&bytes) else {
+        return Ok(Err("its configuration cannot be read".to_owned()));
+    };
+    if configuration.os == "windows" {
+        return Ok(Err("no linux image".to_owned()));
+    }
+    let mut root_fs = RootFs::default();
+    for layer in &image.layers {
+        root_fs = match read_layer(client, reference, layer, &root_fs) {
+            Ok(root_fs) => root_fs,
+            // The bytes are what the digest says, and nobody can read them.
+            Err(Failure::Layer { detail }) => return Ok(Err(format!("a layer cannot be read: {detail}"))),
+            Err(failure) => return Err(failure),
+        };
+    }
+    let own = format!("{}/{}", configuration.os, configuration.architecture);
+    let facts = Facts::new(&configuration, &root_fs, platform.map_or(own, str::to_owned));
+    Ok(Ok((facts, configuration.version)))
+}
+
+fn read_layer(
+    client: &Client,
+    reference: &Reference,
+    layer: &Descriptor,
+    below: &RootFs,
+) -> Result<RootFs, Failure> {
+    let limit = client.limits().unpacked;
+    client.blob(reference, layer, &|stream| below.with_layer(stream, limit))
+}
+
+/// Which kinds of signatures are there; that they are valid is not checked. `None` when the registry does not say.
+///
+/// Tag scheme: <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>.
+fn signatures(client: &Client, reference: &Reference, digest: &Digest) -> Option<Vec<String>> {
+    let mut kinds = BTreeSet::new();
+    let tag = format!("{}-{}.sig", digest.algorithm(), digest.hex());
+    if client.manifest_of_tag(reference, &tag).ok()?.is_some() {
+        kinds.insert("cosign");
+    }
+    for referrer in client.referrers(reference, digest).ok()? {
+        let kind = referrer.artifact_type.as_deref().unwrap_or_default();
+        if kind.starts_with("application/vnd.dev.cosign.artifact.sig") {
+            kinds.insert("cosign");
+        } else if kind.starts_with("application/vnd.dev.sigstore.bundle") {
+            kinds.insert("sigstore-bundle");
+        } else if kind == "application/vnd.cncf.notary.signature" {
+            kinds.insert("notation");
+        }
+    }
+    Some(kinds.into_iter().map(str::to_owned).collect())
+}
