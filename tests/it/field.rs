@@ -1,19 +1,19 @@
-//! Real repos, judged from outside: `$CASEHARDEN_CORPORA` names a folder with one repo in each of its folders.
+//! Real repos, judged from outside.
 //!
 //! Everything here is read with other eyes than the program's: another YAML parser, the real git, the evaluator on
 //! values. Lines that start with `field:` say how much was looked at.
 
 mod levels;
 mod lines;
-mod place;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::Value;
 
 use self::lines::Hunk;
+use crate::corpus;
 use crate::program::{Folder, Run};
 
 /// Where `branch` puts everything.
@@ -39,19 +39,7 @@ struct Verdict {
 
 #[test]
 fn hardens_real_repos_without_a_scratch() {
-    let Some(corpora) = std::env::var_os("CASEHARDEN_CORPORA") else {
-        eprintln!("skipped: CASEHARDEN_CORPORA is not set");
-        return;
-    };
-    let mut repos: Vec<PathBuf> = std::fs::read_dir(&corpora)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    repos.sort();
-    if let Some(only) = std::env::var_os("CASEHARDEN_FIELD_ONLY") {
-        repos.retain(|repo| repo.to_string_lossy().contains(&*only.to_string_lossy()));
-    }
+    let Some(repos) = corpus::repos() else { return };
     let verdicts: Vec<Verdict> = repos.par_iter().with_max_len(1).map(|repo| judge(repo)).collect();
     let sum = |count: fn(&Verdict) -> usize| verdicts.iter().map(count).sum::<usize>();
     for verdict in &verdicts {
@@ -76,7 +64,6 @@ fn hardens_real_repos_without_a_scratch() {
         sum(|v| v.explained),
         sum(|v| v.labels),
     );
-    assert!(!verdicts.is_empty(), "no repos in {}", Path::new(&corpora).display());
     assert_eq!(sum(|v| v.faults.len()), 0, "faults are listed above");
 }
 
@@ -110,8 +97,8 @@ impl Verdict {
 
 fn judge(repo: &Path) -> Verdict {
     let mut verdict =
-        Verdict { name: repo.file_name().unwrap().to_string_lossy().into_owned(), ..Verdict::default() };
-    let applied = place::copy(repo);
+        Verdict { name: corpus::name(repo), ..Verdict::default() };
+    let applied = corpus::copy(repo);
     let before = applied.tree();
     let earlier = report(&applied, &mut verdict);
     let unreadable = unreadable(&earlier);
@@ -167,13 +154,13 @@ fn unreadable(report: &Value) -> bool {
 
 /// `git apply` of the diff, `apply` and `branch` must lead to one tree.
 fn same_trees(verdict: &mut Verdict, repo: &Path, applied: &Folder, diff: &Run) {
-    let tree = place::git_tree(applied);
+    let tree = corpus::git_tree(applied);
     if diff.stdout.is_empty() {
         return verdict.expect(tree == applied.git(&["rev-parse", "HEAD^{tree}"]), || {
             "the diff is empty and yet files have changed".to_owned()
         });
     }
-    let patched = place::copy(repo);
+    let patched = corpus::copy(repo);
     let took = patched.run_in(&patched.path(), "git", &["apply", "-"], diff.stdout.as_bytes());
     verdict.expect(took.code == 0, || format!("git apply: {}", took.stderr));
     verdict.expect(patched.tree() == applied.tree(), || "diff and apply differ".to_owned());
