@@ -20,6 +20,7 @@ pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
+use crate::repo::Skip;
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
 use crate::yaml::Edit;
 
@@ -36,6 +37,7 @@ pub struct Planner<'a> {
     used: Mutex<AllowUse>,
     /// Records of exceptions that nothing needs.
     unmatched: Vec<Finding>,
+    refused: Vec<Skip>,
 }
 
 /// What a run says and wants of one file.
@@ -95,20 +97,25 @@ impl<'a> Planner<'a> {
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
-        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used, unmatched: Vec::new() };
+        let (unmatched, refused) = (Vec::new(), Vec::new());
+        let mut planner =
+            Planner { model, settings, selection, exceptions, level, survey, used, unmatched, refused };
         planner.survey();
         planner
     }
 
     fn survey(&mut self) {
-        let verdicts: Vec<Vec<WorkloadVerdict>> = (0..self.model.repo().files.len())
+        let surveyed: Vec<document::Surveyed> = (0..self.model.repo().files.len())
             .into_par_iter()
             .map(|file| {
-                let verdicts = contained(|| document::verdicts(self, file));
-                verdicts.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
+                let surveyed = contained(|| document::verdicts(self, file));
+                surveyed.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
             })
             .collect();
+        let (verdicts, refused): (Vec<_>, Vec<_>) =
+            surveyed.into_iter().map(|surveyed| (surveyed.verdicts, surveyed.refused)).unzip();
         let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
+        self.refused = refused.into_iter().flatten().collect();
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
         let mut repo = rules::check_repo(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
@@ -128,7 +135,8 @@ impl<'a> Planner<'a> {
         let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
             let object = &placed.object;
-            self.selection.takes_object(self.model, object) && !self.is_allowed_by_config(object, &placed.finding)
+            self.selection.takes_object(self.model, object)
+                && !self.is_allowed_by_config(object, &placed.finding)
         });
         let wanted: Vec<String> = repo
             .new_files
@@ -204,6 +212,11 @@ impl<'a> Planner<'a> {
         planned
     }
 
+    /// Workloads whose values Kubernetes' decoder refuses, so that nothing can be said of them.
+    pub fn refused(&self) -> &[Skip] {
+        &self.refused
+    }
+
     /// What the run can say about each namespace.
     pub fn namespaces(&self) -> &[rules::NamespaceVerdict] {
         &self.survey.namespaces
@@ -222,7 +235,9 @@ impl<'a> Planner<'a> {
     pub fn workloads(&self, mut each: impl FnMut(&Object, &[crate::pss::Violation], crate::pss::Level)) {
         for object in self.model.objects().filter(|object| object.layout.is_some()) {
             let Some(value) = self.model.value(object) else { continue };
-            let Some(workload) = rules::Workload::new(self.settings, self.model, object, &value) else { continue };
+            let Some(workload) = rules::Workload::new(self.settings, self.model, object, &value) else {
+                continue;
+            };
             let (level, version) = (self.settings.level, self.settings.version);
             let mut violations = Vec::new();
             let mut meets = crate::pss::Level::Restricted;

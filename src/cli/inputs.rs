@@ -143,7 +143,7 @@ impl Inputs {
     }
 
     /// All that was skipped, from reading and from the model.
-    pub(super) fn skipped(&self, model: &Model<'_>) -> Vec<Skip> {
+    pub(super) fn skipped(&self, planner: &Planner<'_>) -> Vec<Skip> {
         let marked = self.repo.files.iter().filter(|file| !file.context_only).filter_map(|file| {
             let marker = file.marker?;
             Some(Skip {
@@ -154,8 +154,8 @@ impl Inputs {
                 detail: marker.detail().to_owned(),
             })
         });
-        let mut skipped: Vec<Skip> =
-            self.repo.skipped.iter().chain(&model.skipped).cloned().chain(marked).collect();
+        let read = self.repo.skipped.iter().chain(&planner.model.skipped).chain(planner.refused());
+        let mut skipped: Vec<Skip> = read.cloned().chain(marked).collect();
         skipped.sort();
         skipped
     }
@@ -278,7 +278,7 @@ pub(super) fn show(
     }
     let notices = planner.notices(planner.selection.today);
     counts.findings += notices.len();
-    let skipped = inputs.skipped(planner.model);
+    let skipped = inputs.skipped(planner);
     let ending = Ending {
         workloads: if renderer.wants_workloads() { workload_lines(planner) } else { Vec::new() },
         namespaces: planner.namespaces(),
@@ -317,5 +317,5 @@ pub(super) fn count(counts: &mut Counts, findings: &[crate::plan::Judged]) {
 
 /// Whether something of the run failed, so that the exit code must say so.
 pub(super) fn has_failed(inputs: &Inputs, planner: &Planner<'_>, counts: &Counts) -> bool {
-    counts.defects > 0 || inputs.skipped(planner.model).iter().any(|skip| skip.reason.is_failure())
+    counts.defects > 0 || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
 }

@@ -27,7 +27,8 @@ impl Workload {
 }
 
 pub(super) fn judge(verdict: &mut Verdict, before: &Files, after: &Files, report: &Value) {
-    let skipped: BTreeSet<&str> = items(&report["skipped"]).filter_map(|skip| skip["path"].as_str()).collect();
+    let skipped: BTreeSet<&str> =
+        items(&report["skipped"]).filter_map(|skip| skip["path"].as_str()).collect();
     let mut workloads = Vec::new();
     for (path, text) in after.iter().filter(|(path, _)| is_yaml(path) && !skipped.contains(path.as_str())) {
         let Some(documents) = std::str::from_utf8(text).ok().and_then(lines::documents) else { continue };
@@ -130,9 +131,12 @@ fn enforced(files: &Files) -> BTreeSet<(String, String, String, String)> {
         if !text.contains("pod-security.kubernetes.io/enforce") {
             continue;
         }
-        for object in lines::documents(text).into_iter().flatten().filter(|object| object["kind"] == "Namespace") {
+        for object in
+            lines::documents(text).into_iter().flatten().filter(|object| object["kind"] == "Namespace")
+        {
             let labels = &object["metadata"]["labels"];
-            let label = |name: &str| labels[format!("pod-security.kubernetes.io/{name}")].as_str().map(str::to_owned);
+            let label =
+                |name: &str| labels[format!("pod-security.kubernetes.io/{name}")].as_str().map(str::to_owned);
             if let (Some(level), Some(name)) = (label("enforce"), object["metadata"]["name"].as_str()) {
                 let version = label("enforce-version").unwrap_or_else(|| "latest".to_owned());
                 enforced.insert((path.clone(), name.to_owned(), level, version));
@@ -152,7 +156,9 @@ fn collect(object: &Value, path: &str, workloads: &mut Vec<Workload>) {
         ("", "Pod") => object,
         ("", "PodTemplate") => &object["template"],
         ("", "ReplicationController") | ("batch", "Job") => &object["spec"]["template"],
-        ("apps" | "extensions", "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet") => &object["spec"]["template"],
+        ("apps" | "extensions", "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet") => {
+            &object["spec"]["template"]
+        }
         ("batch", "CronJob") => &object["spec"]["jobTemplate"]["spec"]["template"],
         _ => return,
     };
@@ -160,7 +166,8 @@ fn collect(object: &Value, path: &str, workloads: &mut Vec<Workload>) {
         return;
     }
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let name = [text("/metadata/name"), text("/metadata/generateName")].into_iter().find(|name| !name.is_empty());
+    let name =
+        [text("/metadata/name"), text("/metadata/generateName")].into_iter().find(|name| !name.is_empty());
     let namespace = Some(text("/metadata/namespace")).filter(|name| !name.is_empty());
     workloads.push(Workload {
         path: path.to_owned(),
