@@ -11,6 +11,7 @@ mod diff;
 mod explain;
 mod init;
 mod inputs;
+mod lock;
 mod man;
 mod rules;
 mod templates;
@@ -54,6 +55,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Branch(branch::BranchArgs),
+    Lock(lock::LockArgs),
     Rules(rules::RulesArgs),
     Explain(explain::ExplainArgs),
     Templates(templates::TemplatesArgs),
@@ -153,6 +155,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::Diff(args) => diff::run(args, global, out),
         Command::Apply(args) => apply::run(args, global, out),
         Command::Branch(args) => branch::run(args, global, out),
+        Command::Lock(args) => lock::run(args, global, out),
         Command::Rules(args) => rules::run(args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Templates(args) => templates::run(args, global, out),

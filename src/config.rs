@@ -10,6 +10,7 @@ pub(crate) mod mistake;
 mod profile;
 mod raw;
 mod reading;
+mod registries;
 mod system_namespaces;
 mod validate;
 
@@ -28,6 +29,7 @@ pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use mistake::Mistake;
 pub use jiff::civil::Date;
 pub use profile::{KubernetesVersion, Profile};
+pub use registries::Registries;
 pub use system_namespaces::SystemNamespaces;
 
 /// Name of the configuration file.
@@ -65,6 +67,7 @@ pub struct Config {
     pub system_namespaces: SystemNamespaces,
     pub workloads: Vec<CustomWorkload>,
     pub writable_paths: Vec<WritablePaths>,
+    pub registries: Registries,
     pub allow: Vec<Allow>,
 }
 
@@ -158,6 +161,7 @@ impl Default for Config {
             system_namespaces: SystemNamespaces::default(),
             workloads: Vec::new(),
             writable_paths: Vec::new(),
+            registries: Registries::default(),
             allow: Vec::new(),
         }
     }

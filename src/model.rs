@@ -8,6 +8,7 @@ mod builds;
 mod image;
 mod key_order;
 mod object;
+pub mod references;
 mod strategic_merge;
 mod workload;
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 pub use self::classify::{Facts, Marker};
-pub use self::kustomization::{ChosenImage, Kustomization, PatchReference, PatchTarget};
+pub use self::kustomization::{ImageSetting, Kustomization, PatchReference, PatchTarget};
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
 use crate::config::Config;
 use crate::contained::contained;
@@ -25,6 +25,10 @@ pub struct Repo {
     pub skipped: Vec<Skip>,
     /// Patches that kustomizations name and that hold no object of their own (JSON 6902), ordered by path.
     pub patches: Vec<(String, Stream)>,
+    /// Files of Helm values that name images, ordered by path. Neither judged nor counted as manifests.
+    pub values: Vec<File>,
+    /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
+    pub build_folders: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
     pub others: usize,
 }
@@ -146,10 +150,14 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         })
         .collect();
 
-    let mut repo = Repo { skipped: listing.skipped, ..Repo::default() };
+    let mut repo = Repo { skipped: listing.skipped, build_folders: listing.build_folders, ..Repo::default() };
     for outcome in outcomes {
         match outcome {
             Outcome::Manifest(file) => repo.files.push(*file),
+            Outcome::Values(file) => {
+                repo.others += 1;
+                repo.values.push(*file);
+            }
             Outcome::Other => repo.others += 1,
             Outcome::Skipped(skip) => repo.skipped.push(skip),
         }
@@ -178,6 +186,7 @@ fn read_patches(source: &dyn Source, files: &[File], config: &Config) -> Vec<(St
 
 enum Outcome {
     Manifest(Box<File>),
+    Values(Box<File>),
     Other,
     Skipped(Skip),
 }
@@ -198,6 +207,8 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
     if !is_kustomization_name(path) && !classify::may_hold_objects(&bytes) {
         return if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
+        } else if classify::may_be_values(path, &bytes) {
+            values(entry, bytes, facts, config)
         } else {
             Outcome::Other
         };
@@ -237,13 +248,28 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
     }
 }
 
+/// Values that cannot be read are no failure: nothing says that they are values.
+fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outcome {
+    let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
+    let marker = classify::marker(&entry.path, &text, facts, config);
+    match Stream::parse(text, &LIMITS) {
+        Ok(stream) => judge_parsed(entry, stream, marker, false),
+        Err(_) => Outcome::Other,
+    }
+}
+
 fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
         Outcome::Skipped(Skip { path: entry.path.clone(), line, column: None, reason, detail: detail.to_owned() })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
-        return Outcome::Other;
+        let is_values = classify::may_be_values(&path, stream.text().as_bytes());
+        return if is_values && classify::sops_line(&stream).is_none() {
+            Outcome::Values(Box::new(File { path, stream, marker, context_only: entry.context_only }))
+        } else {
+            Outcome::Other
+        };
     }
     if let Some(line) = classify::sops_line(&stream) {
         return skip(SkipReason::Encrypted, "encrypted with SOPS", Some(line));

@@ -19,7 +19,7 @@ use crate::suggestion;
 use crate::template::Templates;
 
 /// Selection, the same for every command that judges.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct Select {
     /// Only these rules or areas (repeat, or separate by commas)

@@ -1,6 +1,8 @@
 //! `caseharden.toml` as it is written: every key, its type and what it means. The JSON Schema comes from
 //! here, so the comments of the fields are what an editor shows. Knows no defaults and joins nothing.
 
+use std::collections::BTreeMap;
+
 use jiff::civil;
 use json_patch::jsonptr::PointerBuf;
 use schemars::JsonSchema;
@@ -69,6 +71,8 @@ pub(crate) struct RawConfig {
     /// Directories that images write to; they get an `emptyDir` under a read-only root file system.
     #[schemars(with = "Vec<RawWritablePath>")]
     pub(crate) writable_path: Vec<Spanned<RawWritablePath>>,
+    /// How the registries of images are reached by `caseharden lock`.
+    pub(crate) registries: RawRegistries,
     /// Findings that are accepted, each with its reason.
     #[schemars(with = "Vec<RawAllow>")]
     pub(crate) allow: Vec<Spanned<RawAllow>>,
@@ -111,6 +115,25 @@ pub(crate) struct RawWritablePath {
     /// Absolute paths in the container.
     #[schemars(with = "Vec<String>", length(min = 1))]
     pub(crate) paths: Vec<Spanned<String>>,
+}
+
+/// How the registries of images are reached by `caseharden lock`. A host is written with its port, if it has one.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawRegistries {
+    /// Hosts without TLS. This machine (localhost, 127.0.0.1) need not be named. No login is ever sent to the others.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) plain_http: Vec<Spanned<String>>,
+    /// Hosts with a certificate authority of their own: the file, relative to the repo, with its certificates (PEM).
+    /// Only they are trusted for the host.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub(crate) ca: BTreeMap<Spanned<String>, Spanned<String>>,
+    /// Where to ask before a registry itself, in this order; with a path where a mirror serves several registries.
+    #[schemars(with = "BTreeMap<String, Vec<String>>")]
+    pub(crate) mirrors: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
+    /// Images whose layers are larger are pinned without their facts. Bytes as sent. Default: 2147483648.
+    #[schemars(with = "Option<u64>", extend("minimum" = 1))]
+    pub(crate) max_image_size: Option<Spanned<i64>>,
 }
 
 /// An accepted finding.

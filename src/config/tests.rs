@@ -216,6 +216,8 @@ fn the_example_shows_the_defaults() {
     // What has no default is shown as an example.
     (config.path, config.enforce_version, config.tmp_size) = (None, None, None);
     (config.workloads, config.writable_paths, config.allow) = Default::default();
+    assert_eq!(config.registries.max_image_size, Some(crate::registry::Limits::default().layers));
+    config.registries = Registries::default();
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
 }
 
@@ -239,6 +241,8 @@ fn the_example_shows_every_key_of_the_schema() {
     {
         assert_eq!(shown(example[key][0].as_table().unwrap()), keys(&schema["$defs"][definition]));
     }
+    let registries = example["registries"].as_table().unwrap();
+    assert_eq!(shown(registries), keys(&schema["$defs"]["RawRegistries"]));
     let namespaces = example["system-namespaces"].as_table().unwrap();
     assert_eq!(shown(namespaces), keys(&schema["$defs"]["RawSystemNamespaces"]));
 }
@@ -316,8 +320,9 @@ fn schema_accepts(root: &Value, schema: &Value, value: &Value) -> bool {
             argument.as_array().unwrap().iter().all(|key| value.get(key.as_str().unwrap()).is_some())
         }
         "additionalProperties" => {
-            assert_eq!(argument, &Value::Bool(false));
-            value.as_object().is_none_or(|map| map.keys().all(|key| schema["properties"].get(key).is_some()))
+            let unnamed = |key: &&String| schema["properties"].get(key.as_str()).is_none();
+            let mut rest = value.as_object().into_iter().flat_map(|map| map.keys().filter(unnamed));
+            rest.all(|key| schema_accepts(root, argument, &value[key]))
         }
         "properties" => argument
             .as_object()
@@ -398,4 +403,27 @@ fn an_unreadable_file_is_named() {
     let error = Config::load(Path::new("/nonexistent/c.toml"), KNOWN).unwrap_err();
     assert_eq!(error.to_string(), "/nonexistent/c.toml");
     assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn registries_are_hosts_and_files_of_the_repo() {
+    check("[registries]\nplain-http = ['reg:5000', '[::1]:5000']\nca = { 'r.io' = 'ca.pem' }", &[]);
+    check("[registries]\nmirrors = { 'docker.io' = ['m.io/hub'] }", &[]);
+    check(
+        "[registries]\nplain-http = ['http://reg']\nca = { 'r.io/x' = 'ca.pem', 'r.io' = '../ca.pem' }",
+        &[
+            "c.toml:2:15: `http://reg` is not a host like `registry.example:5000`",
+            "c.toml:3:8: `r.io/x` is not a host like `registry.example:5000`",
+            "c.toml:3:38: `../ca.pem` may lie outside the repo",
+            "  help: write a path relative to the repo, without `..`",
+        ],
+    );
+    check(
+        "[registries]\nmirrors = { 'docker.io' = ['https://m.io', 'm.io/a b'] }\nmax-image-size = 0",
+        &[
+            "c.toml:2:28: `https://m.io` is not a host, with or without a path, like `mirror.example/hub`",
+            "c.toml:2:44: `m.io/a b` is not a host, with or without a path, like `mirror.example/hub`",
+            "c.toml:3:18: `max-image-size` is a number of bytes above 0",
+        ],
+    );
 }

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::mistake::Mistakes;
 use super::raw::{RawAllow, RawConfig, RawWorkload, RawWritablePath};
 use super::reading::span_of;
+use super::registries::registries;
 use super::{Allow, Config, CustomWorkload, SystemNamespaces, WritablePaths};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
@@ -38,6 +39,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         },
         workloads: workloads(raw.workload, mistakes),
         writable_paths: raw.writable_path.into_iter().map(|entry| writable_path(entry, mistakes)).collect(),
+        registries: registries(raw.registries, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }

@@ -229,6 +229,33 @@ impl Builds {
         self.partial.get(path).map(|idx| self.kustomizations[*idx].path.as_str())
     }
 
+    /// The builds that take objects from a file and that no other build takes: for each, the kustomizations the
+    /// file's objects pass through.
+    pub fn passages(&self, path: &str) -> Vec<Vec<&Kustomization>> {
+        let Some(users) = self.users.get(path) else { return Vec::new() };
+        let inner = |idx: &usize| self.kustomizations[*idx].inputs.iter().filter_map(|input| self.by_folder.get(input));
+        let taken: HashSet<usize> = users.iter().flat_map(|idx| inner(idx).copied().collect::<Vec<_>>()).collect();
+        let tops = users.iter().filter(|idx| !taken.contains(idx));
+        tops.map(|top| {
+            let (mut seen, mut queue) = (BTreeSet::from([*top]), vec![*top]);
+            while let Some(at) = queue.pop() {
+                queue.extend(inner(&at).filter(|idx| users.contains(idx)).filter(|idx| seen.insert(**idx)));
+            }
+            seen.into_iter().map(|idx| &self.kustomizations[idx]).collect()
+        })
+        .collect()
+    }
+
+    /// Whether a kustomization takes objects from a file, directly or through others.
+    pub fn takes(&self, kustomization: &str, file: &str) -> bool {
+        self.users.get(file).is_some_and(|users| users.iter().any(|idx| self.kustomizations[*idx].path == kustomization))
+    }
+
+    /// All kustomizations, ordered by path.
+    pub fn kustomizations(&self) -> &[Kustomization] {
+        &self.kustomizations
+    }
+
     /// The kustomization of a folder.
     pub fn kustomization(&self, folder: &str) -> Option<&Kustomization> {
         self.by_folder.get(folder).map(|idx| &self.kustomizations[*idx])

@@ -103,6 +103,13 @@ pub(super) fn may_hold_objects(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"kind").is_some() && memmem::find(bytes, b"apiVersion").is_some()
 }
 
+/// Whether a file is named like Helm values and says something of an image.
+pub(super) fn may_be_values(path: &str, bytes: &[u8]) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let is_named = name.to_ascii_lowercase().contains("values") || folder.rsplit('/').next() == Some("values");
+    is_named && memmem::find(bytes, b"mage").is_some()
+}
+
 /// Whether a document of the stream has `kind` and `apiVersion` at its top.
 pub(super) fn holds_objects(stream: &Stream) -> bool {
     (0..stream.documents()).filter_map(|document| stream.root(document)).any(is_object)

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{folder, is_kustomization_name, join};
-use crate::yaml::Stream;
+use crate::yaml::{Node, Stream};
 
 /// What one kustomization (or component) says about other files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,16 +18,15 @@ pub struct Kustomization {
     /// Files and folders it takes objects from (`resources`, `bases`, `components`), joined to the root.
     pub inputs: Vec<String>,
     pub patches: Vec<PatchReference>,
-    /// Images it chooses, in its order.
-    pub images: Vec<ChosenImage>,
+    /// What it makes of images (`images`), in the order of the file.
+    pub images: Vec<ImageSetting>,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
 }
 
-/// An entry of `images`.
+/// An entry of `images`: what becomes of an image of this name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChosenImage {
-    /// The image in the objects, without tag.
+pub struct ImageSetting {
     pub name: String,
     pub new_name: Option<String>,
     pub new_tag: Option<String>,
@@ -63,7 +62,9 @@ impl Kustomization {
             return None;
         }
         let value = root.value().ok()?;
-        Some(Kustomization::from_value(path, &value, kind.as_deref() == Some("Component")))
+        let images = root.get("images").into_iter().flat_map(Node::items).filter_map(ImageSetting::read).collect();
+        let kustomization = Kustomization::from_value(path, &value, kind.as_deref() == Some("Component"));
+        Some(Kustomization { images, ..kustomization })
     }
 
     fn from_value(path: &str, value: &Value, component: bool) -> Kustomization {
@@ -86,9 +87,22 @@ impl Kustomization {
             namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
             inputs,
             patches: patches(at, value),
-            images: items(&value["images"]).map(ChosenImage::read).collect(),
+            images: Vec::new(),
             configuration,
         }
+    }
+}
+
+impl ImageSetting {
+    /// Tags are read as they stand: `newTag: 1.10` is not 1.1.
+    fn read(node: Node<'_>) -> Option<ImageSetting> {
+        let text = |key: &str| node.get(key).and_then(Node::written);
+        Some(ImageSetting {
+            name: text("name")?,
+            new_name: text("newName"),
+            new_tag: text("newTag"),
+            digest: text("digest"),
+        })
     }
 }
 
@@ -107,18 +121,6 @@ fn patches(at: &str, value: &Value) -> Vec<PatchReference> {
         target: PatchTarget::read(&item["target"]),
     });
     merge.chain(targeted).collect()
-}
-
-impl ChosenImage {
-    fn read(value: &Value) -> ChosenImage {
-        let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        ChosenImage {
-            name: text("name").unwrap_or_default(),
-            new_name: text("newName"),
-            new_tag: text("newTag"),
-            digest: text("digest"),
-        }
-    }
 }
 
 impl PatchTarget {

@@ -21,6 +21,8 @@ pub struct Listing {
     pub skipped: Vec<Skip>,
     /// `.gitattributes` files: their folder and text.
     pub attributes: Vec<(String, String)>,
+    /// Folders with a Dockerfile.
+    pub build_folders: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,11 @@ pub struct Entry {
 /// Whether a file's name alone makes it a kustomization.
 pub fn is_kustomization_name(path: &str) -> bool {
     matches!(path.rsplit('/').next(), Some("kustomization.yaml" | "kustomization.yml" | "Kustomization"))
+}
+
+fn is_dockerfile(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    matches!(name, "Dockerfile" | "Containerfile") || name.starts_with("Dockerfile.") || name.ends_with(".Dockerfile")
 }
 
 fn is_candidate(path: &str) -> bool {
@@ -168,6 +175,8 @@ impl Disk {
             if let Ok(text) = fs::read_to_string(entry.path()) {
                 listing.attributes.push((super::folder(&path).to_owned(), text));
             }
+        } else if kind.is_file() && is_dockerfile(&path) {
+            listing.build_folders.push(super::folder(&path).to_owned());
         } else if !is_candidate(&path) {
         } else if kind.is_symlink() {
             let detail = match entry.path().canonicalize() {
@@ -266,6 +275,8 @@ impl<F: Fn(&str) -> io::Result<Vec<u8>> + Sync> Snapshot<F> {
                     let text = String::from_utf8_lossy(&bytes).into_owned();
                     listing.attributes.push((super::folder(&path).to_owned(), text));
                 }
+            } else if is_dockerfile(&path) {
+                listing.build_folders.push(super::folder(&path).to_owned());
             } else if is_candidate(&path) && (inside || above()) {
                 listing.entries.push(Entry { path, context_only: !inside });
             }

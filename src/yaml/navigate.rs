@@ -20,6 +20,18 @@ impl<'a> Node<'a> {
         &self.stream.text[self.range()]
     }
 
+    /// A scalar's text as a person wrote it, whatever type a decoder gives it (`1.10`); nothing for null, an empty
+    /// text and collections.
+    pub fn written(self) -> Option<String> {
+        let text = match self.as_str() {
+            Some(text) => text.into_owned(),
+            None if self.kind() == super::Kind::Scalar => self.source().to_owned(),
+            None => return None,
+        };
+        let is_null = self.as_str().is_none() && matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL");
+        (!text.is_empty() && !is_null).then_some(text)
+    }
+
     /// The node at a pointer (RFC 6901) below this one, found as [`Node::get`] finds a key.
     pub fn at(self, pointer: &str) -> Option<Node<'a>> {
         let Some(tokens) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(self) };

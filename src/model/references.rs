@@ -1,0 +1,329 @@
+//! Every place of a repo that names an image: containers, image volumes, operators' resources, kustomizations, Helm
+//! values, patches, and text that is clearly a reference.
+//!
+//! Says what is written and what would be pulled, or why that cannot be told. Pulls nothing, changes nothing.
+
+mod operators;
+mod skip;
+mod values;
+
+use serde_json::Value;
+
+use self::skip::Builders;
+use super::object::{self, ObjectId};
+use super::workload::{self, Pod};
+use super::{Image, Model};
+use crate::config::CustomWorkload;
+use crate::image::Reference;
+use crate::repo::{File, LIMITS};
+use crate::yaml::{Node, Pointer, Stream};
+
+pub use self::skip::Skipped;
+
+/// A place that names an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageUse {
+    pub path: String,
+    pub document: usize,
+    /// Of the scalar that is the reference, or of the mapping whose keys make it (`class` says which). For text
+    /// within text (inline patches, values in a string) of the scalar that holds the text.
+    pub pointer: String,
+    /// Counted from 1.
+    pub line: usize,
+    pub class: Class,
+    /// The reference, put together where it is written in parts.
+    pub text: String,
+    /// What is pulled, or why that is not known.
+    pub target: Result<Reference, Skipped>,
+}
+
+/// How an image is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    Container,
+    /// `volumes[].image.reference`.
+    ImageVolume,
+    /// A field of a custom resource that an operator makes containers from.
+    Operator,
+    /// An environment variable.
+    Environment,
+    /// A command's argument.
+    Argument,
+    /// A step of a JSON 6902 patch.
+    PatchStep,
+    /// Within the text of an inline patch.
+    InlinePatch,
+    /// An entry of a kustomization's `images`.
+    Kustomize,
+    /// A scalar in Helm values.
+    ValuesText,
+    /// A mapping in Helm values: `registry`, `repository`, `tag`, `digest`.
+    ValuesParts,
+    /// Within Helm values that are themselves in a string.
+    ValuesInText,
+}
+
+/// All uses of a repo, ordered by file, document and place.
+pub fn references(model: &Model<'_>, custom: &[CustomWorkload]) -> Vec<ImageUse> {
+    let repo = model.repo();
+    let builders = Builders::new(repo);
+    let mut uses = Vec::new();
+    for file in repo.files.iter().filter(|file| !file.context_only) {
+        if model.builds.kustomizations().iter().any(|kustomization| kustomization.path == file.path) {
+            inline_patches(file, &builders, custom, &mut uses);
+        } else {
+            of_objects(file, &builders, custom, &mut uses);
+        }
+    }
+    overridden(model, &mut uses);
+    kustomize(model, &builders, &mut uses);
+    for (path, stream) in &repo.patches {
+        patch_steps(path, stream, &builders, &mut uses);
+    }
+    for file in repo.values.iter().filter(|file| !file.context_only) {
+        for document in 0..file.stream.documents() {
+            let Some(root) = file.stream.root(document) else { continue };
+            let mut place = Place::new(&file.path, &file.stream, document, &builders, &mut uses);
+            values::walk(
+                root,
+                String::new(),
+                values::registry(root).as_deref(),
+                &mut |pointer, class, text, missing| {
+                    place.add(pointer, class, text, missing);
+                },
+            );
+        }
+    }
+    uses.sort_by(|a, b| {
+        (&a.path, a.document, &a.pointer, a.class, &a.text)
+            .cmp(&(&b.path, b.document, &b.pointer, b.class, &b.text))
+    });
+    uses.dedup();
+    uses
+}
+
+/// A document that uses are found in.
+struct Place<'a> {
+    path: &'a str,
+    stream: &'a Stream,
+    document: usize,
+    builders: &'a Builders,
+    uses: &'a mut Vec<ImageUse>,
+}
+
+impl<'a> Place<'a> {
+    fn new(
+        path: &'a str,
+        stream: &'a Stream,
+        document: usize,
+        builders: &'a Builders,
+        uses: &'a mut Vec<ImageUse>,
+    ) -> Self {
+        Place { path, stream, document, builders, uses }
+    }
+
+    fn add(&mut self, pointer: String, class: Class, text: String, missing: Option<Skipped>) {
+        let target = match missing {
+            Some(skipped) => Err(skipped),
+            None => self.builders.target(&text),
+        };
+        let range = Pointer::parse(&pointer).ok().and_then(|at| self.stream.locate(self.document, at));
+        let line = range.map_or(1, |range| self.stream.position(range.start).line);
+        let path = self.path.to_owned();
+        self.uses.push(ImageUse { path, document: self.document, pointer, line, class, text, target });
+    }
+}
+
+fn of_objects(file: &File, builders: &Builders, custom: &[CustomWorkload], uses: &mut Vec<ImageUse>) {
+    for document in 0..file.stream.documents() {
+        let Some(root) = file.stream.root(document) else { continue };
+        let mut place = Place::new(&file.path, &file.stream, document, builders, uses);
+        for (pointer, id) in object::objects(root) {
+            let Some(node) = root.at(&pointer) else { continue };
+            of_object(node, &pointer, &id, custom, &mut place);
+        }
+        if root.kind() == crate::yaml::Kind::Sequence {
+            patch_steps(&file.path, &file.stream, builders, uses);
+        }
+    }
+}
+
+fn of_object(node: Node<'_>, at: &str, id: &ObjectId, custom: &[CustomWorkload], place: &mut Place<'_>) {
+    let layout = workload::layout(id, custom);
+    let fields = operators::fields(id);
+    let is_helm = matches!(
+        &*id.kind,
+        "HelmRelease" | "Application" | "ApplicationSet" | "HelmChart" | "HelmChartConfig"
+    );
+    if layout.is_none() && fields.is_empty() && !is_helm {
+        return;
+    }
+    let Ok(value) = node.value() else { return };
+    for pod in layout.iter().flat_map(|layout| workload::pods(layout, &value)) {
+        of_pod(&pod, at, place);
+    }
+    for (pointer, text) in operators::images(fields, &value) {
+        place.add(format!("{at}{pointer}"), Class::Operator, text, None);
+    }
+    if is_helm {
+        values::of_object(node, at, place);
+    }
+}
+
+fn of_pod(pod: &Pod<'_>, at: &str, place: &mut Place<'_>) {
+    for container in &pod.containers {
+        let pointer = format!("{at}{}", container.pointer);
+        if let Some(image) = container.image().filter(|image| !image.is_empty()) {
+            let never = container.value["imagePullPolicy"] == "Never";
+            place.add(
+                format!("{pointer}/image"),
+                Class::Container,
+                image.to_owned(),
+                never.then_some(Skipped::NeverPulled),
+            );
+        }
+        for (idx, variable) in container.value["env"].as_array().into_iter().flatten().enumerate() {
+            if let (Some(name), Some(text)) = (variable["name"].as_str(), variable["value"].as_str())
+                && (name.starts_with("RELATED_IMAGE_") || name.ends_with("_IMAGE") || name == "IMAGE")
+                && is_clear(text)
+            {
+                place.add(format!("{pointer}/env/{idx}/value"), Class::Environment, text.to_owned(), None);
+            }
+        }
+        for list in ["args", "command"] {
+            for (idx, argument) in container.value[list].as_array().into_iter().flatten().enumerate() {
+                if let Some((flag, text)) = argument.as_str().and_then(|argument| argument.split_once('='))
+                    && flag.starts_with('-')
+                    && flag.to_ascii_lowercase().contains("image")
+                    && is_clear(text)
+                {
+                    place.add(format!("{pointer}/{list}/{idx}"), Class::Argument, text.to_owned(), None);
+                }
+            }
+        }
+    }
+    let volumes =
+        if place.stream.root(place.document).is_some() { &pod.spec["volumes"] } else { &Value::Null };
+    for (idx, volume) in volumes.as_array().into_iter().flatten().enumerate() {
+        // Only plain pod specs have their volumes where their pointer says.
+        if let Some(text) = volume["image"]["reference"].as_str().filter(|text| !text.is_empty()) {
+            let never = volume["image"]["pullPolicy"] == "Never";
+            let pointer = format!("{at}{}/volumes/{idx}/image/reference", pod.pointer);
+            place.add(pointer, Class::ImageVolume, text.to_owned(), never.then_some(Skipped::NeverPulled));
+        }
+    }
+}
+
+/// Text that can be nothing but a reference: it has a registry or a folder, and a tag or a digest.
+fn is_clear(text: &str) -> bool {
+    Reference::parse(text).is_ok()
+        && Image::parse(text).is_some_and(|image| {
+            image.name().contains('/') && (image.tag.is_some() || image.digest.is_some())
+        })
+}
+
+/// Marks images that every build of their file replaces: they are never pulled as they stand.
+fn overridden(model: &Model<'_>, uses: &mut [ImageUse]) {
+    for place in uses.iter_mut().filter(|place| matches!(place.class, Class::Container | Class::ImageVolume))
+    {
+        let Some(image) = Image::parse(&place.text) else { continue };
+        let passages = model.builds.passages(&place.path);
+        let by = |passage: &Vec<&crate::repo::Kustomization>| {
+            let sets = |k: &&&crate::repo::Kustomization| {
+                k.images.iter().any(|set| {
+                    set.name == image.name()
+                        && (set.new_name.is_some() || set.new_tag.is_some() || set.digest.is_some())
+                })
+            };
+            passage.iter().find(sets).map(|kustomization| kustomization.path.clone())
+        };
+        let by: Option<Vec<String>> = passages.iter().map(by).collect();
+        if let Some(first) = by.and_then(|by| by.into_iter().next()) {
+            place.target = Err(Skipped::Overridden { by: first });
+        }
+    }
+}
+
+/// Entries of `images`; where one gives no tag, it is that of each image it replaces.
+fn kustomize(model: &Model<'_>, builders: &Builders, uses: &mut Vec<ImageUse>) {
+    for kustomization in model.builds.kustomizations() {
+        let Some(file) =
+            model.repo().files.iter().find(|file| file.path == kustomization.path && !file.context_only)
+        else {
+            continue;
+        };
+        for (idx, set) in kustomization.images.iter().enumerate() {
+            let name = set.new_name.as_deref().unwrap_or(&set.name);
+            let tags: Vec<Option<String>> = match (&set.new_tag, &set.digest) {
+                (None, None) if set.new_name.is_none() => continue,
+                (None, None) => replaced_tags(model, kustomization, &set.name, uses),
+                (tag, _) => vec![tag.clone()],
+            };
+            let mut place = Place::new(&file.path, &file.stream, 0, builders, uses);
+            for tag in tags {
+                let tag = tag.map_or_else(String::new, |tag| format!(":{tag}"));
+                let digest = set.digest.as_ref().map_or_else(String::new, |digest| format!("@{digest}"));
+                place.add(format!("/images/{idx}"), Class::Kustomize, format!("{name}{tag}{digest}"), None);
+            }
+        }
+    }
+}
+
+fn replaced_tags(
+    model: &Model<'_>,
+    kustomization: &crate::repo::Kustomization,
+    name: &str,
+    uses: &[ImageUse],
+) -> Vec<Option<String>> {
+    let taken = uses.iter().filter(|place| model.builds.takes(&kustomization.path, &place.path));
+    let images = taken.filter_map(|place| Image::parse(&place.text)).filter(|image| image.name() == name);
+    let tags: std::collections::BTreeSet<Option<String>> =
+        images.map(|image| image.tag.map(str::to_owned)).collect();
+    tags.into_iter().collect()
+}
+
+/// `{op: replace, path: /…/image, value: …}`.
+fn patch_steps(path: &str, stream: &Stream, builders: &Builders, uses: &mut Vec<ImageUse>) {
+    for document in 0..stream.documents() {
+        let Some(root) = stream.root(document) else { continue };
+        let mut place = Place::new(path, stream, document, builders, uses);
+        for (idx, step) in root.items().enumerate() {
+            let target = step.get("path").and_then(Node::as_str);
+            let sets_image = target
+                .is_some_and(|target| target.ends_with("/image") || target.ends_with("/image/reference"));
+            if let Some(text) = step.get("value").filter(|_| sets_image).and_then(Node::written) {
+                place.add(format!("/{idx}/value"), Class::PatchStep, text, None);
+            }
+        }
+    }
+}
+
+/// Patches written into the kustomization itself.
+fn inline_patches(file: &File, builders: &Builders, custom: &[CustomWorkload], uses: &mut Vec<ImageUse>) {
+    let Some(root) = file.stream.root(0) else { return };
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for (key, field) in
+        [("patches", Some("patch")), ("patchesJson6902", Some("patch")), ("patchesStrategicMerge", None)]
+    {
+        for (idx, item) in root.get(key).into_iter().flat_map(Node::items).enumerate() {
+            let (node, pointer) = match field {
+                Some(field) => (item.get(field), format!("/{key}/{idx}/{field}")),
+                None => (Some(item), format!("/{key}/{idx}")),
+            };
+            texts.extend(node.and_then(Node::as_str).map(|text| (pointer, text.into_owned())));
+        }
+    }
+    for (pointer, text) in texts.into_iter().filter(|(_, text)| text.contains('\n')) {
+        let Ok(stream) = Stream::parse(text, &LIMITS) else { continue };
+        let inner = File { path: file.path.clone(), stream, marker: None, context_only: false };
+        let mut found = Vec::new();
+        of_objects(&inner, builders, custom, &mut found);
+        let mut place = Place::new(&file.path, &file.stream, 0, builders, uses);
+        for inner in found {
+            place.add(pointer.clone(), Class::InlinePatch, inner.text, inner.target.err());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
