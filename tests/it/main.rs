@@ -18,3 +18,5 @@ mod field;
 mod git;
 #[cfg(unix)]
 mod isolated;
+#[cfg(unix)]
+mod registry;
