@@ -1,6 +1,7 @@
 //! A real registry on loopback: Debian's docker-registry, with skopeo's opinion on every digest.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -40,7 +41,8 @@ fn is_missing() -> bool {
         return false;
     }
     assert!(std::env::var_os("CI").is_none(), "not installed: {missing:?}");
-    eprintln!("skipped: not installed: {missing:?} (apt-get install docker-registry skopeo openssl)");
+    let hint = "apt-get install docker-registry skopeo openssl";
+    writeln!(std::io::stderr(), "skipped: not installed: {missing:?} ({hint})").ok();
     true
 }
 
@@ -57,8 +59,8 @@ impl Registry {
             certificate(place.path());
             std::fs::write(at("htpasswd"), HTPASSWD).unwrap();
             let _ =
-                write!(config, "  tls: {{certificate: {}, key: {}}}\n", at("server.pem"), at("server.key"));
-            let _ = write!(config, "auth: {{htpasswd: {{realm: test, path: {}}}}}\n", at("htpasswd"));
+                writeln!(config, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key"));
+            let _ = writeln!(config, "auth: {{htpasswd: {{realm: test, path: {}}}}}", at("htpasswd"));
         }
         std::fs::write(at("config.yml"), config).unwrap();
         let child = Command::new("docker-registry")
