@@ -275,6 +275,25 @@ fn an_evil_realm_is_not_asked_and_sees_no_secret() {
 }
 
 #[test]
+fn no_credential_goes_over_plain_http_to_what_is_not_this_machine_by_name() {
+    let server = Server::start(|_, _| reply(401, &[("www-authenticate", "Basic realm=\"r\"")], ""));
+    // Reaches the same server, under a name that could be anybody's.
+    let host = server.host.replace("127.0.0.1", "0.0.0.0");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    std::fs::write(
+        &path,
+        serde_json::json!({"auths": {&host: {"username": "reader", "password": CANARY}}}).to_string(),
+    )
+    .unwrap();
+    let credentials = Credentials::load(&Places { auth_file: Some(path), ..Places::default() });
+    let settings = Settings { plain_http: [host.clone()].into(), limits: limits(), ..Settings::default() };
+    let failure = Client::new(settings, credentials).unwrap().resolve(&reference(&host)).unwrap_err();
+    assert_eq!(failure, Failure::PlainLogin { registry: host });
+    assert!(!server.requests().is_empty() && !server.requests().iter().any(sees_secret));
+}
+
+#[test]
 fn no_credential_goes_along_a_redirect() {
     let image = single();
     let store = Server::start(move |_, _| manifest_reply(&image));
