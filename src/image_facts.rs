@@ -14,6 +14,8 @@ mod tar;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Image;
+
 pub use self::accounts::Account;
 pub use self::configuration::Configuration;
 pub use self::root_fs::RootFs;
@@ -93,6 +95,18 @@ impl Facts {
     pub fn has_numeric_user(&self) -> bool {
         let user = self.user.split(':').next().unwrap_or_default();
         !user.is_empty() && user.parse::<u32>().is_ok()
+    }
+
+    /// The account that an image which starts as root brings for its job: the one named like the image, else the
+    /// only one.
+    pub fn unprivileged_account(&self, image: &str) -> Option<&Account> {
+        let name = Image::parse(image).map_or("", |image| image.name());
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let named = self.accounts.iter().find(|account| last.contains(account.name.as_str()));
+        named.or(match self.accounts.as_slice() {
+            [account] => Some(account),
+            _ => None,
+        })
     }
 
     /// Exposed ports below 1024.

@@ -12,6 +12,7 @@ pub mod references;
 mod strategic_merge;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -81,6 +82,10 @@ impl<'r> Model<'r> {
 
     /// Takes out the objects of files that a kustomization applies as patches, and of context-only files.
     fn skip_partial_objects(&mut self) {
+        let mut by_path: BTreeMap<String, Vec<Skip>> = BTreeMap::new();
+        for skip in std::mem::take(&mut self.skipped) {
+            by_path.entry(skip.path.clone()).or_default().push(skip);
+        }
         for (idx, file) in self.repo.files.iter().enumerate() {
             let range = self.by_file[idx].clone();
             let reason = match self.builds.partial(&file.path) {
@@ -89,8 +94,7 @@ impl<'r> Model<'r> {
                 None => continue,
             };
             // Said once for the file, not for each of its incomplete objects.
-            let named = self.skipped.iter().position(|skip| skip.path == file.path);
-            self.skipped.retain(|skip| skip.path != file.path);
+            let named = by_path.remove(&file.path);
             if let (Some(detail), false) = (reason, file.context_only || range.is_empty() && named.is_none()) {
                 self.skipped.push(Skip {
                     path: file.path.clone(),
@@ -102,6 +106,7 @@ impl<'r> Model<'r> {
             }
             self.by_file[idx] = range.start..range.start;
         }
+        self.skipped.extend(by_path.into_values().flatten());
         self.skipped.sort();
     }
 

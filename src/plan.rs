@@ -11,7 +11,7 @@ mod document;
 mod exceptions;
 mod merge;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 
 use json_patch::PatchOperation;
 use rayon::prelude::*;
@@ -20,6 +20,7 @@ pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
+use crate::repo::Skip;
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
 use crate::yaml::Edit;
 
@@ -36,6 +37,7 @@ pub struct Planner<'a> {
     used: Mutex<AllowUse>,
     /// Records of exceptions that nothing needs.
     unmatched: Vec<Finding>,
+    refused: Vec<Skip>,
 }
 
 /// What a run says and wants of one file.
@@ -95,22 +97,27 @@ impl<'a> Planner<'a> {
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
-        let mut planner = Planner { model, settings, selection, exceptions, level, survey, used, unmatched: Vec::new() };
+        let (unmatched, refused) = (Vec::new(), Vec::new());
+        let mut planner =
+            Planner { model, settings, selection, exceptions, level, survey, used, unmatched, refused };
         planner.survey();
         planner
     }
 
     fn survey(&mut self) {
-        let verdicts: Vec<Vec<WorkloadVerdict>> = (0..self.model.repo().files.len())
+        let surveyed: Vec<document::Surveyed> = (0..self.model.repo().files.len())
             .into_par_iter()
             .map(|file| {
-                let verdicts = contained(|| document::verdicts(self, file));
-                verdicts.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
+                let surveyed = contained(|| document::verdicts(self, file));
+                surveyed.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
             })
             .collect();
+        let (verdicts, refused): (Vec<_>, Vec<_>) =
+            surveyed.into_iter().map(|surveyed| (surveyed.verdicts, surveyed.refused)).unzip();
         let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
+        self.refused = refused.into_iter().flatten().collect();
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
-        let mut repo = rules::repo_findings(self.model, self.settings, &verdicts, &selected);
+        let mut repo = rules::check_repo(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
         if selected(&rules::EXCEPTION_NOT_RECORDED) {
             repo.new_files.extend(self.exceptions.findings(self, &records));
@@ -128,7 +135,8 @@ impl<'a> Planner<'a> {
         let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
             let object = &placed.object;
-            self.selection.takes_object(self.model, object) && !self.is_allowed_by_config(object, &placed.finding)
+            self.selection.takes_object(self.model, object)
+                && !self.is_allowed_by_config(object, &placed.finding)
         });
         let wanted: Vec<String> = repo
             .new_files
@@ -155,12 +163,21 @@ impl<'a> Planner<'a> {
 
     /// The reports of all files that have something to say, in the order of their paths.
     pub fn reports(&self, mut each: impl FnMut(FileReport<'a>)) {
-        let files: Vec<usize> = (0..self.model.repo().files.len()).collect();
-        for window in files.chunks(WINDOW) {
-            let reports: Vec<Option<FileReport<'a>>> =
-                window.par_iter().map(|file| self.report(*file)).collect();
-            reports.into_iter().flatten().for_each(&mut each);
-        }
+        // While `each` has one window, the threads make the next one, and no more than that.
+        let (send, receive) = mpsc::sync_channel::<Vec<Option<FileReport<'a>>>>(0);
+        rayon::in_place_scope(|scope| {
+            scope.spawn(move |_| {
+                let files = self.model.repo().files.len();
+                for start in (0..files).step_by(WINDOW) {
+                    let window = start..files.min(start + WINDOW);
+                    let reports = window.into_par_iter().map(|file| self.report(file)).collect();
+                    if send.send(reports).is_err() {
+                        return;
+                    }
+                }
+            });
+            receive.into_iter().flatten().flatten().for_each(&mut each);
+        });
     }
 
     fn report(&self, file: usize) -> Option<FileReport<'a>> {
@@ -195,6 +212,11 @@ impl<'a> Planner<'a> {
         planned
     }
 
+    /// Workloads whose values Kubernetes' decoder refuses, so that nothing can be said of them.
+    pub fn refused(&self) -> &[Skip] {
+        &self.refused
+    }
+
     /// What the run can say about each namespace.
     pub fn namespaces(&self) -> &[rules::NamespaceVerdict] {
         &self.survey.namespaces
@@ -213,7 +235,9 @@ impl<'a> Planner<'a> {
     pub fn workloads(&self, mut each: impl FnMut(&Object, &[crate::pss::Violation], crate::pss::Level)) {
         for object in self.model.objects().filter(|object| object.layout.is_some()) {
             let Some(value) = self.model.value(object) else { continue };
-            let Some(workload) = rules::Workload::new(self.settings, self.model, object, &value) else { continue };
+            let Some(workload) = rules::Workload::new(self.settings, self.model, object, &value) else {
+                continue;
+            };
             let (level, version) = (self.settings.level, self.settings.version);
             let mut violations = Vec::new();
             let mut meets = crate::pss::Level::Restricted;

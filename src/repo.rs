@@ -169,9 +169,9 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
 
 fn read_patches(source: &dyn Source, files: &[File], config: &Config) -> Vec<(String, Stream)> {
     let named: BTreeSet<String> = files
-        .iter()
+        .par_iter()
         .filter_map(|file| Kustomization::read(&file.path, &file.stream))
-        .flat_map(|kustomization| kustomization.patches)
+        .flat_map_iter(|kustomization| kustomization.patches)
         .filter_map(|patch| patch.file)
         .filter(|path| files.binary_search_by(|file| file.path.cmp(path)).is_err())
         .collect();
@@ -181,7 +181,7 @@ fn read_patches(source: &dyn Source, files: &[File], config: &Config) -> Vec<(St
         let stream = Stream::parse(String::from_utf8(bytes).ok()?, &LIMITS).ok()?;
         Some((entry.path, stream))
     };
-    named.into_iter().filter_map(read).collect()
+    named.into_iter().collect::<Vec<_>>().into_par_iter().filter_map(read).collect()
 }
 
 enum Outcome {

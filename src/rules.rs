@@ -14,6 +14,7 @@ mod pod;
 mod settings;
 mod workload;
 
+use crate::model::Model;
 use crate::pss;
 
 pub use self::change::Change;
@@ -21,7 +22,7 @@ pub(crate) use self::change::token;
 pub use self::docs::{markdown_table, page};
 pub use self::finding::{Finding, NewFile};
 pub use self::namespace::{
-    NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict, repo_findings,
+    NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict,
 };
 pub(crate) use self::namespace::EXCEPTION_NOT_RECORDED;
 pub(crate) use self::notice::{ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON};
@@ -49,7 +50,7 @@ pub struct Rule {
 pub enum Check {
     /// For each object that makes pods.
     Workload(fn(&Workload<'_>, &mut Vec<Finding>)),
-    /// Once, when all workloads are judged: [`repo_findings`].
+    /// Once, when all workloads are judged: [`check_repo`].
     Repo,
     /// Raised while findings are allowed, not by looking at objects.
     Notice,
@@ -148,6 +149,18 @@ pub fn check_workload(workload: &Workload<'_>, selected: &dyn Fn(&Rule) -> bool)
     }
     hold_back::hold_back(workload, &mut findings);
     findings
+}
+
+/// What the rules find in the repo as a whole.
+pub fn check_repo(
+    model: &Model<'_>,
+    settings: &Settings<'_>,
+    verdicts: &[WorkloadVerdict],
+    selected: &dyn Fn(&Rule) -> bool,
+) -> RepoFindings {
+    let mut found = namespace::check(model, settings, verdicts, selected);
+    image::check_repo(model, settings, selected, &mut found);
+    found
 }
 
 /// Writes a rule's docs once: they are its rustdoc, `explain`, and its page.

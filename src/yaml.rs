@@ -1,7 +1,35 @@
 //! Lossless YAML: where every value and comment of a text lies, and which bytes must change so that a
 //! document has a wanted value.
 //!
-//! Knows nothing about Kubernetes. Keeps every byte it was not asked to change.
+//! Knows nothing about Kubernetes, but for one thing: values mean what its decoder (sigs.k8s.io/yaml on
+//! go-yaml v2) says they mean. Keeps every byte it was not asked to change.
+//!
+//! # How it works
+//! A text is parsed once into an arena of 16 bytes a node ([`Stream`], [`Node`]). [`Stream::edits`] walks the
+//! nodes and a wanted value together and returns byte ranges with replacements, in the style of what is
+//! around them. [`Stream::prove`] trusts none of that: it parses the new text with two parsers of different
+//! families and compares every value and comment.
+//!
+//! # Why granit-parser
+//! Edits need byte ranges of values *and* comments, on real files, with the meaning Kubernetes gives them.
+//! Libyaml and its ports have no comments, and count anchors and tags into a value's range; saphyr counts in
+//! characters; tree-sitter decodes no scalars; crates that edit by themselves rewrite more than was asked, see
+//! only a first document, or quote by YAML 1.2 alone. granit-parser gives exact byte ranges of scalars, flow
+//! collections and comments, is safe Rust, and is fast. What it leaves open is put right here: the ends of
+//! block collections, dashes, headers of block scalars, values that are not there, tabs in front of flow
+//! lines, anchor names that libyaml reads otherwise.
+//!
+//! Measured on the 5,753 YAML and JSON files of 22 public repos (14.7 MB, Helm templates included), one thread,
+//! CPU time:
+//!
+//! - against sigs.k8s.io/yaml v1.6.0 itself: 5,471 files decode to the same values, the other 282 are refused
+//!   by both, none differs;
+//! - against serde_yaml (libyaml): 5,463 files have the same values but for the words and numbers of YAML 1.1;
+//!   44 it alone accepts (43 have mappings as keys and one a broken merge, which Kubernetes refuses), 8 it alone
+//!   refuses (Kubernetes accepts them);
+//! - granit-parser's events without comments 96 MB/s, with them 86; [`Stream::parse`] 71, with
+//!   [`Node::value`] 54; libyaml's events through serde_yaml 70, its values 49. Text, nodes and comments
+//!   together take 2.1 times the text.
 
 mod arena;
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> any
         counts.changed_files = writer.written.len();
         if !global.quiet {
             say(&format!("changed {}\n", plural(writer.written.len(), "file")));
-            say(&closing(&counts, &inputs.skipped(planner.model)));
+            say(&closing(&counts, &inputs.skipped(planner)));
         }
         let failed = writer.failed || has_failed(&inputs, planner, &counts);
         Ok(if failed { Outcome::Failed } else { Outcome::Done })

@@ -195,7 +195,7 @@ impl Session<'_> {
             note(path, &judged);
         }
         self.failed |= has_failed(self.inputs, planner, &counts);
-        for skip in self.inputs.skipped(planner.model).iter().filter(|skip| skip.reason.is_failure()) {
+        for skip in self.inputs.skipped(planner).iter().filter(|skip| skip.reason.is_failure()) {
             say(&format!("skipped: {}: {}\n", escaped(&skip.path), escaped(&skip.detail)));
         }
         (keys.into_iter().map(|key| self.args.per.group(&self.args.prefix, key)).collect(), counts)

@@ -36,7 +36,7 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
         let counts = show(&inputs, planner, &mut *renderer, out)?;
         out.flush()?;
         if !global.quiet {
-            say(&closing(&counts, &inputs.skipped(planner.model)));
+            say(&closing(&counts, &inputs.skipped(planner)));
         }
         Ok(match counts.changed_files {
             _ if has_failed(&inputs, planner, &counts) => Outcome::Failed,

@@ -8,7 +8,8 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, Helped, say};
-use crate::config::{self, Config, Profile};
+use crate::config::{self, Config, ConfigError, Profile};
+use crate::lock::{self, Lock};
 use crate::model::Model;
 use crate::plan::{Exceptions, Planner, Selection};
 use crate::render::{Counts, Created, Ending, Renderer, workload_lines};
@@ -50,6 +51,7 @@ pub(super) struct Inputs {
     pub(super) config: Config,
     pub(super) templates: Templates,
     pub(super) exceptions: Exceptions,
+    pub(super) lock: Lock,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
 }
@@ -91,10 +93,11 @@ impl Inputs {
         global: &Global,
     ) -> anyhow::Result<Inputs> {
         let exceptions = exceptions(source, &config)?;
+        let lock = lock(source)?;
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, repo, stdin: false })
+        Ok(Inputs { root, config, templates, exceptions, lock, repo, stdin: false })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -112,7 +115,7 @@ impl Inputs {
         selection: &Selection<'_>,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = Settings::new(&self.config, &self.templates)?;
+        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
         let model = Model::new(&self.repo, &self.config.workloads);
         let level = match self.config.level {
             config::Level::Safe => Safety::Safe,
@@ -140,7 +143,7 @@ impl Inputs {
     }
 
     /// All that was skipped, from reading and from the model.
-    pub(super) fn skipped(&self, model: &Model<'_>) -> Vec<Skip> {
+    pub(super) fn skipped(&self, planner: &Planner<'_>) -> Vec<Skip> {
         let marked = self.repo.files.iter().filter(|file| !file.context_only).filter_map(|file| {
             let marker = file.marker?;
             Some(Skip {
@@ -151,8 +154,8 @@ impl Inputs {
                 detail: marker.detail().to_owned(),
             })
         });
-        let mut skipped: Vec<Skip> =
-            self.repo.skipped.iter().chain(&model.skipped).cloned().chain(marked).collect();
+        let read = self.repo.skipped.iter().chain(&planner.model.skipped).chain(planner.refused());
+        let mut skipped: Vec<Skip> = read.cloned().chain(marked).collect();
         skipped.sort();
         skipped
     }
@@ -209,15 +212,27 @@ pub(super) fn unknown_rule(id: &str) -> Helped {
 }
 
 fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {
-    let entry = Entry { path: config.exceptions_file.clone(), context_only: true };
-    let bytes = match source.read(&entry, config.max_file_size) {
+    let path = &config.exceptions_file;
+    let Some(text) = text_if_there(source, path, config.max_file_size)? else { return Ok(Exceptions::default()) };
+    Exceptions::read(text).map_err(|error| anyhow::anyhow!("{path}:{error}"))
+}
+
+fn lock(source: &dyn Source) -> anyhow::Result<Lock> {
+    let Some(text) = text_if_there(source, lock::FILE_NAME, lock::LARGEST_FILE)? else { return Ok(Lock::default()) };
+    Lock::parse(&text, Path::new(lock::FILE_NAME)).map_err(|mistakes| ConfigError::Invalid(mistakes).into())
+}
+
+/// The text of a file of ours, when the repo has it.
+fn text_if_there(source: &dyn Source, path: &str, limit: u64) -> anyhow::Result<Option<String>> {
+    let entry = Entry { path: path.to_owned(), context_only: true };
+    let bytes = match source.read(&entry, limit) {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => anyhow::bail!("{}: larger than {} bytes", entry.path, config.max_file_size),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Exceptions::default()),
-        Err(error) => return Err(anyhow::Error::new(error).context(entry.path)),
+        Ok(None) => anyhow::bail!("{path}: larger than {limit} bytes"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(anyhow::Error::new(error).context(path.to_owned())),
     };
-    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{}: not UTF-8", entry.path))?;
-    Exceptions::read(text).map_err(|error| anyhow::anyhow!("{}:{error}", entry.path))
+    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{path}: not UTF-8"))?;
+    Ok(Some(text))
 }
 
 /// A bar on a terminal, for work long enough to wonder about.
@@ -263,7 +278,7 @@ pub(super) fn show(
     }
     let notices = planner.notices(planner.selection.today);
     counts.findings += notices.len();
-    let skipped = inputs.skipped(planner.model);
+    let skipped = inputs.skipped(planner);
     let ending = Ending {
         workloads: if renderer.wants_workloads() { workload_lines(planner) } else { Vec::new() },
         namespaces: planner.namespaces(),
@@ -302,5 +317,5 @@ pub(super) fn count(counts: &mut Counts, findings: &[crate::plan::Judged]) {
 
 /// Whether something of the run failed, so that the exit code must say so.
 pub(super) fn has_failed(inputs: &Inputs, planner: &Planner<'_>, counts: &Counts) -> bool {
-    counts.defects > 0 || inputs.skipped(planner.model).iter().any(|skip| skip.reason.is_failure())
+    counts.defects > 0 || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
 }

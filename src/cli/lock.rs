@@ -75,7 +75,8 @@ pub(super) fn run(args: &LockArgs, global: &Global, out: &mut dyn Write) -> anyh
 /// Whether all references of the repo are known, so that an entry without one is of no use.
 fn is_whole(inputs: &Inputs, model: &Model<'_>) -> bool {
     let everything = inputs.root.wanted.iter().any(String::is_empty) || inputs.root.wanted.is_empty();
-    everything && !inputs.skipped(model).iter().any(|skip| skip.reason.is_failure())
+    let mut skipped = inputs.repo.skipped.iter().chain(&model.skipped);
+    everything && !skipped.any(|skip| skip.reason.is_failure())
 }
 
 struct Run<'a> {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::object::ObjectId;
@@ -22,7 +23,8 @@ pub struct Builds {
     users: HashMap<String, BTreeSet<usize>>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
     placed: HashMap<String, BTreeSet<Option<String>>>,
-    patches: Vec<(usize, Patch)>,
+    /// The patches of each kustomization.
+    patches: Vec<Vec<Patch>>,
 }
 
 /// A patch of a kustomization, read.
@@ -171,7 +173,8 @@ impl Builds {
                 }
                 None => {
                     let prefix = format!("{}/", entry.folder);
-                    for file in repo.files.iter().filter(|file| file.path.starts_with(&prefix)) {
+                    let from = repo.files.partition_point(|file| file.path < prefix);
+                    for file in repo.files[from..].iter().take_while(|file| file.path.starts_with(&prefix)) {
                         placed.entry(file.path.clone()).or_insert_with(BTreeSet::new).insert(Some(entry.namespace.clone()));
                     }
                 }
@@ -214,13 +217,11 @@ impl Builds {
             .map(|(path, stream)| (path.as_str(), stream))
             .chain(repo.files.iter().map(|file| (file.path.as_str(), &file.stream)))
             .collect();
-        let mut read = Vec::new();
-        for (idx, kustomization) in self.kustomizations.iter().enumerate() {
-            for reference in &kustomization.patches {
-                read.extend(read_patch(kustomization, reference, &files).into_iter().map(|patch| (idx, patch)));
-            }
-        }
-        self.patches = read;
+        let read = |kustomization: &Kustomization| {
+            let references = kustomization.patches.iter();
+            references.flat_map(|reference| read_patch(kustomization, reference, &files)).collect()
+        };
+        self.patches = self.kustomizations.par_iter().map(read).collect();
     }
 
     /// The kustomization that makes a file a patch or build configuration.
@@ -281,15 +282,19 @@ impl Builds {
         }
     }
 
+    /// The kustomization that chooses what runs for an image of a file: its path, the first by path.
+    pub fn image_override(&self, path: &str, name: &str) -> Option<&str> {
+        let users = self.users.get(path)?;
+        let chooses = |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
+        let choosing = users.iter().map(|idx| &self.kustomizations[*idx]).filter(chooses);
+        choosing.map(|kustomization| kustomization.path.as_str()).min()
+    }
+
     /// Patches that builds may apply to an object of a file. Names are compared loosely, because builds add
     /// prefixes and suffixes: a patch too many only makes a fix more careful.
     pub fn patches_on<'a>(&'a self, path: &str, id: &'a ObjectId) -> impl Iterator<Item = &'a Patch> {
-        let users = self.users.get(path);
-        self.patches
-            .iter()
-            .filter(move |(idx, _)| users.is_some_and(|users| users.contains(idx)))
-            .map(|(_, patch)| patch)
-            .filter(move |patch| patch.target.may_match(id))
+        let users = self.users.get(path).into_iter().flatten();
+        users.flat_map(|idx| &self.patches[*idx]).filter(move |patch| patch.target.may_match(id))
     }
 }
 

@@ -8,6 +8,7 @@ use super::allow::{self, FileAllows};
 use super::{Fate, FileReport, Judged, Planner, merge};
 use crate::model::{KubernetesOrder, Model, Object};
 use crate::pss;
+use crate::repo::{Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
 use crate::yaml::{Edit, LineIndex, Refusal, Stream};
 
@@ -19,11 +20,19 @@ struct Work {
     findings: Vec<Judged>,
 }
 
+/// What the survey learns of a file.
+#[derive(Default)]
+pub(super) struct Surveyed {
+    pub(super) verdicts: Vec<WorkloadVerdict>,
+    pub(super) refused: Vec<Skip>,
+}
+
 /// The level each workload of a file meets, now and after the fixes that this run makes.
-pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Vec<WorkloadVerdict> {
+pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Surveyed {
+    let mut surveyed = Surveyed::default();
     let objects = planner.model.objects_of(file);
     if !objects.iter().any(|object| object.layout.is_some()) {
-        return Vec::new();
+        return surveyed;
     }
     let stream = &planner.model.repo().files[file].stream;
     let at = Place::new(planner, file);
@@ -33,27 +42,57 @@ pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Vec<WorkloadVerdic
         // A failed proof takes the fixes back here as it will in the report, which says so.
         lower(&at, &mut works).ok();
     }
-    let mut verdicts = Vec::new();
     for (idx, object) in objects.iter().enumerate().filter(|(_, object)| object.layout.is_some()) {
-        let work = works.binary_search_by_key(&object.document, |work| work.document).ok().map(|idx| &works[idx]);
+        let work =
+            works.binary_search_by_key(&object.document, |work| work.document).ok().map(|idx| &works[idx]);
         let judged = work.and_then(|work| verdict(planner, file, idx, object, work));
-        verdicts.push(judged.unwrap_or_else(|| unknown_verdict(planner.model, file, idx, object)));
+        surveyed.verdicts.push(judged.unwrap_or_else(|| {
+            surveyed.refused.extend(refused(planner.model, object));
+            unknown_verdict(planner.model, file, idx, object)
+        }));
     }
-    verdicts
+    surveyed
+}
+
+/// The skip of an object whose value the decoder refuses.
+fn refused(model: &Model<'_>, object: &Object) -> Option<Skip> {
+    let file = model.file(object);
+    let refusal = file.stream.root(object.document)?.value().err()?;
+    Some(Skip {
+        path: file.path.clone(),
+        line: Some(model.line(object)),
+        column: None,
+        reason: SkipReason::InvalidObject,
+        detail: format!("{}: {refusal}", object.id),
+    })
 }
 
 /// For workloads that could not be judged: nothing may rely on them.
-pub(super) fn unknown_verdicts(model: &Model<'_>, file: usize) -> Vec<WorkloadVerdict> {
+pub(super) fn unknown_verdicts(model: &Model<'_>, file: usize) -> Surveyed {
     let workloads = model.objects_of(file).iter().enumerate().filter(|(_, object)| object.layout.is_some());
-    workloads.map(|(idx, object)| unknown_verdict(model, file, idx, object)).collect()
+    let verdicts = workloads.map(|(idx, object)| unknown_verdict(model, file, idx, object)).collect();
+    Surveyed { verdicts, refused: Vec::new() }
 }
 
 fn unknown_verdict(model: &Model<'_>, file: usize, idx: usize, object: &Object) -> WorkloadVerdict {
     let level = pss::Level::Privileged;
-    WorkloadVerdict { file, object: idx, namespaces: model.namespaces(object), before: level, after: level, needs: Vec::new() }
+    WorkloadVerdict {
+        file,
+        object: idx,
+        namespaces: model.namespaces(object),
+        before: level,
+        after: level,
+        needs: Vec::new(),
+    }
 }
 
-fn verdict(planner: &Planner<'_>, file: usize, idx: usize, object: &Object, work: &Work) -> Option<WorkloadVerdict> {
+fn verdict(
+    planner: &Planner<'_>,
+    file: usize,
+    idx: usize,
+    object: &Object,
+    work: &Work,
+) -> Option<WorkloadVerdict> {
     let before = work.value.pointer(&object.pointer)?;
     let after = work.wanted.pointer(&object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
@@ -138,7 +177,9 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     let workloads = || planner.model.objects_of(at.file).iter().filter(|object| object.layout.is_some());
     let placed = placed.unwrap_or_default();
     let mut documents: BTreeMap<usize, (Value, Vec<Judged>)> = BTreeMap::new();
-    for document in workloads().map(|object| object.document).chain(placed.iter().map(|placed| placed.object.document)) {
+    for document in
+        workloads().map(|object| object.document).chain(placed.iter().map(|placed| placed.object.document))
+    {
         if !documents.contains_key(&document)
             && let Some(Ok(value)) = at.stream.root(document).map(|root| root.value())
         {
@@ -166,7 +207,9 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
 
 fn judge(at: &Place<'_, '_>, object: &Object, value: &Value) -> Vec<Judged> {
     let planner = at.planner;
-    let Some(workload) = Workload::new(planner.settings, planner.model, object, value) else { return Vec::new() };
+    let Some(workload) = Workload::new(planner.settings, planner.model, object, value) else {
+        return Vec::new();
+    };
     let selected = |rule: &rules::Rule| planner.selection.takes_rule(rule);
     let mut findings = rules::check_workload(&workload, &selected);
     let marker = planner.model.repo().files[at.file].marker;
@@ -201,7 +244,8 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &V
         .and_then(|pointer| at.stream.locate(object.document, pointer))
         .unwrap_or(0..0);
     let position = at.lines.position(range.start);
-    let operations = finding.changes.iter().flat_map(|change| change.operations(value, "")).collect::<Vec<_>>();
+    let operations =
+        finding.changes.iter().flat_map(|change| change.operations(value, "")).collect::<Vec<_>>();
     let fate = match finding.safety {
         _ if finding.changes.is_empty() => Fate::Manual,
         Safety::Manual => Fate::Manual,
@@ -316,19 +360,22 @@ fn related(a: &str, b: &str) -> bool {
 fn unsettled(at: &Place<'_, '_>, works: &[Work]) -> Option<String> {
     let planner = at.planner;
     for work in works.iter().filter(|work| work.wanted != work.value) {
-        for object in planner.model.objects_of(at.file).iter().filter(|object| object.document == work.document) {
+        for object in
+            planner.model.objects_of(at.file).iter().filter(|object| object.document == work.document)
+        {
             let Some(value) = work.wanted.pointer(&object.pointer) else { continue };
             if object.layout.is_none() || !planner.selection.takes_object(planner.model, object) {
                 continue;
             }
             let again = judge(at, object, value);
             let wants_more = again.iter().find(|judged| {
-                judged.fate == Fate::Planned
-                    && !judged.operations.is_empty()
-                    && !was_left(work, judged)
+                judged.fate == Fate::Planned && !judged.operations.is_empty() && !was_left(work, judged)
             });
             if let Some(judged) = wants_more {
-                return Some(format!("a second run would change {} again: {}", judged.object, judged.finding.message));
+                return Some(format!(
+                    "a second run would change {} again: {}",
+                    judged.object, judged.finding.message
+                ));
             }
         }
     }

@@ -40,9 +40,10 @@ impl Change {
     pub fn operations(&self, object: &Value, prefix: &str) -> Vec<PatchOperation> {
         let operation = match self {
             Change::Set { pointer, value } => set(object, pointer, value.clone()),
-            Change::Remove { pointer } => {
-                object.pointer(pointer).map(|_| PatchOperation::Remove(RemoveOperation { path: path(prefix, pointer) }))
-            }
+            Change::Remove { pointer } => object.pointer(pointer).map(|_| {
+                let pointer = with_emptied_parents(object, pointer);
+                PatchOperation::Remove(RemoveOperation { path: path(prefix, pointer) })
+            }),
             Change::Append { list, value } => match object.pointer(list).and_then(Value::as_array) {
                 Some(items) if items.contains(value) => None,
                 Some(_) => Some(add(&format!("{list}/-"), value.clone())),
@@ -50,6 +51,16 @@ impl Change {
             },
         };
         operation.map(|operation| prefixed(operation, prefix)).into_iter().collect()
+    }
+}
+
+/// A mapping that the removal would leave empty and that means nothing then goes with it.
+fn with_emptied_parents<'p>(object: &Value, pointer: &'p str) -> &'p str {
+    let Some((parent, _)) = pointer.rsplit_once('/') else { return pointer };
+    let means_nothing = ["/securityContext", "/capabilities"].iter().any(|end| parent.ends_with(end));
+    match object.pointer(parent) {
+        Some(Value::Object(map)) if map.len() == 1 && means_nothing => with_emptied_parents(object, parent),
+        _ => pointer,
     }
 }
 
@@ -151,6 +162,19 @@ mod tests {
         check(Change::set("/a", 1), json!({"a": 1}), json!([]));
         check(Change::remove("/b"), json!({"a": 1}), json!([]));
         check(Change::append("/l", 1), json!({"l": [1]}), json!([]));
+    }
+
+    #[test]
+    fn a_context_that_becomes_empty_goes_with_its_last_field() {
+        let object = json!({"c": {"securityContext": {"capabilities": {"add": ["X"]}}}});
+        check(
+            Change::remove("/c/securityContext/capabilities/add"),
+            object,
+            json!([{"op": "remove", "path": "/c/securityContext"}]),
+        );
+        let object = json!({"c": {"securityContext": {"a": 1, "b": 2}}, "d": {"e": 1}});
+        check(Change::remove("/c/securityContext/a"), object.clone(), json!([{"op": "remove", "path": "/c/securityContext/a"}]));
+        check(Change::remove("/d/e"), object, json!([{"op": "remove", "path": "/d/e"}]));
     }
 
     #[test]

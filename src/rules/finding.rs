@@ -66,8 +66,12 @@ impl Finding {
         self
     }
 
+    /// Adds a note, once: containers of a pod often share one.
     pub fn note(mut self, note: impl Into<String>) -> Finding {
-        self.notes.push(note.into());
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
         self
     }
 

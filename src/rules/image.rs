@@ -1,8 +1,21 @@
 //! Rules about image references.
 
-use super::Rule;
+use super::{RepoFindings, Rule, Settings};
+use crate::model::Model;
 
 mod image_not_pinned;
 mod image_tag_latest;
 
 pub(super) const RULES: &[&Rule] = &[&image_tag_latest::RULE, &image_not_pinned::RULE];
+
+/// Asks the rules about what is no workload.
+pub(super) fn check_repo(
+    model: &Model<'_>,
+    settings: &Settings<'_>,
+    selected: &dyn Fn(&Rule) -> bool,
+    found: &mut RepoFindings,
+) {
+    if selected(&image_not_pinned::RULE) {
+        image_not_pinned::check_kustomizations(model, settings, found);
+    }
+}

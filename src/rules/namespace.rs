@@ -65,8 +65,8 @@ pub struct RepoFindings {
     pub namespaces: Vec<NamespaceVerdict>,
 }
 
-/// Asks the rules about the repo as a whole.
-pub fn repo_findings(
+/// Asks the rules about namespaces.
+pub(super) fn check(
     model: &Model<'_>,
     settings: &Settings<'_>,
     verdicts: &[WorkloadVerdict],

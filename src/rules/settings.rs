@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::config::Config;
+use crate::lock::Lock;
 use crate::pss;
 use crate::template::{self, TemplateError, Templates};
 
@@ -15,6 +16,8 @@ pub struct Settings<'a> {
     pub level: pss::Level,
     pub version: pss::Version,
     pub standard: Standard,
+    /// What is known of images; empty without a lock file.
+    pub lock: &'a Lock,
 }
 
 /// The security contexts that the templates render for the profile: what a hardened pod has.
@@ -26,10 +29,14 @@ pub struct Standard {
 }
 
 impl<'a> Settings<'a> {
-    pub fn new(config: &'a Config, templates: &'a Templates) -> Result<Settings<'a>, TemplateError> {
+    pub fn new(
+        config: &'a Config,
+        templates: &'a Templates,
+        lock: &'a Lock,
+    ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        Ok(Settings { config, templates, level, version, standard })
+        Ok(Settings { config, templates, level, version, standard, lock })
     }
 }
 

@@ -12,21 +12,27 @@ use serde_json::{Value, json};
 use super::{Area, Check, Finding, Settings, Workload, all, check_workload};
 use crate::config::{Config, Profile};
 use crate::model::{Model, Object, ObjectId, layout};
+use crate::lock::Lock;
 use crate::pss::{Level, Version};
-use crate::repo::Repo;
+use crate::repo::{File, Repo};
 use crate::template::Templates;
+use crate::yaml::{Limits, Stream};
 
 /// A repo of one object, and what a user decided.
 struct Bench {
     config: Config,
     templates: Templates,
     repo: Repo,
+    lock: Lock,
 }
 
 impl Bench {
     fn new(level: Level, version: Version) -> Bench {
         let config = Config { profile: Profile { level, version }, ..Config::default() };
-        Bench { config, templates: Templates::builtin(), repo: Repo::default() }
+        let stream = Stream::parse(String::new(), &Limits::default()).unwrap();
+        let file = File { path: "object.yaml".to_owned(), stream, marker: None, context_only: false };
+        let repo = Repo { files: vec![file], ..Repo::default() };
+        Bench { config, templates: Templates::builtin(), repo, lock: Lock::default() }
     }
 
     /// What all rules find in the object.
@@ -35,7 +41,7 @@ impl Bench {
     }
 
     fn with_workload<T>(&self, value: &Value, ask: impl FnOnce(&Workload<'_>) -> T) -> T {
-        let settings = Settings::new(&self.config, &self.templates).unwrap();
+        let settings = Settings::new(&self.config, &self.templates, &self.lock).unwrap();
         let model = Model::new(&self.repo, &[]);
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
         let id = ObjectId {

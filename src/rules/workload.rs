@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::{Change, Settings};
 use crate::model::{Container, Model, Object, Patch, Pod, pods};
+use crate::image_facts::Facts;
+use crate::lock::Locked;
 use crate::pss;
 
 /// An object that makes pods, with everything a rule may ask about it.
@@ -66,6 +68,16 @@ impl<'a> Workload<'a> {
     /// The value the standard wants for a field of the pod's security context.
     pub fn wanted_of_pod(&self, field: &str) -> Option<&'a Value> {
         self.settings.standard.pod.get(field)
+    }
+
+    /// What the lock file knows of a container's image.
+    pub fn locked(&self, container: &Container<'_>) -> Option<&'a Locked> {
+        self.settings.lock.lookup(container.image()?)
+    }
+
+    /// What was read from a container's image.
+    pub fn facts(&self, container: &Container<'_>) -> Option<&'a Facts> {
+        self.locked(container)?.facts.as_ref()
     }
 
     /// Whether one of its namespaces hosts node-level software.

@@ -93,7 +93,7 @@ pub(super) fn edits(
     if region.has_aliases {
         shared::verify(stream, document, wanted, &edits)?;
     }
-    if stream.text.contains("\n\t") {
+    if has_tabbed_lines(&stream.text) {
         prove_early(stream, document, wanted, &edits)?;
     }
     Ok(edits)
@@ -115,6 +115,14 @@ fn prove_early(stream: &Stream, document: usize, wanted: &Value, edits: &[Edit])
 fn has_bare_returns(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'\r', bytes).any(|at| bytes.get(at + 1) != Some(&b'\n'))
+}
+
+fn has_tabbed_lines(text: &str) -> bool {
+    // Only the first tab of a line can follow nothing but blanks.
+    memchr::memchr_iter(b'\t', text.as_bytes()).any(|at| {
+        let before = text[..at].trim_end_matches(' ');
+        before.is_empty() || before.ends_with(['\n', '\t', super::source::BOM])
+    })
 }
 
 /// Sorts, joins what touches, and leaves out of every edit what it does not change.

@@ -87,10 +87,3 @@ pub(super) fn line_break(text: &str) -> &'static str {
 pub(super) fn skip_bom(text: &str) -> usize {
     if text.starts_with(BOM) { BOM.len_utf8() } else { 0 }
 }
-
-/// The line above the one `at` is on.
-pub(super) fn line_above(text: &str, at: usize) -> Option<&str> {
-    let line = line_start(text, at);
-    let above = text[..line].strip_suffix('\n')?;
-    Some(&text[line_start(text, above.len())..above.len()])
-}

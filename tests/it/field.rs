@@ -1,19 +1,20 @@
-//! Real repos, judged from outside: `$CASEHARDEN_CORPORA` names a folder with one repo in each of its folders.
+//! Real repos, judged from outside.
 //!
 //! Everything here is read with other eyes than the program's: another YAML parser, the real git, the evaluator on
 //! values. Lines that start with `field:` say how much was looked at.
 
 mod levels;
 mod lines;
-mod place;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::Value;
 
-use self::place::{Copy, Ran};
+use self::lines::Hunk;
+use crate::corpus;
+use crate::program::{Folder, Run};
 
 /// Where `branch` puts everything.
 const BRANCH: &str = "caseharden/harden";
@@ -38,19 +39,7 @@ struct Verdict {
 
 #[test]
 fn hardens_real_repos_without_a_scratch() {
-    let Some(corpora) = std::env::var_os("CASEHARDEN_CORPORA") else {
-        eprintln!("skipped: CASEHARDEN_CORPORA is not set");
-        return;
-    };
-    let mut repos: Vec<PathBuf> = std::fs::read_dir(&corpora)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    repos.sort();
-    if let Some(only) = std::env::var_os("CASEHARDEN_FIELD_ONLY") {
-        repos.retain(|repo| repo.to_string_lossy().contains(&*only.to_string_lossy()));
-    }
+    let Some(repos) = corpus::repos() else { return };
     let verdicts: Vec<Verdict> = repos.par_iter().with_max_len(1).map(|repo| judge(repo)).collect();
     let sum = |count: fn(&Verdict) -> usize| verdicts.iter().map(count).sum::<usize>();
     for verdict in &verdicts {
@@ -75,7 +64,6 @@ fn hardens_real_repos_without_a_scratch() {
         sum(|v| v.explained),
         sum(|v| v.labels),
     );
-    assert!(!verdicts.is_empty(), "no repos in {}", Path::new(&corpora).display());
     assert_eq!(sum(|v| v.faults.len()), 0, "faults are listed above");
 }
 
@@ -109,47 +97,48 @@ impl Verdict {
 
 fn judge(repo: &Path) -> Verdict {
     let mut verdict =
-        Verdict { name: repo.file_name().unwrap().to_string_lossy().into_owned(), ..Verdict::default() };
-    let applied = Copy::of(repo);
-    let before = applied.files();
+        Verdict { name: corpus::name(repo), ..Verdict::default() };
+    let applied = corpus::copy(repo);
+    let before = applied.tree();
     let earlier = report(&applied, &mut verdict);
     let unreadable = unreadable(&earlier);
 
-    let diff = applied.caseharden(&["diff"]);
+    let diff = applied.run(&["diff"]);
     ran_well(&mut verdict, "diff", &diff, if unreadable { 2 } else { i32::from(!diff.stdout.is_empty()) });
-    let branched = applied.caseharden(&["branch"]);
+    let branched = applied.run(&["branch"]);
     ran_well(&mut verdict, "branch", &branched, if unreadable { 2 } else { 0 });
-    let wrote = applied.caseharden(&["apply"]);
+    let wrote = applied.run(&["apply"]);
     ran_well(&mut verdict, "apply", &wrote, if unreadable { 2 } else { 0 });
     same_trees(&mut verdict, repo, &applied, &diff);
 
-    let after = applied.files();
-    compare(&mut verdict, &before, &after);
+    let after = applied.tree();
+    let diff =
+        applied.git(&["-c", "core.quotePath=false", "diff", "-U0", "--no-renames", "--no-ext-diff", "HEAD"]);
+    compare(&mut verdict, &before, &after, &lines::hunks_by_file(&diff));
     let later = report(&applied, &mut verdict);
     verdict.expect(unreadable == self::unreadable(&later), || "what cannot be read has changed".to_owned());
     levels::judge(&mut verdict, &before, &after, &later);
 
-    let again = applied.caseharden(&["diff"]);
+    let again = applied.run(&["diff"]);
     ran_well(&mut verdict, "second diff", &again, if unreadable { 2 } else { 0 });
     verdict.expect(again.stdout.is_empty(), || format!("a second run wants more:\n{}", again.stdout));
-    let twice = applied.caseharden(&["apply", "--allow-dirty"]);
+    let twice = applied.run(&["apply", "--allow-dirty"]);
     ran_well(&mut verdict, "second apply", &twice, if unreadable { 2 } else { 0 });
-    verdict.expect(after == applied.files(), || "a second apply changes files".to_owned());
+    verdict.expect(after == applied.tree(), || "a second apply changes files".to_owned());
     verdict
 }
 
-fn ran_well(verdict: &mut Verdict, what: &str, ran: &Ran, code: i32) {
-    verdict.expect(ran.code == Some(code), || {
-        format!("{what} ended with {:?}, not {code}: {}", ran.code, ran.stderr)
-    });
+fn ran_well(verdict: &mut Verdict, what: &str, ran: &Run, code: i32) {
+    verdict
+        .expect(ran.code == code, || format!("{what} ended with {}, not {code}: {}", ran.code, ran.stderr));
     for word in ["bug of caseharden", "panicked", "proof"] {
         verdict.expect(!ran.stderr.contains(word), || format!("{what} says: {}", ran.stderr));
     }
 }
 
 /// The findings, as programs read them.
-fn report(copy: &Copy, verdict: &mut Verdict) -> Value {
-    let ran = copy.caseharden(&["check", "--format", "json"]);
+fn report(copy: &Folder, verdict: &mut Verdict) -> Value {
+    let ran = copy.run(&["check", "--format", "json"]);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
     let found = report["findings"].as_array().is_some_and(|findings| !findings.is_empty());
     let code = if unreadable(&report) { 2 } else { i32::from(found) };
@@ -164,31 +153,27 @@ fn unreadable(report: &Value) -> bool {
 }
 
 /// `git apply` of the diff, `apply` and `branch` must lead to one tree.
-fn same_trees(verdict: &mut Verdict, repo: &Path, applied: &Copy, diff: &Ran) {
-    let tree = applied.tree();
+fn same_trees(verdict: &mut Verdict, repo: &Path, applied: &Folder, diff: &Run) {
+    let tree = corpus::git_tree(applied);
     if diff.stdout.is_empty() {
         return verdict.expect(tree == applied.git(&["rev-parse", "HEAD^{tree}"]), || {
             "the diff is empty and yet files have changed".to_owned()
         });
     }
-    let patched = Copy::of(repo);
-    let patch = patched.keep("changes.diff", &diff.stdout);
-    let checked = patched.try_git(&["apply", "--check", &patch]);
-    verdict.expect(checked.is_ok(), || format!("git apply --check: {}", checked.clone().unwrap_err()));
-    if checked.is_ok() {
-        patched.git(&["apply", &patch]);
-        verdict.expect(patched.files() == applied.files(), || "diff and apply differ".to_owned());
-    }
-    let branch = applied.try_git(&["rev-parse", &format!("{BRANCH}^{{tree}}")]);
-    verdict.expect(branch.as_ref() == Ok(&tree), || {
-        let stat = applied.try_git(&["diff", "--stat", "--cached", BRANCH]);
-        format!("branch and apply differ: {branch:?} {tree} {stat:?}")
+    let patched = corpus::copy(repo);
+    let took = patched.run_in(&patched.path(), "git", &["apply", "-"], diff.stdout.as_bytes());
+    verdict.expect(took.code == 0, || format!("git apply: {}", took.stderr));
+    verdict.expect(patched.tree() == applied.tree(), || "diff and apply differ".to_owned());
+    let branch = applied.git(&["for-each-ref", "--format=%(tree)", &format!("refs/heads/{BRANCH}")]);
+    verdict.expect(branch == tree, || {
+        let stat = applied.git(&["diff", "--stat", "--cached", "HEAD"]);
+        format!("branch has {branch:?} and apply wrote {tree:?}: {stat}")
     });
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-fn compare(verdict: &mut Verdict, before: &Files, after: &Files) {
+fn compare(verdict: &mut Verdict, before: &Files, after: &Files, hunks: &BTreeMap<String, Vec<Hunk>>) {
     verdict.files = before.len();
     for (path, old) in before {
         let Some(new) = after.get(path) else {
@@ -200,7 +185,10 @@ fn compare(verdict: &mut Verdict, before: &Files, after: &Files) {
         }
         verdict.changed += 1;
         match (std::str::from_utf8(old), std::str::from_utf8(new)) {
-            (Ok(old), Ok(new)) => lines::compare(verdict, path, old, new),
+            (Ok(old), Ok(new)) => {
+                let hunks = hunks.get(path).map_or(&[][..], Vec::as_slice);
+                lines::compare(verdict, path, old, new, hunks);
+            }
             _ => verdict.faults.push(format!("{path} is not text and was changed")),
         }
     }

@@ -13,7 +13,11 @@ mod readme;
 #[cfg(unix)]
 mod apply;
 #[cfg(unix)]
+mod corpus;
+#[cfg(unix)]
 mod field;
+#[cfg(unix)]
+mod real;
 #[cfg(unix)]
 mod git;
 #[cfg(unix)]

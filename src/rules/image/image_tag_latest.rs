@@ -39,16 +39,22 @@ crate::rules::rule! {
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for container in workload.pods.iter().flat_map(|pod| &pod.containers) {
-        let Some(image) = container.image().and_then(Image::parse).filter(|image| image.digest.is_none())
-        else {
-            continue;
-        };
+        let Some(image) = container.image().and_then(Image::parse) else { continue };
         let subject = workload.container(container);
         let message = match image.tag {
             Some("latest") => format!("{subject} runs the latest `{}`", image.name()),
-            None => format!("{subject} runs the latest `{}`: there is no tag", image.name()),
-            Some(_) => continue,
+            None if image.digest.is_none() => {
+                format!("{subject} runs the latest `{}`: there is no tag", image.name())
+            }
+            _ => continue,
         };
-        findings.push(Finding::new(format!("{}/image", container.pointer), message).container(container));
+        let mut finding = Finding::new(format!("{}/image", container.pointer), message).container(container);
+        if image.digest.is_some() {
+            finding = finding.note("its digest decides what runs, and does not say which version that is");
+        }
+        if let Some(tag) = workload.locked(container).and_then(|locked| locked.version_tag.as_ref()) {
+            finding = finding.note(format!("the tag `{tag}` has the same digest"));
+        }
+        findings.push(finding);
     }
 }

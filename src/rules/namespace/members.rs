@@ -11,6 +11,8 @@ use crate::rules::Settings;
 /// The namespaces of a repo.
 pub(super) struct Members {
     pub(super) by_name: BTreeMap<String, Namespace>,
+    /// Each Namespace manifest, with every name that it may have in the cluster.
+    pub(super) manifests: Vec<(Object, BTreeSet<String>)>,
     /// Workloads that no namespace is known of: index of the verdict, and the file's folder.
     unplaced: Vec<(usize, String)>,
 }
@@ -29,9 +31,14 @@ impl Members {
     pub(super) fn new(model: &Model<'_>, verdicts: &[WorkloadVerdict]) -> Members {
         let mut by_name: BTreeMap<String, Namespace> = BTreeMap::new();
         let mut unplaced = Vec::new();
+        let mut manifests = Vec::new();
         for object in model.objects() {
             if &*object.id.kind == "Namespace" && &*object.id.api_version == "v1" && !object.id.name.is_empty() {
-                by_name.entry(object.id.name.to_string()).or_default().manifests.push(object.clone());
+                let names = names_of(model, object);
+                for name in &names {
+                    by_name.entry(name.clone()).or_default().manifests.push(object.clone());
+                }
+                manifests.push((object.clone(), names));
             } else if object.layout.is_none() && may_make_pods(&object.id) {
                 for namespace in model.namespaces(object) {
                     by_name.entry(namespace).or_default().opaque.insert(format!("{}/{}", object.id.kind, object.id.name));
@@ -46,7 +53,7 @@ impl Members {
                 unplaced.push((idx, folder(&model.repo().files[verdict.file].path).to_owned()));
             }
         }
-        Members { by_name, unplaced }
+        Members { by_name, manifests, unplaced }
     }
 
     /// Verdicts of the workloads that are in a namespace, or may be: those without one beside its manifest.
@@ -88,6 +95,13 @@ impl Members {
             })
             .collect()
     }
+}
+
+/// Its own name, and those that `namespace:` of kustomizations above it may give it: kustomize renames Namespaces.
+fn names_of(model: &Model<'_>, manifest: &Object) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = model.namespaces(manifest).into_iter().collect();
+    names.insert(manifest.id.name.to_string());
+    names
 }
 
 /// How messages name a workload.

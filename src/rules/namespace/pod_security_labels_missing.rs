@@ -43,39 +43,59 @@ crate::rules::rule! {
 const PREFIX: &str = "pod-security.kubernetes.io/";
 
 pub(super) fn check(model: &Model<'_>, settings: &Settings<'_>, members: &Members, verdicts: &[WorkloadVerdict], found: &mut RepoFindings) {
-    for (name, namespace) in &members.by_name {
-        let workloads = members.workloads(model, namespace);
-        let meets = workloads.iter().map(|idx| verdicts[*idx].after).min();
-        let known = if namespace.opaque.is_empty() { meets } else { None };
-        for manifest in &namespace.manifests {
-            let Some(value) = model.value(manifest) else { continue };
-            let present = value["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-            let mut findings = Vec::new();
-            report_refused(model, name, &present, &workloads, verdicts, &mut findings);
-            propose(settings, name, namespace, &present, known, meets, &mut findings);
-            let marker = model.file(manifest).marker;
-            for mut finding in findings {
-                finding.rule = &RULE;
-                if let Some(marker) = marker.filter(|_| !finding.changes.is_empty()) {
-                    finding.make_manual(format!("not edited: {}", marker.detail()));
-                }
-                let placed = Placed { object: manifest.clone(), finding, needs_file: None };
-                found.by_file.entry(manifest.file).or_default().push(placed);
+    for (manifest, names) in &members.manifests {
+        let Some(value) = model.value(manifest) else { continue };
+        let namespaces: Vec<&Namespace> = names.iter().filter_map(|name| members.by_name.get(name)).collect();
+        let workloads: BTreeSet<usize> =
+            namespaces.iter().flat_map(|namespace| members.workloads(model, namespace)).collect();
+        let opaque = namespaces.iter().find_map(|namespace| namespace.opaque.first().map(String::as_str));
+        // Where it has several names, the one that needs most decides.
+        let system = names.iter().find(|name| settings.config.is_system_namespace(name));
+        let subject = Subject {
+            name: &manifest.id.name,
+            judged_as: system.map_or(&*manifest.id.name, String::as_str),
+            present: value["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
+            meets: workloads.iter().map(|idx| verdicts[*idx].after).min(),
+            opaque,
+        };
+        let mut findings = Vec::new();
+        report_refused(model, &subject, &workloads, verdicts, &mut findings);
+        propose(settings, &subject, &mut findings);
+        let marker = model.file(manifest).marker;
+        for mut finding in findings {
+            finding.rule = &RULE;
+            if let Some(marker) = marker.filter(|_| !finding.changes.is_empty()) {
+                finding.make_manual(format!("not edited: {}", marker.detail()));
             }
+            let placed = Placed { object: manifest.clone(), finding, needs_file: None };
+            found.by_file.entry(manifest.file).or_default().push(placed);
         }
     }
+}
+
+/// A Namespace manifest with what is known of it.
+struct Subject<'m> {
+    name: &'m str,
+    /// The name that decides whether it hosts node-level software.
+    judged_as: &'m str,
+    /// Its labels.
+    present: Map<String, Value>,
+    /// The level that all its workloads meet; nothing when there are none.
+    meets: Option<Level>,
+    /// Something there that makes pods out of sight.
+    opaque: Option<&'m str>,
 }
 
 /// An `enforce` label that already refuses workloads of the repo.
 fn report_refused(
     model: &Model<'_>,
-    name: &str,
-    present: &Map<String, Value>,
-    workloads: &[usize],
+    subject: &Subject<'_>,
+    workloads: &BTreeSet<usize>,
     verdicts: &[WorkloadVerdict],
     findings: &mut Vec<Finding>,
 ) {
-    let Some(enforced) = present.get(&format!("{PREFIX}enforce")).and_then(Value::as_str) else { return };
+    let name = subject.name;
+    let Some(enforced) = subject.present.get(&format!("{PREFIX}enforce")).and_then(Value::as_str) else { return };
     let Ok(enforced) = enforced.parse::<Level>() else { return };
     let refused: Vec<String> = workloads
         .iter()
@@ -90,14 +110,12 @@ fn report_refused(
 
 fn propose(
     settings: &Settings<'_>,
-    name: &str,
-    namespace: &Namespace,
-    present: &Map<String, Value>,
-    known: Option<Level>,
-    meets: Option<Level>,
+    subject: &Subject<'_>,
     findings: &mut Vec<Finding>,
 ) {
-    let Ok(labels) = settings.templates.namespace_labels(&labels(settings, name, known)) else { return };
+    let Subject { name, present, meets, .. } = subject;
+    let known = if subject.opaque.is_none() { *meets } else { None };
+    let Ok(labels) = settings.templates.namespace_labels(&labels(settings, subject.judged_as, known)) else { return };
     // A version speaks of the level beside it: where the level was there before, so is the decision about both.
     let wanted = |mode: &str| -> Vec<Change> {
         let key = format!("{PREFIX}{mode}");
@@ -127,7 +145,7 @@ fn propose(
         findings.push(finding.note("workloads of other repos in this namespace are not seen here"));
     } else if present.get(&format!("{PREFIX}enforce")).is_none() {
         let message = format!("Namespace/{name} enforces no Pod Security level");
-        let why = match namespace.opaque.iter().next() {
+        let why = match subject.opaque {
             Some(opaque) => format!("{opaque} makes pods that are not in this repo"),
             None if meets.is_none() => "no workload of this repo is known to run in it".to_owned(),
             None => "some of its workloads meet none".to_owned(),

@@ -72,7 +72,19 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
                 .safety(Safety::Review)
                 .note("it adds SYS_ADMIN, which has to go with the same change");
         }
-        findings.push(finding);
+        findings.push(with_facts(workload, container, finding));
+    }
+}
+
+/// What the image has that the fix takes away.
+fn with_facts(workload: &Workload<'_>, container: &Container<'_>, finding: Finding) -> Finding {
+    let Some(facts) = workload.facts(container) else { return finding };
+    match (facts.setuid.as_slice(), facts.file_capabilities.as_slice()) {
+        ([], []) => finding.evidence("the image has no program with setuid or file capabilities"),
+        (setuid, []) => finding.evidence(format!("of the image, these lose their setuid bit: {}", setuid.join(", "))),
+        (_, capable) => finding
+            .safety(Safety::Review)
+            .note(format!("these programs of the image lose their capabilities: {}", capable.join(", "))),
     }
 }
 

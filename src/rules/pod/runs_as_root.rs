@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::image_facts::{Account, Facts};
 use crate::model::{Container, Pod};
 use crate::pss;
 use crate::rules::{Area, Change, Check, Finding, Safety, Severity, Workload};
@@ -18,6 +19,10 @@ crate::rules::rule! {
     /// Sets `runAsNonRoot: true`: once for the pod where all its containers agree, else on each container, along
     /// with the user and group that the team's own template gives. An explicit `runAsUser: 0` is left to a person
     /// when the template names no user to put there.
+    ///
+    /// With the facts of the image in `caseharden.lock`: a numeric user that is not root makes the fix safe; a user
+    /// given by name gets its number from the image's own `/etc/passwd`; an image that runs as root gets the account
+    /// it brings for its job, for review, or is left to a person.
     ///
     /// ## What could break
     /// The kubelet refuses to start a container whose image runs as root, or as a user given by name only
@@ -74,25 +79,23 @@ fn is_relaxed(workload: &Workload<'_>, pod: &Pod<'_>) -> bool {
 fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let of_pod = &pod.spec["securityContext"];
     let template_user = workload.wanted_of_pod("runAsUser").or(workload.wanted("runAsUser"));
-    let is_root = |container: &Container<'_>| effective_user(of_pod, container) == Some(0);
-    let rooted: Vec<_> = pod.containers.iter().filter(|container| is_root(container)).collect();
-    if template_user.is_none() && (!rooted.is_empty() || of_pod["runAsUser"] == 0) {
-        report_root_user(workload, pod, &rooted, findings);
+    let users: Vec<User<'_>> = pod.containers.iter().map(|container| user(workload, pod, container)).collect();
+    let containers = || pod.containers.iter().zip(&users);
+    let is_rooted = |user: &User<'_>| matches!(user, User::Root) || matches!(user, User::RootImage(_));
+    if template_user.is_none() && (users.iter().any(is_rooted) || of_pod["runAsUser"] == 0) {
+        report_root(workload, pod, &users, findings);
         // One container that stays root keeps `runAsNonRoot` away from the pod: the others get it themselves.
-        for container in pod.containers.iter().filter(|container| !is_root(container)) {
+        for (container, user) in containers().filter(|(_, user)| !is_rooted(user)) {
             if effective_non_root(of_pod, container) != Some(true) {
-                findings.push(on_container(workload, pod, container));
+                findings.push(on_container(workload, pod, container, user));
             }
         }
         return;
     }
-    let unset: Vec<_> = pod
-        .containers
-        .iter()
-        .filter(|container| effective_non_root(of_pod, container) != Some(true))
-        .collect();
+    let unset: Vec<_> =
+        containers().filter(|(container, _)| effective_non_root(of_pod, container) != Some(true)).collect();
     let denied_of_pod = of_pod["runAsNonRoot"] == false;
-    let is_settled = unset.is_empty() && !denied_of_pod && rooted.is_empty();
+    let is_settled = unset.is_empty() && !denied_of_pod && !users.iter().any(is_rooted);
     let operated = !pod.has_containers && of_pod["runAsNonRoot"] != true;
     if is_settled && !operated && of_pod["runAsUser"] != 0 {
         return;
@@ -100,38 +103,83 @@ fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>
     if pod.fields.security_context {
         findings.push(on_pod(workload, pod, &unset, template_user));
     } else {
-        findings.extend(unset.iter().map(|container| on_container(workload, pod, container)));
+        findings.extend(unset.iter().map(|(container, user)| on_container(workload, pod, container, user)));
     }
 }
 
-fn report_root_user(
-    workload: &Workload<'_>,
-    pod: &Pod<'_>,
-    rooted: &[&Container<'_>],
-    findings: &mut Vec<Finding>,
-) {
+/// Who a container runs as, as far as the manifest and the image tell.
+enum User<'a> {
+    /// `runAsUser: 0`.
+    Root,
+    /// The image's own user is root, and nothing overrides it.
+    RootImage(&'a Facts),
+    /// The manifest or the image gives a number that is not root; where it is from.
+    Number(String),
+    /// The image gives a name, which the kubelet cannot check: its number is written down.
+    Named { facts: &'a Facts, uid: u32 },
+    /// The image runs as root, and brings an account for a user that is not.
+    Account { facts: &'a Facts, account: &'a Account },
+    Unknown,
+}
+
+fn user<'a>(workload: &Workload<'a>, pod: &Pod<'_>, container: &Container<'_>) -> User<'a> {
+    match effective_user(&pod.spec["securityContext"], container) {
+        Some(0) => return User::Root,
+        Some(_) => return User::Number("`runAsUser` is set to a user that is not root".to_owned()),
+        None => {}
+    }
+    // Facts speak of the Linux image.
+    let Some(facts) = workload.facts(container).filter(|_| !pod.windows) else { return User::Unknown };
+    match facts.uid {
+        Some(0) => match facts.unprivileged_account(container.image().unwrap_or_default()) {
+            Some(account) => User::Account { facts, account },
+            None => User::RootImage(facts),
+        },
+        Some(uid) if facts.has_numeric_user() => {
+            User::Number(format!("the image of `{}` runs as user {uid} (`USER {}`)", container.name, facts.user))
+        }
+        Some(uid) => User::Named { facts, uid },
+        None => User::Unknown,
+    }
+}
+
+fn report_root(workload: &Workload<'_>, pod: &Pod<'_>, users: &[User<'_>], findings: &mut Vec<Finding>) {
     let note = "give it the numeric user of its image, or a user in the pod-security-context template";
-    let of_pod = format!("{}/runAsUser", pod.security_context());
     if pod.spec["securityContext"]["runAsUser"] == 0 {
         let message = format!("{} runs as uid 0 (`runAsUser: 0` for the whole pod)", workload.subject(pod));
-        findings.push(Finding::new(of_pod, message).note(note));
+        findings.push(Finding::new(format!("{}/runAsUser", pod.security_context()), message).note(note));
     }
-    for container in rooted.iter().filter(|container| container.security_context("runAsUser").is_some()) {
-        let pointer = format!("{}/securityContext/runAsUser", container.pointer);
-        let message = format!("{} runs as uid 0 (`runAsUser: 0`)", workload.container(container));
-        findings.push(Finding::new(pointer, message).container(container).note(note));
+    for (container, user) in pod.containers.iter().zip(users) {
+        let field = |name: &str| format!("{}/securityContext/{name}", container.pointer);
+        match user {
+            User::Root if container.security_context("runAsUser").is_some() => {
+                let message = format!("{} runs as uid 0 (`runAsUser: 0`)", workload.container(container));
+                findings.push(Finding::new(field("runAsUser"), message).container(container).note(note));
+            }
+            User::RootImage(facts) => {
+                let message = format!("{} runs an image whose user is root", workload.container(container));
+                let finding = Finding::new(field("runAsNonRoot"), message).container(container);
+                findings.push(finding.evidence(read_from(facts)).note(
+                    "the image has no other user: rebuild it with a numeric `USER`, or take its unprivileged variant",
+                ));
+            }
+            _ => {}
+        }
     }
 }
 
 /// One value for the pod; containers that say otherwise are corrected.
-fn on_pod(workload: &Workload<'_>, pod: &Pod<'_>, unset: &[&Container<'_>], user: Option<&Value>) -> Finding {
+fn on_pod(
+    workload: &Workload<'_>,
+    pod: &Pod<'_>,
+    unset: &[(&Container<'_>, &User<'_>)],
+    template_user: Option<&Value>,
+) -> Finding {
     let context = pod.security_context();
     let of_pod = &pod.spec["securityContext"];
     let pointer = format!("{context}/runAsNonRoot");
     let message = match unset {
-        [container] if pod.containers.len() > 1 => {
-            format!("{} may run as root", workload.container(container))
-        }
+        [(container, _)] if pod.containers.len() > 1 => format!("{} may run as root", workload.container(container)),
         _ => format!("{} may run as root", workload.subject(pod)),
     };
     let mut finding = Finding::new(pointer.clone(), message).change(Change::set(pointer, true));
@@ -149,84 +197,121 @@ fn on_pod(workload: &Workload<'_>, pod: &Pod<'_>, unset: &[&Container<'_>], user
     for container in &pod.containers {
         if container.security_context("runAsNonRoot") == Some(&Value::Bool(false)) {
             on_purpose = true;
-            finding =
-                finding.change(Change::remove(format!("{}/securityContext/runAsNonRoot", container.pointer)));
+            finding = finding.change(Change::remove(format!("{}/securityContext/runAsNonRoot", container.pointer)));
         }
         if container.security_context("runAsUser") == Some(&Value::from(0))
-            && let Some(user) = user
+            && let Some(user) = template_user
         {
             on_purpose = true;
-            finding = finding.change(Change::set(
-                format!("{}/securityContext/runAsUser", container.pointer),
-                user.clone(),
-            ));
+            finding = finding.change(Change::set(format!("{}/securityContext/runAsUser", container.pointer), user.clone()));
         }
     }
-    let proved =
-        !unset.is_empty() && unset.iter().all(|container| effective_user(of_pod, container) > Some(0));
-    finding = finding.safety(if proved && !on_purpose { Safety::Safe } else { Safety::Review });
+    finding = finding.safety(if unset.is_empty() { Safety::Review } else { Safety::Safe });
     if on_purpose {
-        finding = finding.note("root was asked for explicitly: find out why");
+        finding = finding.safety(Safety::Review).note("root was asked for explicitly: find out why");
     }
-    let mut finding = describe(pod, finding, unset, proved);
-    decide_privileged_first(unset, proved, &mut finding);
-    finding
+    for (container, user) in unset {
+        finding = with_user(workload, pod, container, user, template_user.is_some(), finding);
+    }
+    if !pod.has_containers {
+        finding = finding.note(IMAGE_DECIDES);
+    }
+    decide_privileged_first(unset, finding)
 }
 
-fn on_container(workload: &Workload<'_>, pod: &Pod<'_>, container: &Container<'_>) -> Finding {
+fn on_container(workload: &Workload<'_>, pod: &Pod<'_>, container: &Container<'_>, user: &User<'_>) -> Finding {
     let context = format!("{}/securityContext", container.pointer);
     let pointer = format!("{context}/runAsNonRoot");
     let message = format!("{} may run as root", workload.container(container));
     let on_purpose = container.security_context("runAsNonRoot").is_some();
-    let mut finding =
-        Finding::new(pointer.clone(), message).container(container).change(Change::set(pointer, true));
+    let mut finding = Finding::new(pointer.clone(), message).container(container).change(Change::set(pointer, true));
+    finding = finding.safety(if on_purpose { Safety::Review } else { Safety::Safe });
+    let mut has_user = false;
     for field in USER_FIELDS {
         if let Some(value) = workload.wanted(field)
             && container.security_context(field).is_none()
+            && !pod.windows
         {
+            has_user |= field == "runAsUser";
             finding = finding.change(Change::set(format!("{context}/{field}"), value.clone()));
         }
     }
-    let proved = effective_user(&pod.spec["securityContext"], container) > Some(0);
-    finding = finding.safety(if proved && !on_purpose { Safety::Safe } else { Safety::Review });
-    let mut finding = describe(pod, finding, &[container], proved);
-    decide_privileged_first(&[container], proved, &mut finding);
-    finding
+    decide_privileged_first(&[(container, user)], with_user(workload, pod, container, user, has_user, finding))
+}
+
+const IMAGE_DECIDES: &str = "the image must name a numeric user that is not root, or the kubelet will not start it";
+
+/// Adds what is known of a container's user: the fact the fix rests on, or the user it needs, or what to find out.
+fn with_user(
+    workload: &Workload<'_>,
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    user: &User<'_>,
+    template_decides: bool,
+    mut finding: Finding,
+) -> Finding {
+    let context = format!("{}/securityContext", container.pointer);
+    let numbers = |uid: u32, gid: u32| {
+        [Change::set(format!("{context}/runAsUser"), uid), Change::set(format!("{context}/runAsGroup"), gid)]
+    };
+    match user {
+        User::Number(fact) => return finding.evidence(fact.clone()),
+        User::Named { facts, uid } if !template_decides => {
+            return finding.changes(numbers(*uid, facts.gid.unwrap_or_default())).evidence(format!(
+                "the image of `{}` runs as `{}`, which is user {uid} in its /etc/passwd; the kubelet takes numbers only",
+                container.name, facts.user
+            ));
+        }
+        User::Account { facts, account } if !template_decides => {
+            finding = finding
+                .safety(Safety::Review)
+                .changes(numbers(account.uid, account.gid))
+                .evidence(read_from(facts))
+                .note(format!(
+                    "the image runs as root and brings the account `{}` (user {}): find out whether it can start as that",
+                    account.name, account.uid
+                ));
+        }
+        _ => {
+            finding = finding.safety(Safety::Review);
+            if !pod.windows {
+                finding = finding.note(IMAGE_DECIDES);
+            }
+        }
+    }
+    note_what_root_can(workload, container, finding)
 }
 
 /// What asks for the whole node is written to be root of it: another user only stops it.
-fn decide_privileged_first(containers: &[&Container<'_>], proved: bool, finding: &mut Finding) {
-    if let Some(container) = containers.iter().find(|container| container.is_privileged() && !proved) {
+fn decide_privileged_first(containers: &[(&Container<'_>, &User<'_>)], mut finding: Finding) -> Finding {
+    let mut asking = containers.iter().filter(|(_, user)| !matches!(user, User::Number(_) | User::Named { .. }));
+    if let Some((container, _)) = asking.find(|(container, _)| container.is_privileged()) {
         finding.make_manual(format!("`{}` is privileged, which has to be decided first", container.name));
     }
+    finding
 }
 
-/// Says what the verdict rests on, and what a process that is not root will miss.
-fn describe(pod: &Pod<'_>, mut finding: Finding, containers: &[&Container<'_>], proved: bool) -> Finding {
-    if proved {
-        return finding.evidence("`runAsUser` is set to a user that is not root");
+fn read_from(facts: &Facts) -> String {
+    let user = if facts.user.is_empty() { "no `USER`" } else { facts.user.as_str() };
+    format!("the image for {} has {user}", facts.platform)
+}
+
+/// What a process that is not root will miss.
+fn note_what_root_can(workload: &Workload<'_>, container: &Container<'_>, mut finding: Finding) -> Finding {
+    let ports = container.value["ports"].as_array().into_iter().flatten();
+    let declared = ports.filter_map(|port| port["containerPort"].as_u64());
+    let exposed = workload.facts(container).into_iter().flat_map(Facts::low_ports).map(u64::from);
+    if let Some(port) = declared.chain(exposed).find(|port| (1..1024).contains(port)) {
+        finding = finding.note(format!(
+            "`{}` listens on port {port}: only root may bind it where the runtime leaves \
+             net.ipv4.ip_unprivileged_port_start at 1024",
+            container.name
+        ));
     }
-    if !pod.windows {
-        finding = finding
-            .note("the image must name a numeric user that is not root, or the kubelet will not start it");
-    }
-    for container in containers {
-        let ports = container.value["ports"].as_array().into_iter().flatten();
-        let low =
-            ports.filter_map(|port| port["containerPort"].as_u64()).find(|port| (1..1024).contains(port));
-        if let Some(port) = low {
-            finding = finding.note(format!(
-                "`{}` listens on port {port}: only root may bind it where the runtime leaves \
-                 net.ipv4.ip_unprivileged_port_start at 1024",
-                container.name
-            ));
-        }
-        let mounts = container.value["volumeMounts"].as_array().into_iter().flatten();
-        for path in mounts.filter_map(|mount| mount["mountPath"].as_str()) {
-            if path == "/root" || path.starts_with("/root/") {
-                finding =
-                    finding.note(format!("`{}` mounts {path}, which only root can reach", container.name));
-            }
+    let mounts = container.value["volumeMounts"].as_array().into_iter().flatten();
+    for path in mounts.filter_map(|mount| mount["mountPath"].as_str()) {
+        if path == "/root" || path.starts_with("/root/") {
+            finding = finding.note(format!("`{}` mounts {path}, which only root can reach", container.name));
         }
     }
     finding

@@ -27,7 +27,8 @@ impl Directory<'_> {
     }
 }
 
-/// `/tmp` and the paths configured for the image, without those that a mount of the container serves.
+/// `/tmp`, the paths configured for the image and the volumes it declares, without those that a mount of the
+/// container serves.
 pub(super) fn missing_directories<'a>(
     workload: &Workload<'a>,
     pod: &Pod<'_>,
@@ -36,7 +37,8 @@ pub(super) fn missing_directories<'a>(
     let image = container.image().and_then(Image::parse);
     let configured = image.map_or(Vec::new(), |image| workload.settings.config.writable_paths(image.name()));
     let mut directories: Vec<Directory<'a>> = Vec::new();
-    for path in [TMP].into_iter().chain(configured) {
+    let declared = workload.facts(container).into_iter().flat_map(|facts| &facts.volumes).map(String::as_str);
+    for path in [TMP].into_iter().chain(configured).chain(declared) {
         let path = trimmed(path);
         let known = directories.iter().any(|directory| directory.path == path);
         if !known && !is_served(pod, container, path) {

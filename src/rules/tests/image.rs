@@ -22,7 +22,7 @@ fn tags_that_move_are_told_from_digests() {
     check("localhost:5000/nginx", &["image-tag-latest", "image-not-pinned"]);
     check("nginx:1.27", &["image-not-pinned"]);
     check("nginx@sha256:00", &[]);
-    check("nginx:latest@sha256:00", &[]);
+    check("nginx:latest@sha256:00", &["image-tag-latest"]);
 }
 
 #[test]

@@ -69,9 +69,19 @@ fn order_decides_where_keys_go() {
     check(
         "x:\n  # about b\n  b: 1\n  a: 2\n",
         &[add("/x/first", json!(0))],
-        "x:\n  # about b\n  b: 1\n  first: 0\n  a: 2\n",
+        "x:\n  first: 0\n  # about b\n  b: 1\n  a: 2\n",
     );
     check("- b: 1\n  a: 2\n", &[add("/0/first", json!(0))], "- b: 1\n  first: 0\n  a: 2\n");
+}
+
+#[test]
+fn new_keys_that_share_a_place_keep_their_order() {
+    check(
+        "b: 1\na: 2\n",
+        &[add("/mid1", json!(3)), add("/mid2", json!(4))],
+        "b: 1\nmid1: 3\nmid2: 4\na: 2\n",
+    );
+    check("b: 1\n", &[add("/first1", json!(3)), add("/first2", json!(4))], "first1: 3\nfirst2: 4\nb: 1\n");
 }
 
 #[test]
@@ -194,6 +204,16 @@ fn blanks_on_empty_lines_stay_outside_of_literals() {
 }
 
 #[test]
+fn deeper_comments_that_follow_stay_outside_of_literals() {
+    check(
+        "a:\n  b: 1\n    # c\n  # d\n",
+        &[replace("/a", json!(["x\ny"]))],
+        "a:\n  - \"x\\ny\"\n    # c\n  # d\n",
+    );
+    check("a: 1\n# c\nb: 1\n", &[replace("/a", json!("x\ny"))], "a: |-\n  x\n  y\n# c\nb: 1\n");
+}
+
+#[test]
 fn what_follows_a_nested_block_scalar_stays() {
     check("a:\n  b: |\n    x\n  c: 1\n", &[replace("/a/b", json!([]))], "a:\n  b: []\n  c: 1\n");
 }
@@ -227,6 +247,13 @@ fn nothing_is_lined_up_with_tabs() {
         &[replace("", json!([null, "z"]))],
         "a line that starts with a tab is in the way at ``",
     );
+    check_refused(
+        "a\n  \t\n",
+        &[replace("", json!("x\ny"))],
+        "a line that starts with a tab is in the way at ``",
+    );
+    check("-\ta\n- b\n", &[replace("/0", json!({"x": 1}))], "-\n  x: 1\n- b\n");
+    check("-\ta\n- b\n", &[replace("/0", json!("c"))], "-\tc\n- b\n");
 }
 
 #[test]

@@ -149,22 +149,34 @@ impl Editor<'_> {
             self.insert(parts[first].start, line);
         }
         for run in runs(deleted) {
-            let last = run.end - 1;
-            let behind = commas[last].map_or(parts[last].end, |comma| comma + 1);
-            if self.ends_line(behind) {
-                let start = line_start(text, parts[run.start].start);
-                let end = line_end(text, behind);
-                let comments: String = stream
-                    .comments_within(start..end)
-                    .map(|comment| format!("{indent}{}{}", &text[comment], self.eol))
-                    .collect();
-                self.change(start..next_line(text, end), comments);
-            } else {
-                // The closing bracket is on the last line; what stays in front has its own comma.
-                let kept = run.start.checked_sub(1).expect("a part that stays and follows has its own line");
-                let kept = commas[kept].map_or(parts[kept].end, |comma| comma + 1);
-                self.take_out_inline(std::slice::from_ref(&(kept..behind)), Some(kept), None);
-            }
+            self.take_out_lines(parts, &commas, run, &indent);
+        }
+    }
+
+    fn take_out_lines(
+        &mut self,
+        parts: &[Range<usize>],
+        commas: &[Option<usize>],
+        run: Range<usize>,
+        indent: &str,
+    ) {
+        let stream = self.stream;
+        let text = &stream.text;
+        let last = run.end - 1;
+        let behind = commas[last].map_or(parts[last].end, |comma| comma + 1);
+        if self.ends_line(behind) {
+            let start = line_start(text, parts[run.start].start);
+            let end = line_end(text, behind);
+            let comments: String = stream
+                .comments_within(start..end)
+                .map(|comment| format!("{indent}{}{}", &text[comment], self.eol))
+                .collect();
+            self.change(start..next_line(text, end), comments);
+        } else {
+            // The closing bracket is on the last line; what stays in front has its own comma.
+            let kept = run.start.checked_sub(1).expect("a part that stays and follows has its own line");
+            let kept = commas[kept].map_or(parts[kept].end, |comma| comma + 1);
+            self.take_out_inline(std::slice::from_ref(&(kept..behind)), Some(kept), None);
         }
     }
 

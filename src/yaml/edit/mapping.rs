@@ -2,12 +2,12 @@
 //!
 //! How a key is written is left to the block and flow parts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::super::Slot;
-use super::super::source::{column, line_above, starts_line};
+use super::super::source::{column, starts_line};
 use super::super::value::same;
 use super::{Editor, Place, Refusal, Shape, Site};
 
@@ -39,6 +39,7 @@ impl Editor<'_> {
         wanted: &Map<String, Value>,
     ) -> Result<(), Refusal> {
         let mut entries = self.entries(node);
+        self.refuse_long_keys(node, &entries)?;
         let merged = self.merged(&entries)?;
         if self.shape(node) == Shape::BarePair && !entries.iter().map(|entry| &entry.name).eq(wanted.keys()) {
             // It has no braces to add to.
@@ -96,7 +97,7 @@ impl Editor<'_> {
     fn change_entries(
         &mut self,
         entries: &mut [Entry],
-        merged: &HashMap<String, (Value, bool)>,
+        merged: &BTreeMap<String, (Value, bool)>,
         old: &Map<String, Value>,
         wanted: &Map<String, Value>,
     ) -> Result<(), Refusal> {
@@ -127,10 +128,6 @@ impl Editor<'_> {
             }
             match (before, after) {
                 (Some(before), Some(after)) => {
-                    if self.is_long_key_alone(key) {
-                        let reason = "a key of several lines cannot have a value";
-                        return Err(Refusal::Unsupported { at: self.at(&name), reason });
-                    }
                     let site = self.value_site(key);
                     self.path.push(name);
                     self.reconcile(value, site, before, after)?;
@@ -147,13 +144,19 @@ impl Editor<'_> {
         Ok(())
     }
 
-    /// `{several\n words}`: a key that would have to be on one line to be followed by a colon.
-    fn is_long_key_alone(&self, key: u32) -> bool {
-        let stream = self.stream;
-        let parent = *self.ancestors.last().expect("a key has a mapping around it");
-        self.shape(parent).is_flow_collection()
-            && stream.arena.colon(&stream.text, key).is_none()
-            && stream.text[stream.arena.outer_start(key)..stream.arena.raw(key).end as usize].contains('\n')
+    /// `{several\n words: x}`: what parsers make of such a key depends on what stands around it.
+    fn refuse_long_keys(&self, node: u32, entries: &[Entry]) -> Result<(), Refusal> {
+        let arena = &self.stream.arena;
+        let is_long = |entry: &&Entry| {
+            self.text()[arena.outer_start(entry.key)..arena.raw(entry.key).end as usize].contains('\n')
+        };
+        match entries.iter().find(is_long) {
+            Some(entry) if self.shape(node).is_flow_collection() => {
+                let reason = "a key of several lines is in the way";
+                Err(Refusal::Unsupported { at: self.at(&entry.name), reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn value_site(&self, key: u32) -> Site {
@@ -173,7 +176,7 @@ impl Editor<'_> {
         &self,
         entries: &[Entry],
         missing: Vec<(&'v str, &'v Value)>,
-        merged: &HashMap<String, (Value, bool)>,
+        merged: &BTreeMap<String, (Value, bool)>,
     ) -> Vec<Addition<'v>> {
         // Old entries that stay (by index) and new ones, in the order they will have.
         let mut line_up: Vec<(Result<usize, usize>, &str)> = entries
@@ -198,6 +201,10 @@ impl Editor<'_> {
                     Slot::Last => line_up.len(),
                 }
             };
+            // New keys that share a place stay in the order they are wanted in.
+            while !is_sorted && line_up.get(slot).is_some_and(|(entry, _)| entry.is_err()) {
+                slot += 1;
+            }
             if slot == 0 && !first_is_free {
                 slot = 1;
             }
@@ -220,19 +227,14 @@ impl Editor<'_> {
         additions
     }
 
-    /// Whether a key may come first: not between a parent and the comment on its first child, nor in front
-    /// of what shares its line with a dash.
+    /// Whether a key may come first, above the comment on today's first: not in front of what shares its line
+    /// with a dash.
     fn first_place_is_free(&self, entries: &[Entry]) -> bool {
         let Some(first) = entries.first() else { return true };
         let parent = *self.ancestors.last().expect("called inside a mapping");
         if self.shape(parent) != Shape::BlockMapping {
             return true;
         }
-        let start = self.stream.entry_start(first.key);
-        let text = self.text();
-        let is_comment_or_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-        starts_line(text, start)
-            && !first.deleted
-            && !line_above(text, start).is_some_and(is_comment_or_blank)
+        !first.deleted && starts_line(self.text(), self.stream.entry_start(first.key))
     }
 }

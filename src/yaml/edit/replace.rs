@@ -90,25 +90,17 @@ impl Editor<'_> {
         let same_line = !text[site.lead..tight.start].contains('\n');
         let mut style = self.block_style(None);
         let comments = Comments::of(self, site.lead, node, end);
+        let outer = match site.place {
+            Place::Value { column } | Place::Item { column } => column,
+            Place::Root | Place::Flow => 0,
+        };
         style.literals =
-            site.place != Place::Root && comments.own_lines.is_empty() && self.takes_literal(end);
+            site.place != Place::Root && comments.own_lines.is_empty() && self.takes_literal(end, outer);
         let is_block = style.is_block(wanted);
 
         if is_block && !same_line && starts_line(text, tight.start) && stream.arena.properties(node).is_none()
         {
-            // Lines below an indicator, before and after.
-            let column = self.column_below(&style, site, wanted);
-            let start = line_end(text, line_start(text, tight.start).saturating_sub(1));
-            let lines = style.value(wanted, column, column);
-            let inner = stream.comments_within(tight.start..end);
-            let comments = self.comment_lines(inner, column);
-            if line_start(text, tight.start) <= start {
-                // The first line of the text has none above.
-                let comments = comments.strip_prefix(self.eol).map(|lines| format!("{lines}{}", self.eol));
-                self.change(start..end, comments.unwrap_or_default() + &lines.join(self.eol));
-            } else {
-                self.change(start..end, comments + &self.lines(&lines));
-            }
+            self.replace_lines_below(&style, site, tight, wanted);
             return;
         }
         let compact = is_block && properties.is_empty() && self.may_be_compact(node, site, same_line);
@@ -116,10 +108,6 @@ impl Editor<'_> {
             Place::Item { .. } if compact && self.shape(node) != Shape::Omitted => column(text, tight.start),
             Place::Root if compact => column(text, stream.arena.outer_start(node)),
             _ => self.column_below(&style, site, wanted),
-        };
-        let outer = match site.place {
-            Place::Value { column } | Place::Item { column } => column,
-            Place::Root | Place::Flow => 0,
         };
         let mut lines = style.value(wanted, below, outer);
         let first =
@@ -141,6 +129,24 @@ impl Editor<'_> {
         self.change(start..end, new);
     }
 
+    /// Lines below an indicator become other lines.
+    fn replace_lines_below(&mut self, style: &BlockStyle, site: Site, tight: Range<usize>, wanted: &Value) {
+        let stream = self.stream;
+        let text = &stream.text;
+        let column = self.column_below(style, site, wanted);
+        let start = line_end(text, line_start(text, tight.start).saturating_sub(1));
+        let end = line_end(text, tight.end);
+        let lines = style.value(wanted, column, column);
+        let comments = self.comment_lines(stream.comments_within(tight.start..end), column);
+        if line_start(text, tight.start) <= start {
+            // The first line of the text has none above.
+            let comments = comments.strip_prefix(self.eol).map(|lines| format!("{lines}{}", self.eol));
+            self.change(start..end, comments.unwrap_or_default() + &lines.join(self.eol));
+        } else {
+            self.change(start..end, comments + &self.lines(&lines));
+        }
+    }
+
     fn lines(&self, lines: &[String]) -> String {
         lines.iter().flat_map(|line| [self.eol, line]).collect()
     }
@@ -149,7 +155,10 @@ impl Editor<'_> {
     fn may_be_compact(&self, node: u32, site: Site, same_line: bool) -> bool {
         let text = &self.stream.text;
         match site.place {
-            Place::Item { .. } => same_line && self.stream.arena.properties(node).is_none(),
+            Place::Item { .. } => {
+                let gap = site.lead..self.stream.arena.range(node).start;
+                same_line && self.stream.arena.properties(node).is_none() && !text[gap].contains('\t')
+            }
             Place::Root => starts_line(text, self.stream.arena.outer_start(node)),
             Place::Value { .. } | Place::Flow => false,
         }

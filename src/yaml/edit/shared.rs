@@ -2,7 +2,7 @@
 //!
 //! A change inside an anchored value is made once, when all of its users want the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -175,8 +175,8 @@ impl Editor<'_> {
     }
 
     /// The keys a mapping gets through its merge keys once all is done, and whether that is new.
-    pub(super) fn merged(&self, entries: &[Entry]) -> Result<HashMap<String, (Value, bool)>, Refusal> {
-        let mut merged = HashMap::new();
+    pub(super) fn merged(&self, entries: &[Entry]) -> Result<BTreeMap<String, (Value, bool)>, Refusal> {
+        let mut merged = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.is_merge) {
             let unsupported = |reason| Refusal::Unsupported { at: self.here(), reason };
             for source in self.stream.merge_sources(entry.value).map_err(unsupported)? {

@@ -51,6 +51,18 @@ fn a_diff_of_a_file_with_a_strange_name_applies() {
     }
 }
 
+#[test]
+fn a_workload_that_the_decoder_refuses_is_listed() {
+    let refused = SOFT.replace("spec:\n", "spec:\n  nodeSelector:\n    <<: [a, b]\n");
+    let folder = Folder::committed(&[("web.yaml", &refused)]);
+    let report = folder.run(&["check", "--format", "json"]).json();
+    let skipped = report["skipped"].as_array().unwrap();
+    assert_eq!(skipped.len(), 1, "{skipped:?}");
+    assert_eq!(skipped[0]["reason"], "invalid-object");
+    let detail = skipped[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("a merge key needs a mapping"), "{detail}");
+}
+
 fn alias_bomb() -> String {
     let mut text = String::from("apiVersion: v1\nkind: Pod\nmetadata:\n  name: bomb\nx0: &x0 [lol, lol]\n");
     for idx in 1..60 {

@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::{Files, Verdict, lines};
 
+/// Where system workloads are recorded that need more than baseline.
+const EXCEPTIONS: &str = "pod-security-exceptions.yaml";
+
 /// A workload of a kind that Kubernetes brings along.
 struct Workload {
     path: String,
@@ -24,20 +27,23 @@ impl Workload {
 }
 
 pub(super) fn judge(verdict: &mut Verdict, before: &Files, after: &Files, report: &Value) {
-    let skipped: BTreeSet<&str> = items(&report["skipped"]).filter_map(|skip| skip["path"].as_str()).collect();
+    let skipped: BTreeSet<&str> =
+        items(&report["skipped"]).filter_map(|skip| skip["path"].as_str()).collect();
     let mut workloads = Vec::new();
     for (path, text) in after.iter().filter(|(path, _)| is_yaml(path) && !skipped.contains(path.as_str())) {
         let Some(documents) = std::str::from_utf8(text).ok().and_then(lines::documents) else { continue };
         documents.iter().for_each(|document| collect(document, path, &mut workloads));
     }
+    let exceptions = after.get(EXCEPTIONS).map(|text| String::from_utf8_lossy(text).into_owned());
+    let exceptions = exceptions.as_deref().and_then(lines::documents).unwrap_or_default();
     for workload in &mut workloads {
         workload.namespaces.extend(landings(report, workload));
-        judge_one(verdict, workload, report);
+        judge_one(verdict, workload, report, &exceptions);
     }
     refuses_none(verdict, before, after, &workloads);
 }
 
-fn judge_one(verdict: &mut Verdict, workload: &Workload, report: &Value) {
+fn judge_one(verdict: &mut Verdict, workload: &Workload, report: &Value, exceptions: &[Value]) {
     verdict.workloads += 1;
     let violations = evaluate(&workload.pod(), Level::Restricted, Version::Latest);
     if violations.is_empty() {
@@ -45,16 +51,37 @@ fn judge_one(verdict: &mut Verdict, workload: &Workload, report: &Value) {
         return;
     }
     verdict.explained += 1;
+    let is_recorded = |entry: &Value| {
+        entry["workload"]["kind"] == *workload.kind
+            && entry["workload"]["name"] == *workload.name
+            && entry["workload"]["namespace"].as_str().is_some_and(|name| workload.namespaces.contains(name))
+    };
+    if exceptions.iter().flat_map(items).any(is_recorded) {
+        return;
+    }
     for violation in violations {
-        let explains = |finding: &&Value| {
+        let says_why = |finding: &&Value| {
             is_about(finding, workload)
-                && finding["pss"]["check"] == violation.check
+                && finding["pss"]["check"].as_str().is_some_and(|check| explains(check, violation.check))
                 && (finding["safety"] == "manual" || !finding["held"].is_null())
         };
-        verdict.expect(items(&report["findings"]).any(|finding| explains(&finding)), || {
+        verdict.expect(items(&report["findings"]).any(|finding| says_why(&finding)), || {
             format!("{} {}/{}: nothing says why {violation}", workload.path, workload.kind, workload.name)
         });
     }
+}
+
+/// Whether what one check says is also why another one fails.
+fn explains(said: &str, violated: &str) -> bool {
+    let causes: &[&str] = match violated {
+        // The API server refuses a privileged container without privilege escalation.
+        "allowPrivilegeEscalation" => &["privileged", "capabilities_baseline"],
+        "capabilities_restricted" => &["privileged", "capabilities_baseline"],
+        "restrictedVolumes" => &["hostPathVolumes"],
+        "runAsUser" => &["runAsNonRoot"],
+        _ => &[],
+    };
+    said == violated || causes.contains(&said)
 }
 
 fn is_about(finding: &Value, workload: &Workload) -> bool {
@@ -104,9 +131,12 @@ fn enforced(files: &Files) -> BTreeSet<(String, String, String, String)> {
         if !text.contains("pod-security.kubernetes.io/enforce") {
             continue;
         }
-        for object in lines::documents(text).into_iter().flatten().filter(|object| object["kind"] == "Namespace") {
+        for object in
+            lines::documents(text).into_iter().flatten().filter(|object| object["kind"] == "Namespace")
+        {
             let labels = &object["metadata"]["labels"];
-            let label = |name: &str| labels[format!("pod-security.kubernetes.io/{name}")].as_str().map(str::to_owned);
+            let label =
+                |name: &str| labels[format!("pod-security.kubernetes.io/{name}")].as_str().map(str::to_owned);
             if let (Some(level), Some(name)) = (label("enforce"), object["metadata"]["name"].as_str()) {
                 let version = label("enforce-version").unwrap_or_else(|| "latest".to_owned());
                 enforced.insert((path.clone(), name.to_owned(), level, version));
@@ -126,7 +156,9 @@ fn collect(object: &Value, path: &str, workloads: &mut Vec<Workload>) {
         ("", "Pod") => object,
         ("", "PodTemplate") => &object["template"],
         ("", "ReplicationController") | ("batch", "Job") => &object["spec"]["template"],
-        ("apps" | "extensions", "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet") => &object["spec"]["template"],
+        ("apps" | "extensions", "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet") => {
+            &object["spec"]["template"]
+        }
         ("batch", "CronJob") => &object["spec"]["jobTemplate"]["spec"]["template"],
         _ => return,
     };
@@ -134,7 +166,8 @@ fn collect(object: &Value, path: &str, workloads: &mut Vec<Workload>) {
         return;
     }
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let name = [text("/metadata/name"), text("/metadata/generateName")].into_iter().find(|name| !name.is_empty());
+    let name =
+        [text("/metadata/name"), text("/metadata/generateName")].into_iter().find(|name| !name.is_empty());
     let namespace = Some(text("/metadata/namespace")).filter(|name| !name.is_empty());
     workloads.push(Workload {
         path: path.to_owned(),

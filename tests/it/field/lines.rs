@@ -1,17 +1,53 @@
 //! Two texts of one file: what was removed must have had to go.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use serde::Deserialize as _;
 use serde_json::Value;
-use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::Verdict;
+
+/// Lines that git's diff takes out of the old text and puts into the new one, counted from 0.
+pub(super) struct Hunk {
+    removed: Range<usize>,
+    added: Range<usize>,
+}
+
+/// The hunks of each file in the output of `git diff -U0`.
+pub(super) fn hunks_by_file(diff: &str) -> BTreeMap<String, Vec<Hunk>> {
+    let mut hunks: BTreeMap<String, Vec<Hunk>> = BTreeMap::new();
+    let mut path = String::new();
+    for line in diff.lines() {
+        if let Some(file) = line.strip_prefix("+++ b/") {
+            path = file.trim_end_matches('\t').to_owned();
+        } else if let Some(header) = line.strip_prefix("@@ -") {
+            let (removed, rest) = header.split_once(" +").unwrap();
+            let (added, _) = rest.split_once(" @@").unwrap();
+            hunks
+                .entry(path.clone())
+                .or_default()
+                .push(Hunk { removed: range(removed), added: range(added) });
+        }
+    }
+    hunks
+}
+
+/// `START,COUNT` or `START`. An empty range is given by the line in front of it.
+fn range(text: &str) -> Range<usize> {
+    let (start, count) = text.split_once(',').unwrap_or((text, "1"));
+    let (start, count): (usize, usize) = (start.parse().unwrap(), count.parse().unwrap());
+    let start = if count == 0 { start } else { start - 1 };
+    start..start + count
+}
 
 /// The values of all documents; `None` when one of them does not parse.
 pub(super) fn documents(text: &str) -> Option<Vec<Value>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_yaml::Deserializer::from_str(text)
         .map(|document| {
-            let value = serde_yaml::Value::deserialize(document).ok()?;
+            let mut value = serde_yaml::Value::deserialize(document).ok()?;
+            value.apply_merge().ok()?;
             Some(plain(value))
         })
         .collect()
@@ -28,34 +64,45 @@ fn plain(value: serde_yaml::Value) -> Value {
             Value::Object(entries.into_iter().map(|(name, value)| (key(name), plain(value))).collect())
         }
         serde_yaml::Value::Sequence(items) => Value::Array(items.into_iter().map(plain).collect()),
-        serde_yaml::Value::Tagged(tagged) => Value::Array(vec![Value::String(tagged.tag.to_string()), plain(tagged.value)]),
+        serde_yaml::Value::Tagged(tagged) => {
+            Value::Array(vec![Value::String(tagged.tag.to_string()), plain(tagged.value)])
+        }
         other => serde_json::to_value(&other).unwrap_or_else(|_| Value::String(format!("{other:?}"))),
     }
 }
 
-pub(super) fn compare(verdict: &mut Verdict, path: &str, before: &str, after: &str) {
+pub(super) fn compare(verdict: &mut Verdict, path: &str, before: &str, after: &str, hunks: &[Hunk]) {
     let Some(old) = documents(before) else {
         // Duplicate keys and the like: this parser is stricter than Kubernetes' own, and no judge here.
-        return eprintln!("field: {}: {path}: only its lines are compared", verdict.name);
+        return eprintln!(
+            "field: {}: {path}: nothing to compare with, the other parser refuses it",
+            verdict.name
+        );
     };
     let Some(new) = documents(after) else {
         return verdict.faults.push(format!("{path} does not parse any more"));
     };
     verdict.documents += new.len();
-    verdict.expect(new.len() == old.len(), || format!("{path} had {} documents and has {}", old.len(), new.len()));
+    verdict.expect(new.len() == old.len(), || {
+        format!("{path} had {} documents and has {}", old.len(), new.len())
+    });
     verdict.expect(new != old, || format!("{path} was changed for nothing"));
     verdict.comments += before.lines().filter(|line| comment(line).is_some()).count();
-    hunks(verdict, path, before, after, &new);
+    judge_hunks(verdict, path, before, after, &new, hunks);
 }
 
-fn hunks(verdict: &mut Verdict, path: &str, before: &str, after: &str, value: &[Value]) {
+fn judge_hunks(
+    verdict: &mut Verdict,
+    path: &str,
+    before: &str,
+    after: &str,
+    value: &[Value],
+    hunks: &[Hunk],
+) {
     let (old, new): (Vec<&str>, Vec<&str>) =
         (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
-    for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
-        let (removed, added) = match op {
-            DiffOp::Equal { .. } => continue,
-            _ => (op.old_range(), op.new_range()),
-        };
+    verdict.expect(!hunks.is_empty(), || format!("{path}: git sees no change"));
+    for Hunk { removed, added } in hunks {
         verdict.added += added.len();
         verdict.removed += removed.len();
         for &line in &old[removed.clone()] {
@@ -63,8 +110,11 @@ fn hunks(verdict: &mut Verdict, path: &str, before: &str, after: &str, value: &[
                 let kept = new[added.clone()].iter().any(|line| line.contains(comment));
                 verdict.expect(kept, || format!("{path} lost the comment {comment:?}"));
             }
+            // In flow style, what follows a last entry puts a comma behind it.
+            let gets_comma =
+                new[added.clone()].iter().any(|new| new.trim_end() == format!("{},", line.trim_end()));
             let twin = |at: &usize| is_collateral(line, new[*at]) || means_the_same(line, *at, &new, value);
-            if let Some(at) = added.clone().find(twin) {
+            if let Some(at) = added.clone().find(twin).filter(|_| !gets_comma) {
                 verdict.faults.push(format!("{path}:{}: {line:?} became {:?} for nothing", at + 1, new[at]));
             }
         }
