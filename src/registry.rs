@@ -10,7 +10,7 @@
 //! - Bodies are bounded, and count only when their own hash is the digest that was asked for or announced.
 //! - A credential goes to the host it was stored for and to the token service that host names over https,
 //!   never along a redirect, never over plain HTTP except to this machine.
-//! - A public registry cannot send us to a private address ([`address`]).
+//! - A public registry cannot send us to a private address.
 //! - Answers that may pass (429, 5xx, broken connections) are asked for again, a bounded number of times.
 //!
 //! Knows nothing of manifests of Kubernetes, of lock files or of what is in a layer.

@@ -287,7 +287,7 @@ fn is_shell(path: &str) -> bool {
 fn directory(path: &str, entry: &Entry) -> Option<(u32, bool)> {
     let for_all = entry.mode & 0o002 != 0;
     let below = |folder: &&str| path == *folder || path.starts_with(&format!("{folder}/"));
-    let is_ours = !SCRATCH.iter().chain(&["proc", "sys", "dev"]).any(|folder| below(folder));
+    let is_ours = !SCRATCH.iter().chain(&["proc", "sys", "dev"]).any(below);
     (is_ours && !path.is_empty() && (for_all || entry.uid != 0)).then_some((entry.uid, for_all))
 }
 

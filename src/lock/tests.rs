@@ -153,7 +153,11 @@ fn a_tag_has_one_entry_and_pins_of_the_repo_are_kept() {
     // The lock has it.
     check_wanted(&[pin("nginx:1.27", "a")], &[("docker.io/library/nginx:1.27", None)], 0);
     let other = pin("docker.io/library/nginx:1.27", "p");
-    check_wanted(&[other.clone()], &[("docker.io/library/nginx:1.27", None), (&other, Some("p"))], 1);
+    check_wanted(
+        std::slice::from_ref(&other),
+        &[("docker.io/library/nginx:1.27", None), (&other, Some("p"))],
+        1,
+    );
     // No tag.
     check_wanted(&[pin("r.io/n", "p")], &[(&pin("r.io/n", "p"), Some("p"))], 0);
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,7 +31,11 @@ pub struct Credentials {
     missing: Vec<PathBuf>,
     /// Files that could not be read, each with the reason.
     pub problems: Vec<String>,
+    /// What helpers said: one may ask its user, or a cloud, and is run once for a server.
+    helped: Mutex<BTreeMap<(String, String), Answer>>,
 }
+
+type Answer = Result<Option<Login>, String>;
 
 /// What to log in with.
 #[derive(Clone, PartialEq, Eq)]
@@ -118,11 +123,18 @@ impl Credentials {
     /// What a credential helper said when it failed.
     pub fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, String> {
         for file in &self.files {
-            if let Some(login) = file.content.login(registry, repository)? {
+            if let Some(login) =
+                file.content.login(registry, repository, &|name, server| self.helper(name, server))?
+            {
                 return Ok(Some(login));
             }
         }
         Ok(None)
+    }
+
+    fn helper(&self, name: &str, server: &str) -> Answer {
+        let mut helped = self.helped.lock().unwrap_or_else(PoisonError::into_inner);
+        helped.entry((name.to_owned(), server.to_owned())).or_insert_with(|| ask_helper(name, server)).clone()
     }
 
     /// Which files were looked at, for a message.
@@ -153,16 +165,16 @@ fn read(path: &Path) -> Result<Option<Content>, String> {
 }
 
 impl Content {
-    fn login(&self, registry: &str, repository: &str) -> Result<Option<Login>, String> {
+    fn login(&self, registry: &str, repository: &str, ask: &dyn Fn(&str, &str) -> Answer) -> Answer {
         let names = names(registry, repository);
         if let Some((server, helper)) = find(&self.cred_helpers, &names) {
-            return ask_helper(helper, server);
+            return ask(helper, server);
         }
         if let Some(login) = find(&self.auths, &names).and_then(|(_, entry)| entry.login()) {
             return Ok(Some(login));
         }
         match &self.creds_store {
-            Some(helper) => ask_helper(helper, if registry == DOCKER_HUB { HUB_KEY } else { registry }),
+            Some(helper) => ask(helper, if registry == DOCKER_HUB { HUB_KEY } else { registry }),
             None => Ok(None),
         }
     }
@@ -310,7 +322,10 @@ mod tests {
     #[track_caller]
     fn check(registry: &str, repository: &str, expected: Option<Login>) {
         let content: Content = serde_json::from_str(FILE).unwrap();
-        assert!(content.login(registry, repository).unwrap() == expected, "{registry}/{repository}");
+        assert!(
+            content.login(registry, repository, &|_, _| Ok(None)).unwrap() == expected,
+            "{registry}/{repository}"
+        );
     }
 
     fn password(user: &str, password: &str) -> Option<Login> {
@@ -344,6 +359,31 @@ mod tests {
         assert!(credentials.login("docker.io", "library/nginx").unwrap() == password("hub", "secret"));
         let shown = format!("{credentials:?} {:?}", credentials.login("quay.io", "x"));
         assert!(!shown.contains("mine") && !shown.contains("secret") && !shown.contains("aHVi"), "{shown}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn helpers_are_for_their_registry_and_the_store_for_the_rest() {
+        let content: Content = serde_json::from_str(
+            r#"{"credsStore": "store", "credHelpers": {"ecr.aws": "ecr"}, "auths": {"quay.io": {}}}"#,
+        )
+        .unwrap();
+        let asked = |registry: &str| {
+            let login = content.login(registry, "x", &|name, server| Err(format!("{name} {server}")));
+            login.err().unwrap()
+        };
+        assert_eq!(asked("ecr.aws"), "ecr ecr.aws");
+        assert_eq!(asked("quay.io"), "store quay.io");
+        assert_eq!(asked("docker.io"), "store https://index.docker.io/v1/");
+        assert_eq!(
+            ask_helper("../../evil", "x").unwrap_err(),
+            "the name of a credential helper is no plain name"
+        );
+        assert!(
+            ask_helper("caseharden-has-none", "x")
+                .unwrap_err()
+                .starts_with("`docker-credential-caseharden-has-none`: ")
+        );
     }
 
     #[test]

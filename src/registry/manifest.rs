@@ -20,7 +20,7 @@ const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+j
 #[derive(Debug, Clone)]
 pub enum Content {
     Index(Index),
-    Image(ImageManifest),
+    Image(Box<ImageManifest>),
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -135,7 +135,7 @@ pub(super) fn read(sent_as: Option<&str>, body: &[u8]) -> Result<(String, Conten
     let content = if is_index {
         serde_json::from_slice(body).map(Content::Index)
     } else {
-        serde_json::from_slice(body).map(Content::Image)
+        serde_json::from_slice(body).map(|image| Content::Image(Box::new(image)))
     };
     Ok((media_type.to_owned(), content.map_err(|_| malformed)?))
 }

@@ -1,7 +1,7 @@
 //! Keeps the number of dependencies in view: each one is code that somebody has to trust.
 
 /// Locked packages, this one and those for tests counted. Raise it with the reason in the commit.
-const AT_MOST: usize = 140;
+const AT_MOST: usize = 176;
 
 #[test]
 fn locked_packages_stay_few() {

@@ -22,3 +22,5 @@ mod real;
 mod git;
 #[cfg(unix)]
 mod isolated;
+#[cfg(unix)]
+mod registry;

@@ -23,6 +23,52 @@ pub enum Skipped {
     Invalid(ReferenceError),
 }
 
+/// Images of Docker Hub that repos often have a folder of the same name for.
+const OFFICIAL: &[&str] = &[
+    "alpine",
+    "busybox",
+    "caddy",
+    "cassandra",
+    "consul",
+    "couchdb",
+    "debian",
+    "elasticsearch",
+    "fluentd",
+    "golang",
+    "grafana",
+    "haproxy",
+    "httpd",
+    "influxdb",
+    "jenkins",
+    "kibana",
+    "kong",
+    "logstash",
+    "mariadb",
+    "memcached",
+    "mongo",
+    "mysql",
+    "nats",
+    "neo4j",
+    "nginx",
+    "node",
+    "openjdk",
+    "php",
+    "postgres",
+    "python",
+    "rabbitmq",
+    "redis",
+    "registry",
+    "ruby",
+    "solr",
+    "telegraf",
+    "tomcat",
+    "traefik",
+    "ubuntu",
+    "vault",
+    "wordpress",
+    "zookeeper",
+];
+
 /// What the repo says it builds.
 pub(super) struct Builders {
     /// Images that a build configuration names, with its file.
@@ -68,12 +114,11 @@ impl Builders {
         if let Some((_, by)) = self.artifacts.iter().find(|(artifact, _)| artifact == image.name()) {
             return Err(Skipped::BuiltHere { by: by.clone() });
         }
-        // A tag that says "mine" or none at all: a folder `redis` does not make `redis:7` ours.
+        // A folder `redis` makes `redis` ours, but not `redis:7`.
         let is_bare = !image.name().contains('/') && image.digest.is_none();
-        if is_bare
-            && matches!(image.tag, None | Some("latest" | "dev" | "local"))
-            && self.folders.contains(image.name())
-        {
+        let may_be_ours =
+            !OFFICIAL.contains(&image.name()) || matches!(image.tag, None | Some("latest" | "dev" | "local"));
+        if is_bare && may_be_ours && self.folders.contains(image.name()) {
             return Err(Skipped::BuiltHere { by: format!("{}/Dockerfile", image.name()) });
         }
         Reference::parse(text).map_err(Skipped::Invalid)

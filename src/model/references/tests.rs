@@ -67,6 +67,10 @@ fn what_the_repo_builds_and_what_tools_fill_in_is_not_pulled() {
         format!("{at} redis:7 -> docker.io/library/redis:7")
     );
     assert_eq!(
+        first(&[("src/web/Dockerfile", ""), ("w.yaml", &deployment("web:2.1"))]),
+        format!("{at} web:2.1 -> built from this repo (web/Dockerfile)")
+    );
+    assert_eq!(
         first(&[("w.yaml", &deployment("ko://example.com/cmd"))]),
         format!("{at} ko://example.com/cmd -> built from this repo (ko)")
     );

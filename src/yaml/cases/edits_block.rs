@@ -204,6 +204,16 @@ fn blanks_on_empty_lines_stay_outside_of_literals() {
 }
 
 #[test]
+fn deeper_comments_that_follow_stay_outside_of_literals() {
+    check(
+        "a:\n  b: 1\n    # c\n  # d\n",
+        &[replace("/a", json!(["x\ny"]))],
+        "a:\n  - \"x\\ny\"\n    # c\n  # d\n",
+    );
+    check("a: 1\n# c\nb: 1\n", &[replace("/a", json!("x\ny"))], "a: |-\n  x\n  y\n# c\nb: 1\n");
+}
+
+#[test]
 fn what_follows_a_nested_block_scalar_stays() {
     check("a:\n  b: |\n    x\n  c: 1\n", &[replace("/a/b", json!([]))], "a:\n  b: []\n  c: 1\n");
 }

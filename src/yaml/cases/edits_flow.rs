@@ -115,10 +115,15 @@ fn bare_pairs_get_braces() {
 }
 
 #[test]
-fn a_key_of_several_lines_gets_no_value() {
+fn keys_of_several_lines_are_refused() {
     check_refused(
         "a: {x\n  z}\n",
         &[replace("/a/x z", json!(1))],
-        "a key of several lines cannot have a value at `/a/x z`",
+        "a key of several lines is in the way at `/a/x z`",
+    );
+    check_refused(
+        "{b: 0, x# one\n  z: 1}\n",
+        &[remove("/b")],
+        "a key of several lines is in the way at `/x# one z`",
     );
 }

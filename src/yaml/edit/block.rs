@@ -35,7 +35,7 @@ impl Editor<'_> {
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
             let place = &parts[addition.after.unwrap_or_default()];
-            let style = BlockStyle { literals: self.takes_literal(place.end), ..style };
+            let style = BlockStyle { literals: self.takes_literal(place.end, column), ..style };
             style.entry(addition.name, addition.value, column, &mut lines);
             Insertion { after: addition.after, lines }
         });
@@ -62,7 +62,7 @@ impl Editor<'_> {
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
             let place = &parts[addition.after.unwrap_or_default()];
-            let style = BlockStyle { literals: self.takes_literal(place.end), ..style };
+            let style = BlockStyle { literals: self.takes_literal(place.end, column), ..style };
             style.item(addition.value, column, &mut lines);
             Insertion { after: addition.after, lines }
         });
@@ -199,9 +199,9 @@ impl Editor<'_> {
         before > 0 && nodes[before - 1].shape.is_block_scalar() && nodes[before - 1].end as usize >= at
     }
 
-    /// Whether a literal may end behind the line of `at`: blanks on the empty lines that follow would become
-    /// part of it.
-    pub(super) fn takes_literal(&self, at: usize) -> bool {
+    /// Whether a literal below a key or dash at a column may end behind the line of `at`: deeper comments, and
+    /// blanks on the empty lines that follow, would become part of it.
+    pub(super) fn takes_literal(&self, at: usize, at_column: usize) -> bool {
         let text = &self.stream.text;
         let mut line = next_line(text, at);
         while line < text.len() {
@@ -210,7 +210,11 @@ impl Editor<'_> {
             if trimmed.is_empty() && !content.is_empty() {
                 return false;
             }
-            if !trimmed.is_empty() && !trimmed.starts_with('#') {
+            if trimmed.starts_with('#') {
+                if column(text, line + content.len() - trimmed.len()) > at_column {
+                    return false;
+                }
+            } else if !trimmed.is_empty() {
                 break;
             }
             line = next_line(text, line);

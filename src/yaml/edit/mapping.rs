@@ -39,6 +39,7 @@ impl Editor<'_> {
         wanted: &Map<String, Value>,
     ) -> Result<(), Refusal> {
         let mut entries = self.entries(node);
+        self.refuse_long_keys(node, &entries)?;
         let merged = self.merged(&entries)?;
         if self.shape(node) == Shape::BarePair && !entries.iter().map(|entry| &entry.name).eq(wanted.keys()) {
             // It has no braces to add to.
@@ -127,10 +128,6 @@ impl Editor<'_> {
             }
             match (before, after) {
                 (Some(before), Some(after)) => {
-                    if self.is_long_key_alone(key) {
-                        let reason = "a key of several lines cannot have a value";
-                        return Err(Refusal::Unsupported { at: self.at(&name), reason });
-                    }
                     let site = self.value_site(key);
                     self.path.push(name);
                     self.reconcile(value, site, before, after)?;
@@ -147,13 +144,19 @@ impl Editor<'_> {
         Ok(())
     }
 
-    /// `{several\n words}`: a key that would have to be on one line to be followed by a colon.
-    fn is_long_key_alone(&self, key: u32) -> bool {
-        let stream = self.stream;
-        let parent = *self.ancestors.last().expect("a key has a mapping around it");
-        self.shape(parent).is_flow_collection()
-            && stream.arena.colon(&stream.text, key).is_none()
-            && stream.text[stream.arena.outer_start(key)..stream.arena.raw(key).end as usize].contains('\n')
+    /// `{several\n words: x}`: what parsers make of such a key depends on what stands around it.
+    fn refuse_long_keys(&self, node: u32, entries: &[Entry]) -> Result<(), Refusal> {
+        let arena = &self.stream.arena;
+        let is_long = |entry: &&Entry| {
+            self.text()[arena.outer_start(entry.key)..arena.raw(entry.key).end as usize].contains('\n')
+        };
+        match entries.iter().find(is_long) {
+            Some(entry) if self.shape(node).is_flow_collection() => {
+                let reason = "a key of several lines is in the way";
+                Err(Refusal::Unsupported { at: self.at(&entry.name), reason })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn value_site(&self, key: u32) -> Site {

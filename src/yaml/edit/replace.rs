@@ -90,8 +90,12 @@ impl Editor<'_> {
         let same_line = !text[site.lead..tight.start].contains('\n');
         let mut style = self.block_style(None);
         let comments = Comments::of(self, site.lead, node, end);
+        let outer = match site.place {
+            Place::Value { column } | Place::Item { column } => column,
+            Place::Root | Place::Flow => 0,
+        };
         style.literals =
-            site.place != Place::Root && comments.own_lines.is_empty() && self.takes_literal(end);
+            site.place != Place::Root && comments.own_lines.is_empty() && self.takes_literal(end, outer);
         let is_block = style.is_block(wanted);
 
         if is_block && !same_line && starts_line(text, tight.start) && stream.arena.properties(node).is_none()
@@ -104,10 +108,6 @@ impl Editor<'_> {
             Place::Item { .. } if compact && self.shape(node) != Shape::Omitted => column(text, tight.start),
             Place::Root if compact => column(text, stream.arena.outer_start(node)),
             _ => self.column_below(&style, site, wanted),
-        };
-        let outer = match site.place {
-            Place::Value { column } | Place::Item { column } => column,
-            Place::Root | Place::Flow => 0,
         };
         let mut lines = style.value(wanted, below, outer);
         let first =

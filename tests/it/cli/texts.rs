@@ -5,12 +5,13 @@ use std::path::Path;
 use super::soft;
 use crate::program::Folder;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "",
     "check",
     "diff",
     "apply",
     "branch",
+    "lock",
     "rules",
     "explain",
     "templates",

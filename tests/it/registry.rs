@@ -1,0 +1,6 @@
+//! `caseharden lock` against registries: a real one on loopback, and one that misbehaves.
+
+mod faults;
+mod images;
+mod real;
+mod server;

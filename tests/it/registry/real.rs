@@ -1,0 +1,352 @@
+//! A real registry on loopback: Debian's docker-registry, with skopeo's opinion on every digest.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::images::{Image, Push, directory, file, image, index, tar, with_attribute};
+use crate::program::Folder;
+
+const CANARY: &str = "canary-7f3a9c";
+/// `htpasswd -Bbn reader canary-7f3a9c`.
+const HTPASSWD: &str = "reader:$2y$05$ShXGfAFNWLveXSoiFTFZ3OYUlHm3VXd4h3CzkV92dElC84qArqi3C\n";
+const AUTHORIZATION: &str = "Basic cmVhZGVyOmNhbmFyeS03ZjNhOWM=";
+
+struct Registry {
+    child: Child,
+    host: String,
+    place: tempfile::TempDir,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Whether the programs are there; where tests have to be complete, that is a failure.
+fn is_missing() -> bool {
+    let found = |name: &str| {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join(name).is_file())
+    };
+    let missing: Vec<&str> =
+        ["docker-registry", "skopeo", "openssl"].into_iter().filter(|name| !found(name)).collect();
+    if missing.is_empty() {
+        return false;
+    }
+    assert!(std::env::var_os("CI").is_none(), "not installed: {missing:?}");
+    let hint = "apt-get install docker-registry skopeo openssl";
+    writeln!(std::io::stderr(), "skipped: not installed: {missing:?} ({hint})").ok();
+    true
+}
+
+impl Registry {
+    fn start(secured: bool) -> Registry {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name).display().to_string();
+        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut config = format!(
+            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {host}\n",
+            at("data")
+        );
+        if secured {
+            certificate(place.path());
+            std::fs::write(at("htpasswd"), HTPASSWD).unwrap();
+            let _ =
+                writeln!(config, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key"));
+            let _ = writeln!(config, "auth: {{htpasswd: {{realm: test, path: {}}}}}", at("htpasswd"));
+        }
+        std::fs::write(at("config.yml"), config).unwrap();
+        let child = Command::new("docker-registry")
+            .args(["serve", &at("config.yml")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let registry = Registry { child, host, place };
+        let start = Instant::now();
+        while TcpStream::connect(&registry.host).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "the registry did not start");
+            std::thread::yield_now();
+        }
+        registry
+    }
+
+    fn agent(&self) -> ureq::Agent {
+        let mut config = ureq::Agent::config_builder().http_status_as_error(false);
+        if let Ok(pem) = std::fs::read(self.place.path().join("ca.pem")) {
+            let root = ureq::tls::Certificate::from_pem(&pem).unwrap();
+            let roots = ureq::tls::RootCerts::new_with_certs(&[root]);
+            config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build());
+        }
+        config.build().new_agent()
+    }
+
+    /// The digest that skopeo sees.
+    fn skopeo(&self, image: &str) -> String {
+        let mut command = Command::new("skopeo");
+        command.args(["inspect", "--format", "{{.Digest}}"]);
+        if self.place.path().join("ca.pem").is_file() {
+            std::fs::create_dir_all(self.place.path().join("certs")).unwrap();
+            std::fs::copy(self.place.path().join("ca.pem"), self.place.path().join("certs/ca.crt")).unwrap();
+            command
+                .arg("--cert-dir")
+                .arg(self.place.path().join("certs"))
+                .args(["--creds", &format!("reader:{CANARY}")]);
+        } else {
+            command.arg("--tls-verify=false");
+        }
+        let output = command.arg(format!("docker://{}/{image}", self.host)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+/// An authority, and a certificate of its for this machine.
+fn certificate(at: &Path) {
+    let script = "set -e
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=Test CA' \
+    -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign'
+openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout server.key -out server.csr -subj '/CN=127.0.0.1'
+printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem";
+    let output = Command::new("sh").args(["-c", script]).current_dir(at).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\nweb:x:101:102::/:/sbin/nologin\n";
+const RAW_NET: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// A web server's image: named user, low port, a volume, special files, and a whiteout over one of them.
+fn web(architecture: &str) -> Image {
+    let base = tar(&[
+        file("etc/passwd", 0o644, PASSWD),
+        file("bin/sh", 0o755, b""),
+        file("bin/su", 0o4755, b""),
+        file("bin/mount", 0o4755, b""),
+        with_attribute("bin/ping", &RAW_NET),
+    ]);
+    let top = tar(&[file("bin/.wh.mount", 0, b""), directory("var/cache/web", 0o755, 101)]);
+    let container = json!({
+        "User": "web", "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/data": {}},
+        "Entrypoint": ["/entry"], "Env": [format!("SECRET={CANARY}")],
+    });
+    image(architecture, container, &[base, top])
+}
+
+fn manifest(images: &[String]) -> String {
+    let pod = |(n, image): (usize, &String)| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}}}\nspec: {{containers: [{{name: c, image: '{image}'}}]}}\n"
+        )
+    };
+    images.iter().enumerate().map(pod).collect()
+}
+
+fn home(folder: &Folder, host: &str, password: &str) {
+    let login = json!({"auths": {host: {"username": "reader", "password": password}}});
+    folder.write("../home/.docker/config.json", login.to_string());
+}
+
+#[test]
+fn digests_and_facts_from_a_registry_with_tls_and_logins() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(true);
+    let (host, origin) = (registry.host.as_str(), format!("https://{}", registry.host));
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: Some(AUTHORIZATION) };
+    let (amd64, arm64) = (web("amd64"), web("arm64"));
+    push.image("team/web", "amd64", &amd64);
+    push.image("team/web", "arm64", &arm64);
+    let both = index(&[("amd64", &amd64), ("arm64", &arm64)]);
+    for tag in ["1.2.3", "latest"] {
+        push.manifest("team/web", tag, &both);
+    }
+    push.image("team/single", "1", &web("amd64"));
+    push.manifest("team/web", &format!("sha256-{}.sig", both.digest().hex()), &amd64.manifest);
+
+    let folder = Folder::committed(&[]);
+    let names = ["team/web:1.2.3", "team/web", "team/single:1"].map(|name| format!("{host}/{name}"));
+    folder.write("pods.yaml", manifest(&names));
+    std::fs::copy(registry.place.path().join("ca.pem"), folder.path().join("ca.pem")).unwrap();
+    folder.write("caseharden.toml", format!("[registries]\nca = {{ '{host}' = 'ca.pem' }}\n"));
+    home(&folder, host, CANARY);
+    let first = folder.run(&["lock", "-v"]).expect_code(0);
+    let lock = folder.read("caseharden.lock");
+    let parsed: toml::Table = lock.parse().unwrap();
+    for (name, tag) in [("team/web:1.2.3", "1.2.3"), ("team/web:latest", "latest"), ("team/single:1", "1")] {
+        let entry = &parsed["image"][&format!("{host}/{name}")];
+        assert_eq!(entry["digest"].as_str().unwrap(), registry.skopeo(name), "{tag}");
+        assert_eq!(entry["facts"]["user"].as_str(), Some("web"));
+        assert_eq!(
+            (entry["facts"]["uid"].as_integer(), entry["facts"]["gid"].as_integer()),
+            (Some(101), Some(102))
+        );
+        assert_eq!(entry["facts"]["setuid"], toml::Value::try_from(["/bin/su"]).unwrap());
+        assert_eq!(
+            entry["facts"]["file-capabilities"],
+            toml::Value::try_from(["/bin/ping cap_net_raw"]).unwrap()
+        );
+        assert_eq!(entry["facts"]["ports"], toml::Value::try_from(["80/tcp"]).unwrap());
+        assert_eq!(entry["facts"]["volumes"], toml::Value::try_from(["/data"]).unwrap());
+        assert_eq!(entry["facts"]["writable"][0]["path"].as_str(), Some("/var/cache/web"));
+        assert_eq!(entry["facts"]["shell"].as_str(), Some("/bin/sh"));
+    }
+    let entry = |name: &str| &parsed["image"][&format!("{host}/{name}")];
+    assert_eq!(entry("team/web:1.2.3")["digest"].as_str(), Some(both.digest().as_str()));
+    assert_eq!(
+        entry("team/web:1.2.3")["platforms"],
+        toml::Value::try_from(["linux/amd64", "linux/arm64"]).unwrap()
+    );
+    assert_eq!(entry("team/web:1.2.3")["signatures"], toml::Value::try_from(["cosign"]).unwrap());
+    assert_eq!(entry("team/single:1")["signatures"], toml::Value::Array(Vec::new()));
+    assert_eq!(entry("team/web:latest")["version-tag"].as_str(), Some("1.2.3"));
+
+    // Stable, and nothing to complain about.
+    let again = folder.run(&["lock"]).expect_code(0);
+    assert_eq!(folder.read("caseharden.lock"), lock);
+    folder.run(&["lock", "--update"]).expect_code(0);
+    assert_eq!(folder.read("caseharden.lock"), lock);
+    folder.run(&["lock", "--check"]).expect_code(0);
+
+    // A tag moves: seen by --check, kept by lock, taken by --update.
+    push.manifest("team/web", "1.2.3", &amd64.manifest);
+    let check = folder.run(&["lock", "--check"]).expect_code(1);
+    assert!(check.stdout.contains("team/web:1.2.3: the tag has moved from"), "{}", check.stdout);
+    folder.run(&["lock"]).expect_code(0);
+    assert_eq!(folder.read("caseharden.lock"), lock);
+    folder.run(&["lock", "--update", &format!("{host}/team/single")]).expect_code(0);
+    assert_eq!(folder.read("caseharden.lock"), lock);
+    let update = folder.run(&["lock", "--update", &format!("{host}/team/web:1.2.3")]).expect_code(0);
+    assert!(update.stdout.contains(&format!("-> {}", amd64.manifest.digest())), "{}", update.stdout);
+
+    // The wrong login fails each image, by the name of its file.
+    home(&folder, host, "wrong-canary");
+    let failed = folder.run(&["lock", "--update"]).expect_code(2);
+    assert!(failed.stderr.contains("home/.docker/config.json is not accepted"), "{}", failed.stderr);
+    // Another authority: nothing is trusted.
+    certificate(&folder.path());
+    let untrusted = folder.run(&["lock", "--update"]).expect_code(2);
+    assert!(untrusted.stderr.contains("certificate"), "{}", untrusted.stderr);
+    let mut shown = String::new();
+    for run in [&first, &again, &check, &update, &failed, &untrusted] {
+        let _ = write!(shown, "{}{}", run.stdout, run.stderr);
+    }
+    for (_, bytes) in folder.tree() {
+        shown.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    for (path, bytes) in crate::program::tree(&folder.path().join("../home")) {
+        if !path.contains("config.json") {
+            shown.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    assert!(!shown.contains("canary") && !shown.contains("cmVhZGVy"), "a secret is shown");
+}
+
+#[test]
+fn one_image_that_fails_does_not_stop_the_others() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(false);
+    let (host, origin) = (registry.host.as_str(), format!("http://{}", registry.host));
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
+    push.image("a", "1", &web("amd64"));
+    push.image("b", "1", &web("arm64"));
+    let folder = Folder::committed(&[("Dockerfile", "")]);
+    let names =
+        [format!("{host}/a:1"), format!("{host}/none:1"), format!("{host}/b:1"), "${IMAGE}".to_owned()];
+    folder.write("pods.yaml", manifest(&names));
+    let run = folder.run(&["lock"]).expect_code(2);
+    assert!(
+        run.stderr.contains(&format!("error: pods.yaml:10: {host}/none:1: {host} has no such image (404)")),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("2 images locked: 2 new, 0 moved, 1 failed"), "{}", run.stderr);
+    assert!(run.stderr.contains("1 reference without an image to pull"), "{}", run.stderr);
+    let lock = folder.read("caseharden.lock");
+    assert_eq!(lock.matches("[image.").count(), 2);
+    folder.run(&["lock", "--offline"]).expect_code(2);
+    // Nothing uses it any more.
+    folder.write("pods.yaml", manifest(&names[..1]));
+    folder.run(&["lock"]).expect_code(0);
+    assert_eq!(folder.read("caseharden.lock").matches("[image.").count(), 1);
+    // A broken lock stops before anything is asked.
+    folder.write("caseharden.lock", format!("{lock}<<<<<<< ours\n"));
+    let run = folder.run(&["lock"]).expect_code(2);
+    assert!(run.stderr.contains("conflict marker of an unfinished merge"), "{}", run.stderr);
+}
+
+#[test]
+fn three_hundred_references_to_sixty_images() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(false);
+    let (host, origin) = (registry.host.as_str(), format!("http://{}", registry.host));
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
+    let layer = |n: u8| tar(&[file("etc/passwd", 0o644, PASSWD), file("app", 0o755, &[n; 100_000])]);
+    let push_one = |n: &u8| {
+        let app = image("amd64", json!({"User": (1000 + u32::from(*n)).to_string()}), &[layer(*n)]);
+        push.image(&format!("team/app-{n}"), "child", &app);
+        push.manifest(&format!("team/app-{n}"), "1.0", &index(&[("amd64", &app)]));
+        format!("{host}/team/app-{n}:1.0")
+    };
+    let numbers: Vec<u8> = (0..60).collect();
+    let names = caseharden::lock::resolve::each(&numbers, 16, &push_one, &|_| {});
+    let folder = Folder::committed(&[]);
+    for part in 0..5 {
+        folder.write(&format!("pods-{part}.yaml"), manifest(&names));
+    }
+    let start = Instant::now();
+    folder.run(&["lock"]).expect_code(0);
+    let took = start.elapsed();
+    let lock: toml::Table = folder.read("caseharden.lock").parse().unwrap();
+    assert_eq!(lock["image"].as_table().unwrap().len(), 60);
+    for n in [0, 17, 59] {
+        let digest = lock["image"][&names[n]]["digest"].as_str().unwrap().to_owned();
+        assert_eq!(digest, registry.skopeo(&format!("team/app-{n}:1.0")));
+    }
+    let raw = raw_requests(&registry, &origin);
+    eprintln!("300 references to 60 images: lock {took:?}, the same requests alone 16 wide {raw:?}");
+    folder.run(&["lock", "--check"]).expect_code(0);
+    assert_eq!(folder.run(&["lock"]).expect_code(0).stderr, "60 images locked: 0 new, 0 moved\n");
+}
+
+/// The same questions without anything else: HEAD, index, manifest, two blobs, signature and referrers.
+fn raw_requests(registry: &Registry, origin: &str) -> Duration {
+    let agent = registry.agent();
+    let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+    let get = |url: String| {
+        agent.get(url).header("accept", accept).call().unwrap().body_mut().read_to_vec().unwrap()
+    };
+    let start = Instant::now();
+    caseharden::lock::resolve::each(
+        &(0..60).collect::<Vec<u32>>(),
+        16,
+        &|n| {
+            let base = format!("{origin}/v2/team/app-{n}");
+            agent.head(format!("{base}/manifests/1.0")).header("accept", accept).call().unwrap();
+            let index: serde_json::Value =
+                serde_json::from_slice(&get(format!("{base}/manifests/1.0"))).unwrap();
+            let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+            let child: serde_json::Value =
+                serde_json::from_slice(&get(format!("{base}/manifests/{child}"))).unwrap();
+            get(format!("{base}/blobs/{}", child["config"]["digest"].as_str().unwrap()));
+            get(format!("{base}/blobs/{}", child["layers"][0]["digest"].as_str().unwrap()));
+            for missing in ["manifests/sha256-0.sig", "referrers/x", "manifests/sha256-0"] {
+                get(format!("{base}/{missing}"));
+            }
+        },
+        &|_| {},
+    );
+    start.elapsed()
+}
