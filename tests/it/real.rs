@@ -5,6 +5,9 @@ mod builds;
 mod decoders;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::corpus;
 
 /// The program a variable names; `None`, said aloud, where it is unset.
 fn program(variable: &str) -> Option<OsString> {
@@ -13,6 +16,13 @@ fn program(variable: &str) -> Option<OsString> {
         eprintln!("skipped: {variable} is not set: tests/real/run does so");
     }
     program
+}
+
+/// The project's own example, and real repos where there are some.
+fn repos() -> Vec<PathBuf> {
+    let mut repos = corpus::repos().unwrap_or_default();
+    repos.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/shop"));
+    repos
 }
 
 /// Says all that is wrong before it fails.

@@ -16,9 +16,7 @@ use crate::program::Folder;
 #[test]
 fn kustomizations_still_build_and_are_at_least_as_hardened() {
     let Some(kustomize) = program("CASEHARDEN_KUSTOMIZE") else { return };
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/shop/before");
-    let mut repos = corpus::repos().unwrap_or_default();
-    repos.push(own);
+    let repos = super::repos();
     let results: Vec<Tally> = repos.par_iter().with_max_len(1).map(|repo| judge(repo, &kustomize)).collect();
     let sum = |count: fn(&Tally) -> usize| results.iter().map(count).sum::<usize>();
     eprintln!(
