@@ -19,7 +19,8 @@ pub struct Builds {
     by_folder: HashMap<String, usize>,
     /// Files that are patches or build configuration, and the kustomization that says so.
     partial: HashMap<String, usize>,
-    /// Files each kustomization takes objects from, directly or through others.
+    /// Files and kustomizations that each kustomization takes objects from, itself included, directly or through
+    /// others.
     users: HashMap<String, BTreeSet<usize>>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
     placed: HashMap<String, BTreeSet<Option<String>>>,
@@ -141,6 +142,7 @@ impl Builds {
                 if !seen.insert(at) {
                     continue;
                 }
+                users.entry(self.kustomizations[at].path.clone()).or_default().insert(idx);
                 for input in &self.kustomizations[at].inputs {
                     match self.by_folder.get(input) {
                         Some(inner) => queue.push(*inner),
@@ -259,6 +261,19 @@ impl Builds {
     /// The kustomization of a folder.
     pub fn kustomization(&self, folder: &str) -> Option<&Kustomization> {
         self.by_folder.get(folder).map(|idx| &self.kustomizations[*idx])
+    }
+
+    /// Every namespace that some kustomization gives to what it builds from a file, whatever those around it do.
+    pub fn given_namespaces(&self, path: &str) -> impl Iterator<Item = &str> {
+        let users = self.users.get(path).into_iter().flatten();
+        users.filter_map(|idx| self.kustomizations[*idx].namespace.as_deref())
+    }
+
+    /// Whether some build gives the objects of both files one namespace. It renames Namespaces too, so two of them
+    /// in it are one too many.
+    pub fn share_a_namespace(&self, a: &str, b: &str) -> bool {
+        let (Some(a), Some(b)) = (self.users.get(a), self.users.get(b)) else { return false };
+        a.intersection(b).any(|idx| self.kustomizations[*idx].namespace.is_some())
     }
 
     /// Kustomizations that give this namespace to what they build, ordered by path.

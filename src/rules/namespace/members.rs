@@ -101,6 +101,7 @@ impl Members {
 fn names_of(model: &Model<'_>, manifest: &Object) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = model.namespaces(manifest).into_iter().collect();
     names.insert(manifest.id.name.to_string());
+    names.extend(model.builds.given_namespaces(&model.file(manifest).path).map(str::to_owned));
     names
 }
 

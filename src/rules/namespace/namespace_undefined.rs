@@ -49,7 +49,7 @@ pub(super) fn check(
         let message = format!("{}/{} runs in namespace {name}, which no manifest defines", object.id.kind, object.id.name);
         let mut finding = Finding::new("/metadata/namespace", message);
         finding.rule = &RULE;
-        let home = home(model, object, name);
+        let Some(home) = home(model, members, object, name) else { continue };
         let rendered = settings.templates.namespace(name, &labels(settings, name, known));
         let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else { continue };
         taken.insert(path.clone());
@@ -60,13 +60,22 @@ pub(super) fn check(
     }
 }
 
-/// The folder of the kustomization that gives the namespace, else that of the workload.
-fn home(model: &Model<'_>, object: &Object, name: &str) -> String {
-    let own = folder(&model.file(object).path).to_owned();
-    if object.id.namespace.as_deref() == Some(name) {
-        return own;
-    }
-    model.builds.naming(name).first().map_or(own, |kustomization| folder(&kustomization.path).to_owned())
+/// The folder of a kustomization that gives the namespace, else that of the workload. `None` where a build would get
+/// a second Namespace of one name.
+fn home(model: &Model<'_>, members: &Members, object: &Object, name: &str) -> Option<String> {
+    let takes_one_more = |home: &&str| {
+        let Some(kustomization) = model.builds.kustomization(home) else { return true };
+        let mut manifests = members.by_name.values().flat_map(|namespace| &namespace.manifests);
+        !manifests.any(|manifest| model.builds.share_a_namespace(&kustomization.path, &model.file(manifest).path))
+    };
+    let own = folder(&model.file(object).path);
+    let naming = model.builds.naming(name);
+    let candidates = if object.id.namespace.as_deref() == Some(name) || naming.is_empty() {
+        vec![own]
+    } else {
+        naming.iter().map(|kustomization| folder(&kustomization.path)).collect()
+    };
+    candidates.into_iter().find(takes_one_more).map(str::to_owned)
 }
 
 fn file_name(settings: &Settings<'_>, home: &str, name: &str, taken: &BTreeSet<String>) -> Option<String> {
