@@ -56,7 +56,7 @@ pub(super) fn check(
         finding = finding.safety(Safety::Review).note("check that no other repo or tool owns this namespace");
         finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
         found.new_files.push(Placed { object: object.clone(), finding, needs_file: None });
-        mention(model, &home, &path, found);
+        mention(model, object, &home, &path, found);
     }
 }
 
@@ -66,7 +66,7 @@ fn home(model: &Model<'_>, object: &Object, name: &str) -> String {
     if object.id.namespace.as_deref() == Some(name) {
         return own;
     }
-    model.builds.naming(name).first().map_or(own, |kustomization| folder(&kustomization.path).to_owned())
+    model.builds.naming(name, &model.file(object).path).first().map_or(own, |kustomization| folder(&kustomization.path).to_owned())
 }
 
 fn file_name(settings: &Settings<'_>, home: &str, name: &str, taken: &BTreeSet<String>) -> Option<String> {
@@ -76,9 +76,12 @@ fn file_name(settings: &Settings<'_>, home: &str, name: &str, taken: &BTreeSet<S
     [at(file), at(&format!("{stem}-{name}.{extension}"))].into_iter().find(|path| !taken.contains(path))
 }
 
-/// Lists the new file in the kustomization of its folder.
-fn mention(model: &Model<'_>, home: &str, path: &str, found: &mut RepoFindings) {
+/// Lists the new file in the kustomization of its folder, if that builds the workload.
+fn mention(model: &Model<'_>, workload: &Object, home: &str, path: &str, found: &mut RepoFindings) {
     let Some(kustomization) = model.builds.kustomization(home) else { return };
+    if kustomization.component || !model.builds.takes(&kustomization.path, &model.file(workload).path) {
+        return;
+    }
     let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else { return };
     let name = path.rsplit('/').next().unwrap_or(path);
     let mut finding = Finding::new("/resources", format!("{} does not list {name}", kustomization.path))
