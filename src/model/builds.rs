@@ -276,10 +276,12 @@ impl Builds {
         a.intersection(b).any(|idx| self.kustomizations[*idx].namespace.is_some())
     }
 
-    /// Kustomizations that give this namespace to what they build, ordered by path.
-    pub fn naming(&self, namespace: &str) -> Vec<&Kustomization> {
+    /// Kustomizations that give this namespace to the objects of a file, ordered by path. Components are left out:
+    /// they say what is done to a build and are none.
+    pub fn naming(&self, namespace: &str, path: &str) -> Vec<&Kustomization> {
+        let users = self.users.get(path).into_iter().flatten().map(|idx| &self.kustomizations[*idx]);
         let mut naming: Vec<_> =
-            self.kustomizations.iter().filter(|k| k.namespace.as_deref() == Some(namespace)).collect();
+            users.filter(|user| !user.component && user.namespace.as_deref() == Some(namespace)).collect();
         naming.sort_by(|a, b| a.path.cmp(&b.path));
         naming
     }

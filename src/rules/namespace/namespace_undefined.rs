@@ -56,7 +56,7 @@ pub(super) fn check(
         finding = finding.safety(Safety::Review).note("check that no other repo or tool owns this namespace");
         finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
         found.new_files.push(Placed { object: object.clone(), finding, needs_file: None });
-        mention(model, &home, &path, found);
+        mention(model, object, &home, &path, found);
     }
 }
 
@@ -69,7 +69,7 @@ fn home(model: &Model<'_>, members: &Members, object: &Object, name: &str) -> Op
         !manifests.any(|manifest| model.builds.share_a_namespace(&kustomization.path, &model.file(manifest).path))
     };
     let own = folder(&model.file(object).path);
-    let naming = model.builds.naming(name);
+    let naming = model.builds.naming(name, &model.file(object).path);
     let candidates = if object.id.namespace.as_deref() == Some(name) || naming.is_empty() {
         vec![own]
     } else {
@@ -85,9 +85,12 @@ fn file_name(settings: &Settings<'_>, home: &str, name: &str, taken: &BTreeSet<S
     [at(file), at(&format!("{stem}-{name}.{extension}"))].into_iter().find(|path| !taken.contains(path))
 }
 
-/// Lists the new file in the kustomization of its folder.
-fn mention(model: &Model<'_>, home: &str, path: &str, found: &mut RepoFindings) {
+/// Lists the new file in the kustomization of its folder, if that builds the workload.
+fn mention(model: &Model<'_>, workload: &Object, home: &str, path: &str, found: &mut RepoFindings) {
     let Some(kustomization) = model.builds.kustomization(home) else { return };
+    if kustomization.component || !model.builds.takes(&kustomization.path, &model.file(workload).path) {
+        return;
+    }
     let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else { return };
     let name = path.rsplit('/').next().unwrap_or(path);
     let mut finding = Finding::new("/resources", format!("{} does not list {name}", kustomization.path))
