@@ -32,12 +32,22 @@ pub struct Planner<'a> {
     pub exceptions: &'a Exceptions,
     /// The least trusted fixes that are planned.
     pub level: Safety,
+    pub purpose: Purpose,
     /// What the first pass learnt about the repo as a whole.
     survey: RepoFindings,
     used: Mutex<AllowUse>,
     /// Records of exceptions that nothing needs.
     unmatched: Vec<Finding>,
     refused: Vec<Skip>,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To say what is found. No new text is made, so there is none to prove.
+    Findings,
+    /// To hand over new texts, each of them proved.
+    Changes,
 }
 
 /// What a run says and wants of one file.
@@ -94,12 +104,13 @@ impl<'a> Planner<'a> {
         selection: &'a Selection<'a>,
         exceptions: &'a Exceptions,
         level: Safety,
+        purpose: Purpose,
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
         let (unmatched, refused) = (Vec::new(), Vec::new());
         let mut planner =
-            Planner { model, settings, selection, exceptions, level, survey, used, unmatched, refused };
+            Planner { model, settings, selection, exceptions, level, purpose, survey, used, unmatched, refused };
         planner.survey();
         planner
     }
@@ -161,7 +172,8 @@ impl<'a> Planner<'a> {
         allowed.is_some()
     }
 
-    /// The reports of all files that have something to say, in the order of their paths.
+    /// The reports of all files that have something to say, in the order of their paths. Not to be called from a
+    /// thread of the pool, which has to work meanwhile.
     pub fn reports(&self, mut each: impl FnMut(FileReport<'a>)) {
         // While `each` has one window, the threads make the next one, and no more than that.
         let (send, receive) = mpsc::sync_channel::<Vec<Option<FileReport<'a>>>>(0);

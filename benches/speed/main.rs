@@ -1,8 +1,8 @@
 //! How long `check` and `diff` take, set against only reading and parsing the same files with the same parser
 //! and threads, and how much memory they need, set against the size of the manifests.
 //!
-//! `cargo bench` makes the repos it needs under `target/` and prints a Markdown table; `benches/README.md` has
-//! the details. Every figure is of a whole process, so that start-up, the walk and the output count on both sides.
+//! `cargo bench` makes the repos it needs under `target/` and prints the table of README. Every figure is of a
+//! whole process, so that start-up and the walk count on both sides; the repos stay for the next run.
 
 mod baseline;
 mod child;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::inputs::{Inputs, Select, before, count, counts, has_failed};
 use super::{Global, Outcome, say};
 use crate::git::Repository;
-use crate::plan::Planner;
+use crate::plan::{Planner, Purpose};
 use crate::render::{closing, escaped, plural};
 use crate::{apply, repo};
 
@@ -34,7 +34,7 @@ pub(super) struct ApplyArgs {
 pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
     anyhow::ensure!(!inputs.stdin, "standard input cannot be changed in place: use `diff -`");
-    inputs.plan(&args.select, |planner| {
+    inputs.plan(&args.select, Purpose::Changes, |planner| {
         let mut writer = Writer::new(&inputs, args.allow_dirty)?;
         let mut counts = counts(&inputs, planner);
         planner.reports(|report| {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::inputs::{Inputs, Select, count, counts, decide, has_failed};
 use super::{Global, Outcome, say};
 use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, Repository};
-use crate::plan::{Fate, Judged, Planner, Selection};
+use crate::plan::{Fate, Judged, Planner, Purpose, Selection};
 use crate::render::{Counts, closing, escaped, plural};
 use crate::repo::{self, Root, Snapshot};
 use crate::rules;
@@ -150,13 +150,13 @@ struct Changes {
 
 impl Session<'_> {
     fn commit_groups(&mut self, out: &mut dyn Write) -> anyhow::Result<Counts> {
-        let (groups, counts) = self.inputs.plan(&self.args.select, |planner| Ok(self.groups(planner)))?;
+        let (groups, counts) = self.inputs.plan(&self.args.select, Purpose::Changes, |planner| Ok(self.groups(planner)))?;
         if groups.is_empty() {
             say("nothing to change: no branch was made\n");
         }
         for group in groups {
             let selection = self.selection(&group)?;
-            let changes = self.inputs.plan_selected(&selection, |planner| Ok(collect(planner, &group)))?;
+            let changes = self.inputs.plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, &group)))?;
             self.commit(&group, changes, out)?;
         }
         Ok(counts)

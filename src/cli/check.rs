@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed, show};
 use super::{Global, Outcome};
+use crate::plan::Purpose;
 use crate::render::{self, CheckFormat};
 
 /// List what is not hardened, and which Pod Security level each namespace could enforce
@@ -36,7 +37,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global, out: &mut dyn Write) -> any
         return Ok(Outcome::Done);
     }
     let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
-    inputs.plan(&args.select, |planner| {
+    inputs.plan(&args.select, Purpose::Findings, |planner| {
         let mut renderer = args.format.renderer(planner, global.style());
         let counts = show(&inputs, planner, &mut *renderer, out)?;
         Ok(match counts.findings {

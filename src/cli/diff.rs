@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed, show};
 use super::{Global, Outcome, say};
+use crate::plan::Purpose;
 use crate::render::{DiffFormat, closing};
 
 /// Show the changes that would harden a repo
@@ -31,7 +32,7 @@ pub(super) struct DiffArgs {
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
-    inputs.plan(&args.select, |planner| {
+    inputs.plan(&args.select, Purpose::Changes, |planner| {
         let mut renderer = args.format.renderer(global.style());
         let counts = show(&inputs, planner, &mut *renderer, out)?;
         out.flush()?;

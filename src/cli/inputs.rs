@@ -11,7 +11,7 @@ use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
 use crate::lock::{self, Lock};
 use crate::model::Model;
-use crate::plan::{Exceptions, Planner, Selection};
+use crate::plan::{Exceptions, Planner, Purpose, Selection};
 use crate::render::{Counts, Created, Ending, Renderer, workload_lines};
 use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
 use crate::rules::{self, Safety, Settings};
@@ -104,15 +104,17 @@ impl Inputs {
     pub(super) fn plan<T>(
         &self,
         select: &Select,
+        purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let selection = self.selection(select)?;
-        self.plan_selected(&selection, act)
+        self.plan_selected(&selection, purpose, act)
     }
 
     pub(super) fn plan_selected<T>(
         &self,
         selection: &Selection<'_>,
+        purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
@@ -121,7 +123,7 @@ impl Inputs {
             config::Level::Safe => Safety::Safe,
             config::Level::Review => Safety::Review,
         };
-        act(&Planner::new(&model, &settings, selection, &self.exceptions, level))
+        act(&Planner::new(&model, &settings, selection, &self.exceptions, level, purpose))
     }
 
     pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {

@@ -48,19 +48,19 @@ pub enum PatchBody {
 impl Patch {
     /// The object with the patch, as far as it applies.
     pub fn applied(&self, object: &Value) -> Value {
+        let mut patched = object.clone();
         match &self.body {
-            PatchBody::Merge(merge) => strategic_merge::merged(object, merge),
+            PatchBody::Merge(merge) => strategic_merge::merge(&mut patched, merge),
             PatchBody::Json(steps) => {
-                let mut patched = object.clone();
                 for step in steps {
                     // A step that does not apply breaks the build itself, which is not ours to say.
                     if let Ok(operation) = serde_json::from_value::<json_patch::PatchOperation>(step.clone()) {
                         json_patch::patch(&mut patched, &[operation]).ok();
                     }
                 }
-                patched
             }
         }
+        patched
     }
 
     /// Operation and path of each step of a JSON 6902 patch.

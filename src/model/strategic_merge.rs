@@ -5,57 +5,63 @@
 
 use serde_json::{Map, Value};
 
-/// The object with the patch merged into it.
-pub(super) fn merged(object: &Value, patch: &Value) -> Value {
-    match (object, patch) {
-        (Value::Object(object), Value::Object(patch)) => merged_map(object, patch),
-        _ => patch.clone(),
+/// Merges the patch into the object.
+pub(super) fn merge(object: &mut Value, patch: &Value) {
+    let (Value::Object(map), Value::Object(patch)) = (&mut *object, patch) else {
+        *object = patch.clone();
+        return;
+    };
+    match patch.get("$patch").and_then(Value::as_str) {
+        Some("replace") => *object = without_directives(patch),
+        Some("delete") => *object = Value::Null,
+        _ => merge_map(map, patch),
     }
 }
 
-fn merged_map(object: &Map<String, Value>, patch: &Map<String, Value>) -> Value {
-    match patch.get("$patch").and_then(Value::as_str) {
-        Some("replace") => return without_directives(patch),
-        Some("delete") => return Value::Null,
-        _ => {}
-    }
-    let mut result = object.clone();
+fn merge_map(object: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (key, value) in patch.iter().filter(|(key, _)| !key.starts_with('$')) {
-        let merged = match (result.get(key), value) {
-            (_, Value::Null) => Value::Null,
-            (Some(Value::Array(list)), Value::Array(patch)) => merged_list(key, list, patch),
-            (Some(old), new) => merged(old, new),
-            (None, new) => new.clone(),
-        };
-        match merged {
-            Value::Null => result.remove(key),
-            merged => result.insert(key.clone(), merged),
-        };
+        match (object.get_mut(key), value) {
+            (_, Value::Null) => {
+                object.remove(key);
+            }
+            (Some(Value::Array(list)), Value::Array(patch)) => merge_list(key, list, patch),
+            (Some(old), new) => {
+                merge(old, new);
+                if old.is_null() {
+                    object.remove(key);
+                }
+            }
+            (None, new) => {
+                object.insert(key.clone(), new.clone());
+            }
+        }
     }
-    Value::Object(result)
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Value {
     Value::Object(patch.iter().filter(|(key, _)| !key.starts_with('$')).map(|(k, v)| (k.clone(), v.clone())).collect())
 }
 
-fn merged_list(key: &str, list: &[Value], patch: &[Value]) -> Value {
-    let Some(merge_key) = merge_key(key) else { return Value::Array(patch.to_vec()) };
-    let replaces = patch.iter().any(|item| item["$patch"] == "replace" && item.get(merge_key).is_none());
-    let mut result = if replaces { Vec::new() } else { list.to_vec() };
+fn merge_list(key: &str, list: &mut Vec<Value>, patch: &[Value]) {
+    let Some(merge_key) = merge_key(key) else {
+        *list = patch.to_vec();
+        return;
+    };
+    if patch.iter().any(|item| item["$patch"] == "replace" && item.get(merge_key).is_none()) {
+        list.clear();
+    }
     for item in patch.iter().filter(|item| item.get(merge_key).is_some()) {
-        match result.iter().position(|known| known[merge_key] == item[merge_key]) {
-            Some(idx) => match merged(&result[idx], item) {
-                Value::Null => {
-                    result.remove(idx);
+        match list.iter().position(|known| known[merge_key] == item[merge_key]) {
+            Some(idx) => {
+                merge(&mut list[idx], item);
+                if list[idx].is_null() {
+                    list.remove(idx);
                 }
-                merged => result[idx] = merged,
-            },
+            }
             None if item["$patch"] == "delete" => {}
-            None => result.push(item.clone()),
+            None => list.push(item.clone()),
         }
     }
-    Value::Array(result)
 }
 
 fn merge_key(list: &str) -> Option<&'static str> {
@@ -79,8 +85,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(object: Value, patch: Value, expected: Value) {
-        assert_eq!(merged(&object, &patch), expected);
+    fn check(mut object: Value, patch: Value, expected: Value) {
+        merge(&mut object, &patch);
+        assert_eq!(object, expected);
     }
 
     #[test]

@@ -136,6 +136,10 @@ impl<'a> FileAllows<'a> {
         FileAllows { comments: comments.iter().filter_map(|comment| parse(stream, comment)).collect() }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.comments.is_empty()
+    }
+
     pub(super) fn allow(&self, stream: &Stream, judged: &Judged) -> bool {
         self.comments.iter().any(|comment| comment.names(judged.finding.rule) && comment.covers(stream, judged))
     }

@@ -1,16 +1,17 @@
 //! Judges the documents of one file, lowers what is planned to edits, and proves the new text.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::allow::{self, FileAllows};
-use super::{Fate, FileReport, Judged, Planner, merge};
+use super::{Fate, FileReport, Judged, Planner, Purpose, merge};
 use crate::model::{KubernetesOrder, Model, Object};
 use crate::pss;
 use crate::repo::{Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
-use crate::yaml::{Edit, LineIndex, Refusal, Stream};
+use crate::yaml::{Edit, LineIndex, Pointer, Position, Refusal, Stream};
 
 /// A document with its findings, and the value it should have.
 struct Work {
@@ -35,7 +36,9 @@ pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Surveyed {
         return surveyed;
     }
     let stream = &planner.model.repo().files[file].stream;
-    let at = Place::new(planner, file);
+    let mut at = Place::new(planner, file, false);
+    // Fixes lower no level, so those of the highest need no look here; only edits of shared nodes depend on them.
+    at.skips_best = !stream.has_aliases();
     let mut works = works(&at, None);
     // Only shared nodes can keep an edit from being made; without them the values tell.
     if stream.has_aliases() {
@@ -97,12 +100,9 @@ fn verdict(
     let after = work.wanted.pointer(&object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
     let version = planner.settings.version;
-    let as_is = |value: &Value| {
-        let pods = crate::model::pods(object.layout.as_ref()?, value);
-        pods.iter().map(|pod| pss::highest_level(&pod.judged(), version)).min()
-    };
+    let as_is = |value: &Value| level(planner, object, value);
     // What an overlay makes of it runs in the namespace too.
-    let level = |value: &Value| {
+    let with_patches = |value: &Value| {
         let patched = workload.patches.iter().filter_map(|patch| as_is(&patch.applied(value)));
         Some(patched.fold(as_is(value)?, pss::Level::min))
     };
@@ -112,14 +112,21 @@ fn verdict(
     } else {
         Vec::new()
     };
+    let met = with_patches(before)?;
     Some(WorkloadVerdict {
         file,
         object: idx,
         namespaces: workload.namespaces.clone(),
-        before: level(before)?,
-        after: level(after)?,
+        before: met,
+        after: if work.wanted == work.value { met } else { with_patches(after)? },
         needs,
     })
+}
+
+/// The level that all pods of an object meet.
+fn level(planner: &Planner<'_>, object: &Object, value: &Value) -> Option<pss::Level> {
+    let pods = crate::model::pods(object.layout.as_ref()?, value);
+    pods.iter().map(|pod| pss::highest_level(&pod.judged(), planner.settings.version)).min()
 }
 
 /// The report of a file; nothing when there is nothing to say.
@@ -130,7 +137,7 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
     if source.context_only || !has_workloads && placed.is_none() && !allow::mentions(&source.stream) {
         return None;
     }
-    let at = Place::new(planner, file);
+    let at = Place::new(planner, file, true);
     let mut works = works(&at, placed.map(Vec::as_slice));
     let mut report = FileReport {
         path: &source.path,
@@ -146,7 +153,7 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
         Err(defect) => report.defects.push(defect),
     }
     report.findings = works.into_iter().flat_map(|work| work.findings).collect();
-    let notices = at.allows.notices(planner, file, &at.lines, &report.findings);
+    let notices = at.allows.notices(planner, file, at.lines(), &report.findings);
     report.findings.retain(|judged| judged.fate != Fate::Allowed);
     report.findings.extend(notices);
     report.findings.sort_by_key(|judged| (judged.line, judged.column));
@@ -159,15 +166,30 @@ struct Place<'p, 'a> {
     planner: &'p Planner<'a>,
     file: usize,
     stream: &'p Stream,
-    lines: LineIndex<'p>,
+    /// Whether somebody sees the findings: only then lines and operations are worked out.
+    shown: bool,
+    /// Whether workloads that meet the highest level are passed over.
+    skips_best: bool,
+    lines: OnceCell<LineIndex<'p>>,
     allows: FileAllows<'p>,
 }
 
 impl<'p, 'a> Place<'p, 'a> {
-    fn new(planner: &'p Planner<'a>, file: usize) -> Place<'p, 'a> {
+    fn new(planner: &'p Planner<'a>, file: usize, shown: bool) -> Place<'p, 'a> {
         let stream = &planner.model.repo().files[file].stream;
-        let lines = LineIndex::new(stream.text());
-        Place { planner, file, stream, allows: FileAllows::read(stream), lines }
+        let allows = FileAllows::read(stream);
+        Place { planner, file, stream, shown, skips_best: false, lines: OnceCell::new(), allows }
+    }
+
+    fn lines(&self) -> &LineIndex<'p> {
+        self.lines.get_or_init(|| LineIndex::new(self.stream.text()))
+    }
+
+    /// Where something of an object stands.
+    fn position(&self, object: &Object, pointer: &str) -> Position {
+        let pointer = format!("{}{pointer}", object.pointer);
+        let range = Pointer::parse(&pointer).ok().and_then(|pointer| self.stream.locate(object.document, pointer));
+        self.lines().position(range.map_or(0, |range| range.start))
     }
 }
 
@@ -188,7 +210,9 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     }
     for object in workloads().filter(|object| planner.selection.takes_object(planner.model, object)) {
         let Some((document, findings)) = documents.get_mut(&object.document) else { continue };
-        if let Some(value) = document.pointer(&object.pointer) {
+        if let Some(value) = document.pointer(&object.pointer)
+            && !(at.skips_best && level(planner, object, value) == Some(pss::Level::Restricted))
+        {
             findings.extend(judge(at, object, value));
         }
     }
@@ -238,14 +262,11 @@ fn needs_more_than_baseline(planner: &Planner<'_>, workload: &Workload<'_>) -> b
 
 /// Gives a finding its place in the text and the fate that its safety asks for.
 fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &Value) -> Judged {
-    let pointer = format!("{}{}", object.pointer, finding.pointer);
-    let range = crate::yaml::Pointer::parse(&pointer)
-        .ok()
-        .and_then(|pointer| at.stream.locate(object.document, pointer))
-        .unwrap_or(0..0);
-    let position = at.lines.position(range.start);
-    let operations =
-        finding.changes.iter().flat_map(|change| change.operations(value, "")).collect::<Vec<_>>();
+    // Comments allow what is on their line.
+    let needs_line = at.shown || !at.allows.is_empty();
+    let position = if needs_line { at.position(object, &finding.pointer) } else { Position { line: 1, column: 1 } };
+    let wanted = finding.changes.iter().filter(|_| at.shown);
+    let operations = wanted.flat_map(|change| change.operations(value, "")).collect();
     let fate = match finding.safety {
         _ if finding.changes.is_empty() => Fate::Manual,
         Safety::Manual => Fate::Manual,
@@ -269,7 +290,7 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &V
 }
 
 pub(super) fn placed_judged(planner: &Planner<'_>, placed: &Placed, fate: Fate) -> Judged {
-    let at = Place::new(planner, placed.object.file);
+    let at = Place::new(planner, placed.object.file, true);
     Judged { fate, ..place(&at, &placed.object, placed.finding.clone(), &Value::Null) }
 }
 
@@ -280,7 +301,7 @@ fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Result<Option<(String, Vec<E
     for work in works.iter_mut() {
         edits.extend(document_edits(stream, work));
     }
-    if edits.is_empty() {
+    if edits.is_empty() || at.planner.purpose == Purpose::Findings {
         return Ok(None);
     }
     let mut wanted: Vec<Option<&Value>> = vec![None; stream.documents()];
@@ -359,6 +380,7 @@ fn related(a: &str, b: &str) -> bool {
 /// A second run over the new values must want nothing more; says what it wants otherwise.
 fn unsettled(at: &Place<'_, '_>, works: &[Work]) -> Option<String> {
     let planner = at.planner;
+    let again = Place::new(planner, at.file, false);
     for work in works.iter().filter(|work| work.wanted != work.value) {
         for object in
             planner.model.objects_of(at.file).iter().filter(|object| object.document == work.document)
@@ -367,9 +389,11 @@ fn unsettled(at: &Place<'_, '_>, works: &[Work]) -> Option<String> {
             if object.layout.is_none() || !planner.selection.takes_object(planner.model, object) {
                 continue;
             }
-            let again = judge(at, object, value);
+            let again = judge(&again, object, value);
             let wants_more = again.iter().find(|judged| {
-                judged.fate == Fate::Planned && !judged.operations.is_empty() && !was_left(work, judged)
+                judged.fate == Fate::Planned
+                    && judged.finding.changes.iter().any(|change| !change.operations(value, "").is_empty())
+                    && !was_left(work, judged)
             });
             if let Some(judged) = wants_more {
                 return Some(format!(

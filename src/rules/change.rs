@@ -1,6 +1,6 @@
 //! A wanted value in an object, and the RFC 6902 operations that say the same.
 
-use json_patch::jsonptr::PointerBuf;
+use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
@@ -40,11 +40,11 @@ impl Change {
     pub fn operations(&self, object: &Value, prefix: &str) -> Vec<PatchOperation> {
         let operation = match self {
             Change::Set { pointer, value } => set(object, pointer, value.clone()),
-            Change::Remove { pointer } => object.pointer(pointer).map(|_| {
+            Change::Remove { pointer } => at(object, pointer).map(|_| {
                 let pointer = with_emptied_parents(object, pointer);
                 PatchOperation::Remove(RemoveOperation { path: path(prefix, pointer) })
             }),
-            Change::Append { list, value } => match object.pointer(list).and_then(Value::as_array) {
+            Change::Append { list, value } => match at(object, list).and_then(Value::as_array) {
                 Some(items) if items.contains(value) => None,
                 Some(_) => Some(add(&format!("{list}/-"), value.clone())),
                 None => set(object, list, Value::Array(vec![value.clone()])),
@@ -58,35 +58,40 @@ impl Change {
 fn with_emptied_parents<'p>(object: &Value, pointer: &'p str) -> &'p str {
     let Some((parent, _)) = pointer.rsplit_once('/') else { return pointer };
     let means_nothing = ["/securityContext", "/capabilities"].iter().any(|end| parent.ends_with(end));
-    match object.pointer(parent) {
+    match at(object, parent) {
         Some(Value::Object(map)) if map.len() == 1 && means_nothing => with_emptied_parents(object, parent),
         _ => pointer,
     }
 }
 
+/// [`Value::pointer`], which makes two strings of every token on its way; this is asked for every finding.
+fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    Pointer::parse(pointer).ok()?.resolve(value).ok()
+}
+
 /// Adds or replaces; the mappings that are missing on the way come as one value.
 fn set(object: &Value, pointer: &str, mut value: Value) -> Option<PatchOperation> {
-    if object.pointer(pointer) == Some(&value) {
+    if at(object, pointer) == Some(&value) {
         return None;
     }
-    let mut at = pointer;
+    let mut place = pointer;
     loop {
-        let (parent, key) = at.rsplit_once('/')?;
-        match object.pointer(parent) {
+        let (parent, key) = place.rsplit_once('/')?;
+        match at(object, parent) {
             Some(Value::Object(map)) => {
-                return Some(if map.contains_key(&decoded(key)) { replace(at, value) } else { add(at, value) });
+                return Some(if map.contains_key(&decoded(key)) { replace(place, value) } else { add(place, value) });
             }
             Some(Value::Array(items)) => {
                 let exists = key.parse::<usize>().is_ok_and(|idx| idx < items.len());
-                return Some(if exists { replace(at, value) } else { add(at, value) });
+                return Some(if exists { replace(place, value) } else { add(place, value) });
             }
             // `securityContext:` without a value, or nothing at all.
             _ => {
                 let mut map = Map::new();
                 map.insert(decoded(key), value);
                 value = Value::Object(map);
-                at = parent;
-                if at.is_empty() {
+                place = parent;
+                if place.is_empty() {
                     return None;
                 }
             }
