@@ -99,6 +99,12 @@ impl KeyOrder for KubernetesOrder {
     fn slot(&self, at: &Pointer, existing: &[&str], key: &str) -> Slot {
         let order = order(at, existing);
         let Some(rank) = order.iter().position(|known| *known == key) else { return Slot::Last };
+        // The fields of a security context are alike: no two of them belong side by side.
+        if std::ptr::eq(order, SECURITY_CONTEXT) {
+            let last = existing.iter().rposition(|present| order[..rank].contains(present));
+            let unknown = !existing.iter().any(|present| order.contains(present));
+            return last.map_or(if unknown { Slot::Last } else { Slot::First }, Slot::After);
+        }
         for earlier in order[..rank].iter().rev() {
             if let Some(idx) = existing.iter().position(|present| present == earlier) {
                 return Slot::After(idx);
@@ -130,6 +136,13 @@ mod tests {
         check("/spec", &["containers", "volumes"], "securityContext", Slot::First);
         check("/spec", &["serviceAccountName", "containers"], "securityContext", Slot::After(0));
         check("/spec", &["containers"], "volumes", Slot::After(0));
+    }
+
+    #[test]
+    fn fields_of_a_security_context_come_behind_all_that_come_before() {
+        check("/spec/securityContext", &["fsGroup", "runAsNonRoot", "runAsUser"], "seccompProfile", Slot::After(2));
+        check("/spec/securityContext", &["runAsUser", "fsGroup"], "runAsNonRoot", Slot::First);
+        check("/spec/securityContext", &["custom"], "runAsNonRoot", Slot::Last);
     }
 
     #[test]

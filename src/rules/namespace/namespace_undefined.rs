@@ -30,6 +30,9 @@ crate::rules::rule! {
     }
 }
 
+/// Made by the API server itself.
+const BUILT_IN: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
 pub(super) fn check(
     model: &Model<'_>,
     settings: &Settings<'_>,
@@ -53,7 +56,11 @@ pub(super) fn check(
         let rendered = settings.templates.namespace(name, &labels(settings, name, known));
         let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else { continue };
         taken.insert(path.clone());
-        finding = finding.safety(Safety::Review).note("check that no other repo or tool owns this namespace");
+        finding = finding.safety(Safety::Review).note(if BUILT_IN.contains(&name.as_str()) {
+            "every cluster has this namespace: let nothing that prunes own the manifest"
+        } else {
+            "check that no other repo or tool owns this namespace"
+        });
         finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
         found.new_files.push(Placed { object: object.clone(), finding, needs_file: None });
         mention(model, object, &home, &path, found);

@@ -139,8 +139,11 @@ fn propose(
     if !enforced.is_empty() {
         let message = format!("Namespace/{name} enforces no Pod Security level");
         let mut finding = Finding::new(label_pointer("enforce"), message).changes(enforced).safety(Safety::Review);
-        if let Some(level) = meets {
-            finding = finding.evidence(format!("all its workloads in this repo meet {level} after the fixes"));
+        if let Some(level) = *meets {
+            finding = finding.evidence(match level {
+                Level::Privileged => "some of its workloads in this repo need more than baseline".to_owned(),
+                level => format!("all its workloads in this repo meet {level} after the fixes"),
+            });
         }
         findings.push(finding.note("workloads of other repos in this namespace are not seen here"));
     } else if present.get(&format!("{PREFIX}enforce")).is_none() {

@@ -113,6 +113,10 @@ fn on_pod(workload: &Workload<'_>, pod: &Pod<'_>, unset: &[&Container<'_>], want
              it is still wanted"
         ));
     }
+    if pod.has_containers && pod.containers.iter().all(Container::is_privileged) {
+        finding.notes.clear();
+        finding.make_manual("all its containers are privileged: no profile reaches them");
+    }
     finding
 }
 
