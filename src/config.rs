@@ -26,8 +26,8 @@ use crate::pss;
 
 pub use allow::{Allow, AllowIndex, Allowable};
 pub use globs::{ImageGlob, NameGlob, PathGlob};
-pub use mistake::Mistake;
 pub use jiff::civil::Date;
+pub use mistake::Mistake;
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
 pub use system_namespaces::SystemNamespaces;
@@ -91,7 +91,18 @@ pub enum Distribution {
 
 /// The least trusted changes that are proposed, least trusted first.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize, JsonSchema, clap::ValueEnum,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Deserialize,
+    JsonSchema,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Level {

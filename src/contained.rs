@@ -10,7 +10,8 @@ pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     // Nothing that the work borrows is used again after a panic, except shared values it cannot change.
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "unknown failure".to_owned())
+        text.or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "unknown failure".to_owned())
     })
 }
 

@@ -95,7 +95,8 @@ impl<'r> Model<'r> {
             };
             // Said once for the file, not for each of its incomplete objects.
             let named = by_path.remove(&file.path);
-            if let (Some(detail), false) = (reason, file.context_only || range.is_empty() && named.is_none()) {
+            if let (Some(detail), false) = (reason, file.context_only || range.is_empty() && named.is_none())
+            {
                 self.skipped.push(Skip {
                     path: file.path.clone(),
                     line: None,

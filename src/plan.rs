@@ -109,8 +109,18 @@ impl<'a> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
         let (unmatched, refused) = (Vec::new(), Vec::new());
-        let mut planner =
-            Planner { model, settings, selection, exceptions, level, purpose, survey, used, unmatched, refused };
+        let mut planner = Planner {
+            model,
+            settings,
+            selection,
+            exceptions,
+            level,
+            purpose,
+            survey,
+            used,
+            unmatched,
+            refused,
+        };
         planner.survey();
         planner
     }

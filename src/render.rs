@@ -107,7 +107,13 @@ pub trait Renderer {
     }
     fn file(&mut self, out: &mut dyn Write, report: &FileReport<'_>) -> io::Result<()>;
     /// Findings whose fix is a file of its own.
-    fn created(&mut self, out: &mut dyn Write, path: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()>;
+    fn created(
+        &mut self,
+        out: &mut dyn Write,
+        path: &str,
+        judged: &Judged,
+        files: &[Created<'_>],
+    ) -> io::Result<()>;
     /// Whether [`Ending::workloads`] is wanted: judging them again takes time.
     fn wants_workloads(&self) -> bool {
         false

@@ -109,7 +109,9 @@ impl SkipReason {
     /// What a user can do about it.
     pub fn help(self) -> &'static str {
         match self {
-            SkipReason::HelmTemplate => "a template is not a manifest: harden the chart's values, or render it first",
+            SkipReason::HelmTemplate => {
+                "a template is not a manifest: harden the chart's values, or render it first"
+            }
             SkipReason::Encrypted => "encrypted files are never edited",
             SkipReason::Generated => "change its source, or pass `--include-generated`",
             SkipReason::Vendored => "patch it from an overlay, or pass `--include-generated`",
@@ -121,7 +123,9 @@ impl SkipReason {
             SkipReason::NotUtf8 => "save it as UTF-8, or add it to `exclude`",
             SkipReason::SyntaxError => "fix the file, or add it to `exclude`",
             SkipReason::Unreadable => "check its permissions",
-            SkipReason::InvalidObject => "complete the object, or name the file as a patch in its kustomization",
+            SkipReason::InvalidObject => {
+                "complete the object, or name the file as a patch in its kustomization"
+            }
         }
     }
 }
@@ -196,7 +200,9 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
     if config.is_excluded(path) {
         return Outcome::Other;
     }
-    let skip = |reason, detail: String| Outcome::Skipped(Skip { path: path.to_owned(), line: None, column: None, reason, detail });
+    let skip = |reason, detail: String| {
+        Outcome::Skipped(Skip { path: path.to_owned(), line: None, column: None, reason, detail })
+    };
     let bytes = match source.read(entry, config.max_file_size) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
@@ -261,7 +267,13 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
 fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
-        Outcome::Skipped(Skip { path: entry.path.clone(), line, column: None, reason, detail: detail.to_owned() })
+        Outcome::Skipped(Skip {
+            path: entry.path.clone(),
+            line,
+            column: None,
+            reason,
+            detail: detail.to_owned(),
+        })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
         let is_values = classify::may_be_values(&path, stream.text().as_bytes());

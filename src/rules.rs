@@ -21,10 +21,8 @@ pub use self::change::Change;
 pub(crate) use self::change::token;
 pub use self::docs::{markdown_table, page};
 pub use self::finding::{Finding, NewFile};
-pub use self::namespace::{
-    NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict,
-};
 pub(crate) use self::namespace::EXCEPTION_NOT_RECORDED;
+pub use self::namespace::{NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict};
 pub(crate) use self::notice::{ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON};
 pub use self::settings::{Settings, Standard};
 pub use self::workload::Workload;

@@ -146,7 +146,9 @@ fn worker() -> String {
 
 /// A table kept in a ConfigMap, 30 to 200 KB.
 fn large_config_map(number: usize) -> String {
-    let mut text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${app}-lookup\ndata:\n  table.csv: |\n".to_owned();
+    let mut text =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ${app}-lookup\ndata:\n  table.csv: |\n"
+            .to_owned();
     for line in 0..1_000 + number % 7 * 800 {
         text.push_str(&format!("    {line:06},article-{},{}.99\n", line * 7 % 10_007, line % 90));
     }

@@ -50,7 +50,11 @@ impl Options {
                 "--files" => options.sizes = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--runs" => options.runs = value()?.parse()?,
                 "--generate-only" => options.generate_only = true,
-                other => return Err(format!("unknown argument {other}: --files N,N · --runs N · --generate-only").into()),
+                other => {
+                    return Err(
+                        format!("unknown argument {other}: --files N,N · --runs N · --generate-only").into()
+                    );
+                }
             }
         }
         Ok(options)

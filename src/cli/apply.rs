@@ -41,7 +41,10 @@ pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> any
             count(&mut counts, &report.findings);
             counts.defects += report.defects.len();
             for defect in &report.defects {
-                say(&format!("error: {}: left alone: {defect} (a bug of caseharden)\n", escaped(report.path)));
+                say(&format!(
+                    "error: {}: left alone: {defect} (a bug of caseharden)\n",
+                    escaped(report.path)
+                ));
             }
             if let Some(after) = &report.after {
                 writer.write(report.path, after, Some(report.before));
@@ -101,7 +104,8 @@ impl Writer<'_> {
             Err(apply::WriteError::Io(error)) => self.fail(path, &error.source.to_string(), None),
             Err(error) => {
                 let text = error.to_string();
-                let reason = text.strip_prefix(&format!("{}: ", native.display())).unwrap_or(&text).to_owned();
+                let reason =
+                    text.strip_prefix(&format!("{}: ", native.display())).unwrap_or(&text).to_owned();
                 self.fail(path, &reason, error.help());
             }
         }

@@ -59,11 +59,17 @@ enum Per {
 }
 
 pub(super) fn run(args: &BranchArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    anyhow::ensure!(!(global.offline && args.push.is_some()), "`--push` needs the network, which `--offline` refuses");
+    anyhow::ensure!(
+        !(global.offline && args.push.is_some()),
+        "`--push` needs the network, which `--offline` refuses"
+    );
     let paths: Vec<PathBuf> = args.path.iter().cloned().collect();
     let root = Root::find(&paths)?;
     let Some(repository) = Repository::discover(&root.folder).map_err(helped)? else {
-        anyhow::bail!("`{}` is not in a git repository: there is nothing to branch from", root.folder.display());
+        anyhow::bail!(
+            "`{}` is not in a git repository: there is nothing to branch from",
+            root.folder.display()
+        );
     };
     if global.verbose {
         say(&format!("git: {}\n", repository.road()));
@@ -73,7 +79,14 @@ pub(super) fn run(args: &BranchArgs, global: &Global, out: &mut dyn Write) -> an
     let inputs = read_tree(&repository, &tree, root, args, global)?;
     say_dirty(&repository, &inputs, global)?;
 
-    let mut session = Session { args, inputs: &inputs, repository: &repository, tree: &tree, made: Vec::new(), failed: false };
+    let mut session = Session {
+        args,
+        inputs: &inputs,
+        repository: &repository,
+        tree: &tree,
+        made: Vec::new(),
+        failed: false,
+    };
     let counts = session.commit_groups(out)?;
     session.push(global)?;
     if !global.quiet {
@@ -96,13 +109,18 @@ fn read_tree(
     global: &Global,
 ) -> anyhow::Result<Inputs> {
     let (config, templates) = decide(&root.folder, &args.select, global)?;
-    let ids: BTreeMap<String, _> = tree.files.iter().map(|file| (repo::slashed(&file.path), file.id)).collect();
+    let ids: BTreeMap<String, _> =
+        tree.files.iter().map(|file| (repo::slashed(&file.path), file.id)).collect();
     let limit = config.max_file_size;
     let snapshot = Snapshot::new(|path: &str| {
         let id = ids.get(path).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let size = repository.blob_size(*id).map_err(io::Error::other)?;
         // One byte more than allowed tells the reader that there is more.
-        if size > limit { Ok(vec![b' '; limit as usize + 1]) } else { repository.blob(*id).map_err(io::Error::other) }
+        if size > limit {
+            Ok(vec![b' '; limit as usize + 1])
+        } else {
+            repository.blob(*id).map_err(io::Error::other)
+        }
     });
     let listing = snapshot.list(ids.keys().cloned(), &root.wanted);
     let wanted: Vec<_> = listing.entries.iter().filter_map(|entry| ids.get(&entry.path).copied()).collect();
@@ -150,13 +168,16 @@ struct Changes {
 
 impl Session<'_> {
     fn commit_groups(&mut self, out: &mut dyn Write) -> anyhow::Result<Counts> {
-        let (groups, counts) = self.inputs.plan(&self.args.select, Purpose::Changes, |planner| Ok(self.groups(planner)))?;
+        let (groups, counts) =
+            self.inputs.plan(&self.args.select, Purpose::Changes, |planner| Ok(self.groups(planner)))?;
         if groups.is_empty() {
             say("nothing to change: no branch was made\n");
         }
         for group in groups {
             let selection = self.selection(&group)?;
-            let changes = self.inputs.plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, &group)))?;
+            let changes = self
+                .inputs
+                .plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, &group)))?;
             self.commit(&group, changes, out)?;
         }
         Ok(counts)
@@ -186,7 +207,10 @@ impl Session<'_> {
             count(&mut counts, &report.findings);
             counts.defects += report.defects.len();
             for defect in &report.defects {
-                say(&format!("error: {}: left alone: {defect} (a bug of caseharden)\n", escaped(report.path)));
+                say(&format!(
+                    "error: {}: left alone: {defect} (a bug of caseharden)\n",
+                    escaped(report.path)
+                ));
             }
             report.findings.iter().for_each(|judged| note(report.path, judged));
         });
@@ -279,7 +303,9 @@ fn collect(planner: &Planner<'_>, group: &Group) -> Changes {
         if judged.fate == Fate::Planned && in_folder(path) {
             changes.findings.push((path.to_owned(), judged));
         }
-        changes.files.extend(files.into_iter().map(|file| (repo::native(&file.path), file.text.into_bytes())));
+        changes
+            .files
+            .extend(files.into_iter().map(|file| (repo::native(&file.path), file.text.into_bytes())));
     }
     changes
 }
@@ -315,7 +341,9 @@ impl Per {
                 ("no-namespace".to_owned(), "Harden objects without a namespace".to_owned())
             }
             Per::Namespace => (format!("namespace-{}", slug(&key)), format!("Harden namespace {key}")),
-            Per::Directory if key.is_empty() => ("directory-root".to_owned(), "Harden the root folder".to_owned()),
+            Per::Directory if key.is_empty() => {
+                ("directory-root".to_owned(), "Harden the root folder".to_owned())
+            }
             Per::Directory => (format!("directory-{}", slug(&key)), format!("Harden {key}")),
         };
         let of = |per: &[Per]| per.contains(&self).then(|| key.clone());
@@ -331,8 +359,10 @@ impl Per {
 
 /// Letters that every forge takes in a branch name; long ones keep a hash of what is cut.
 fn slug(text: &str) -> String {
-    let slug: String =
-        text.chars().map(|char| if char.is_ascii_alphanumeric() || char == '.' { char } else { '-' }).collect();
+    let slug: String = text
+        .chars()
+        .map(|char| if char.is_ascii_alphanumeric() || char == '.' { char } else { '-' })
+        .collect();
     let slug = slug.trim_matches(['-', '.']).replace("..", "-");
     if slug == text.replace('/', "-") && slug.len() <= 60 {
         return slug;

@@ -8,7 +8,9 @@ use super::{Cli, Outcome};
 
 /// Print the completion script of a shell
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  caseharden completions bash > ~/.local/share/bash-completion/completions/caseharden")]
+#[command(
+    after_help = "Example:\n  caseharden completions bash > ~/.local/share/bash-completion/completions/caseharden"
+)]
 pub(super) struct CompletionsArgs {
     shell: clap_complete::Shell,
 }

@@ -130,7 +130,9 @@ impl Inputs {
         let object = match &select.object {
             None => None,
             Some(text) => match text.split_once('/') {
-                Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Some((kind.to_owned(), name.to_owned())),
+                Some((kind, name)) if !kind.is_empty() && !name.is_empty() => {
+                    Some((kind.to_owned(), name.to_owned()))
+                }
                 _ => anyhow::bail!("`--object {text}`: write it as KIND/NAME, like Deployment/web"),
             },
         };
@@ -215,12 +217,16 @@ pub(super) fn unknown_rule(id: &str) -> Helped {
 
 fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {
     let path = &config.exceptions_file;
-    let Some(text) = text_if_there(source, path, config.max_file_size)? else { return Ok(Exceptions::default()) };
+    let Some(text) = text_if_there(source, path, config.max_file_size)? else {
+        return Ok(Exceptions::default());
+    };
     Exceptions::read(text).map_err(|error| anyhow::anyhow!("{path}:{error}"))
 }
 
 fn lock(source: &dyn Source) -> anyhow::Result<Lock> {
-    let Some(text) = text_if_there(source, lock::FILE_NAME, lock::LARGEST_FILE)? else { return Ok(Lock::default()) };
+    let Some(text) = text_if_there(source, lock::FILE_NAME, lock::LARGEST_FILE)? else {
+        return Ok(Lock::default());
+    };
     Lock::parse(&text, Path::new(lock::FILE_NAME)).map_err(|mistakes| ConfigError::Invalid(mistakes).into())
 }
 

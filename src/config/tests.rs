@@ -167,7 +167,10 @@ fn what_is_configured_is_what_holds() {
     )
     .unwrap();
     assert_eq!(config.enforce_version().to_string(), "v1.34");
-    assert_eq!(config.writable_paths("docker.io/library/nginx"), ["/a", "/b", "/c", "/var/cache/nginx", "/var/run"]);
+    assert_eq!(
+        config.writable_paths("docker.io/library/nginx"),
+        ["/a", "/b", "/c", "/var/cache/nginx", "/var/run"]
+    );
     assert!(config.is_selected("host-namespaces", "pod"));
     assert!(!config.is_selected("runs-as-root", "pod") && !config.is_selected("image-not-pinned", "image"));
 }

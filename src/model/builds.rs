@@ -54,7 +54,8 @@ impl Patch {
             PatchBody::Json(steps) => {
                 for step in steps {
                     // A step that does not apply breaks the build itself, which is not ours to say.
-                    if let Ok(operation) = serde_json::from_value::<json_patch::PatchOperation>(step.clone()) {
+                    if let Ok(operation) = serde_json::from_value::<json_patch::PatchOperation>(step.clone())
+                    {
                         json_patch::patch(&mut patched, &[operation]).ok();
                     }
                 }
@@ -108,8 +109,11 @@ impl EntryPoint {
 
 impl Builds {
     pub(super) fn new(repo: &Repo, kustomizations: Vec<Kustomization>, entries: &[EntryPoint]) -> Builds {
-        let by_folder =
-            kustomizations.iter().enumerate().map(|(idx, k)| (crate::repo::folder(&k.path).to_owned(), idx)).collect();
+        let by_folder = kustomizations
+            .iter()
+            .enumerate()
+            .map(|(idx, k)| (crate::repo::folder(&k.path).to_owned(), idx))
+            .collect();
         let mut builds = Builds { kustomizations, by_folder, ..Builds::default() };
         builds.find_partial_files();
         builds.find_users();
@@ -177,7 +181,10 @@ impl Builds {
                     let prefix = format!("{}/", entry.folder);
                     let from = repo.files.partition_point(|file| file.path < prefix);
                     for file in repo.files[from..].iter().take_while(|file| file.path.starts_with(&prefix)) {
-                        placed.entry(file.path.clone()).or_insert_with(BTreeSet::new).insert(Some(entry.namespace.clone()));
+                        placed
+                            .entry(file.path.clone())
+                            .or_insert_with(BTreeSet::new)
+                            .insert(Some(entry.namespace.clone()));
                     }
                 }
             }
@@ -235,8 +242,11 @@ impl Builds {
     /// file's objects pass through.
     pub fn passages(&self, path: &str) -> Vec<Vec<&Kustomization>> {
         let Some(users) = self.users.get(path) else { return Vec::new() };
-        let inner = |idx: &usize| self.kustomizations[*idx].inputs.iter().filter_map(|input| self.by_folder.get(input));
-        let taken: HashSet<usize> = users.iter().flat_map(|idx| inner(idx).copied().collect::<Vec<_>>()).collect();
+        let inner = |idx: &usize| {
+            self.kustomizations[*idx].inputs.iter().filter_map(|input| self.by_folder.get(input))
+        };
+        let taken: HashSet<usize> =
+            users.iter().flat_map(|idx| inner(idx).copied().collect::<Vec<_>>()).collect();
         let tops = users.iter().filter(|idx| !taken.contains(idx));
         tops.map(|top| {
             let (mut seen, mut queue) = (BTreeSet::from([*top]), vec![*top]);
@@ -250,7 +260,9 @@ impl Builds {
 
     /// Whether a kustomization takes objects from a file, directly or through others.
     pub fn takes(&self, kustomization: &str, file: &str) -> bool {
-        self.users.get(file).is_some_and(|users| users.iter().any(|idx| self.kustomizations[*idx].path == kustomization))
+        self.users
+            .get(file)
+            .is_some_and(|users| users.iter().any(|idx| self.kustomizations[*idx].path == kustomization))
     }
 
     /// All kustomizations, ordered by path.
@@ -302,7 +314,8 @@ impl Builds {
     /// The kustomization that chooses what runs for an image of a file: its path, the first by path.
     pub fn image_override(&self, path: &str, name: &str) -> Option<&str> {
         let users = self.users.get(path)?;
-        let chooses = |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
+        let chooses =
+            |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
         let choosing = users.iter().map(|idx| &self.kustomizations[*idx]).filter(chooses);
         choosing.map(|kustomization| kustomization.path.as_str()).min()
     }
@@ -318,9 +331,10 @@ impl Builds {
 impl PatchTarget {
     fn may_match(&self, id: &ObjectId) -> bool {
         let kind = self.kind.as_deref().is_none_or(|kind| kind == &*id.kind || is_pattern(kind));
-        let name = self.name.as_deref().is_none_or(|name| {
-            is_pattern(name) || name.contains(&*id.name) || id.name.contains(name)
-        });
+        let name = self
+            .name
+            .as_deref()
+            .is_none_or(|name| is_pattern(name) || name.contains(&*id.name) || id.name.contains(name));
         kind && name
     }
 }
@@ -329,7 +343,11 @@ fn is_pattern(text: &str) -> bool {
     text.contains(['*', '|', '(', '[', '^', '$', '+', '?'])
 }
 
-fn read_patch(kustomization: &Kustomization, reference: &PatchReference, files: &HashMap<&str, &Stream>) -> Vec<Patch> {
+fn read_patch(
+    kustomization: &Kustomization,
+    reference: &PatchReference,
+    files: &HashMap<&str, &Stream>,
+) -> Vec<Patch> {
     let parsed;
     let (path, stream) = match (&reference.file, &reference.inline) {
         (Some(file), _) => match files.get(file.as_str()) {
@@ -352,7 +370,8 @@ fn read_patch(kustomization: &Kustomization, reference: &PatchReference, files: 
             let body = match value {
                 Value::Array(steps) => PatchBody::Json(steps),
                 merge => {
-                    let own = |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+                    let own =
+                        |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
                     if target == PatchTarget::default() {
                         target = PatchTarget { kind: own("/kind"), name: own("/metadata/name") };
                     }

@@ -77,7 +77,8 @@ const SECURITY_CONTEXT: &[&str] = &[
     "windowsOptions",
 ];
 const CAPABILITIES: &[&str] = &["drop", "add"];
-const KUSTOMIZATION: &[&str] = &["apiVersion", "kind", "metadata", "namespace", "resources", "components", "patches"];
+const KUSTOMIZATION: &[&str] =
+    &["apiVersion", "kind", "metadata", "namespace", "resources", "components", "patches"];
 
 fn order(at: &Pointer, existing: &[&str]) -> &'static [&'static str] {
     let parent = at.last().map(|token| token.decoded().into_owned()).unwrap_or_default();
@@ -126,7 +127,12 @@ mod tests {
 
     #[test]
     fn security_context_goes_behind_the_image() {
-        check("/spec/containers/0", &["name", "image", "ports", "resources"], "securityContext", Slot::After(1));
+        check(
+            "/spec/containers/0",
+            &["name", "image", "ports", "resources"],
+            "securityContext",
+            Slot::After(1),
+        );
         check("/spec/containers/0", &["args", "image", "name"], "securityContext", Slot::After(1));
         check("/spec/containers/0", &["image", "imagePullPolicy", "name"], "securityContext", Slot::After(1));
     }
@@ -140,7 +146,12 @@ mod tests {
 
     #[test]
     fn fields_of_a_security_context_come_behind_all_that_come_before() {
-        check("/spec/securityContext", &["fsGroup", "runAsNonRoot", "runAsUser"], "seccompProfile", Slot::After(2));
+        check(
+            "/spec/securityContext",
+            &["fsGroup", "runAsNonRoot", "runAsUser"],
+            "seccompProfile",
+            Slot::After(2),
+        );
         check("/spec/securityContext", &["runAsUser", "fsGroup"], "runAsNonRoot", Slot::First);
         check("/spec/securityContext", &["custom"], "runAsNonRoot", Slot::Last);
     }

@@ -50,7 +50,12 @@ pub(super) fn objects(root: Node<'_>) -> Vec<(String, ObjectId)> {
     found
 }
 
-fn collect(node: Node<'_>, pointer: String, inherited: Option<(&str, &str)>, found: &mut Vec<(String, ObjectId)>) {
+fn collect(
+    node: Node<'_>,
+    pointer: String,
+    inherited: Option<(&str, &str)>,
+    found: &mut Vec<(String, ObjectId)>,
+) {
     if node.kind() != Kind::Mapping {
         return;
     }

@@ -39,7 +39,9 @@ fn merge_map(object: &mut Map<String, Value>, patch: &Map<String, Value>) {
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Value {
-    Value::Object(patch.iter().filter(|(key, _)| !key.starts_with('$')).map(|(k, v)| (k.clone(), v.clone())).collect())
+    Value::Object(
+        patch.iter().filter(|(key, _)| !key.starts_with('$')).map(|(k, v)| (k.clone(), v.clone())).collect(),
+    )
 }
 
 fn merge_list(key: &str, list: &mut Vec<Value>, patch: &[Value]) {

@@ -65,7 +65,12 @@ impl Selection<'_> {
             && self.object.is_none()
     }
 
-    pub(super) fn config_allow(&self, model: &Model<'_>, object: &Object, finding: &Finding) -> Option<AllowIndex> {
+    pub(super) fn config_allow(
+        &self,
+        model: &Model<'_>,
+        object: &Object,
+        finding: &Finding,
+    ) -> Option<AllowIndex> {
         if self.config.allow.is_empty() {
             return None;
         }
@@ -90,7 +95,8 @@ impl Selection<'_> {
 
     /// Findings about the entries of `[[allow]]`: path of the configuration, line, finding.
     pub(super) fn notices(&self, used: &AllowUse, today: Date) -> Vec<(String, usize, Finding)> {
-        let path = self.config.path.as_ref().map_or("caseharden.toml".to_owned(), |path| path.display().to_string());
+        let path =
+            self.config.path.as_ref().map_or("caseharden.toml".to_owned(), |path| path.display().to_string());
         let mut notices = Vec::new();
         let mut notice = |line: usize, rule: &'static Rule, message: String| {
             if self.takes_rule(rule) {
@@ -103,8 +109,14 @@ impl Selection<'_> {
             notice(allow.line, &ALLOW_EXPIRED, format!("the allow of `{}` is past its end date", allow.rule));
         }
         if self.is_complete() {
-            for (_, allow) in self.config.unused_allows(&used.config).filter(|(_, allow)| !allow.has_expired(today)) {
-                notice(allow.line, &ALLOW_UNMATCHED, format!("the allow of `{}` matches no finding", allow.rule));
+            for (_, allow) in
+                self.config.unused_allows(&used.config).filter(|(_, allow)| !allow.has_expired(today))
+            {
+                notice(
+                    allow.line,
+                    &ALLOW_UNMATCHED,
+                    format!("the allow of `{}` matches no finding", allow.rule),
+                );
             }
         }
         notices
@@ -141,7 +153,9 @@ impl<'a> FileAllows<'a> {
     }
 
     pub(super) fn allow(&self, stream: &Stream, judged: &Judged) -> bool {
-        self.comments.iter().any(|comment| comment.names(judged.finding.rule) && comment.covers(stream, judged))
+        self.comments
+            .iter()
+            .any(|comment| comment.names(judged.finding.rule) && comment.covers(stream, judged))
     }
 
     /// Findings about the comments themselves: those without a reason, and those that match nothing.
@@ -161,8 +175,9 @@ impl<'a> FileAllows<'a> {
             } else if comment.reason.is_empty() || comment.rules.is_empty() {
                 (&ALLOW_WITHOUT_REASON, "write `# caseharden: allow RULE -- reason`".to_owned())
             } else {
-                let matched =
-                    findings.iter().any(|judged| comment.names(judged.finding.rule) && comment.covers(stream, judged));
+                let matched = findings
+                    .iter()
+                    .any(|judged| comment.names(judged.finding.rule) && comment.covers(stream, judged));
                 if matched || !planner.selection.is_complete() {
                     continue;
                 }

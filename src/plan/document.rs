@@ -188,7 +188,8 @@ impl<'p, 'a> Place<'p, 'a> {
     /// Where something of an object stands.
     fn position(&self, object: &Object, pointer: &str) -> Position {
         let pointer = format!("{}{pointer}", object.pointer);
-        let range = Pointer::parse(&pointer).ok().and_then(|pointer| self.stream.locate(object.document, pointer));
+        let range =
+            Pointer::parse(&pointer).ok().and_then(|pointer| self.stream.locate(object.document, pointer));
         self.lines().position(range.map_or(0, |range| range.start))
     }
 }
@@ -264,7 +265,8 @@ fn needs_more_than_baseline(planner: &Planner<'_>, workload: &Workload<'_>) -> b
 fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &Value) -> Judged {
     // Comments allow what is on their line.
     let needs_line = at.shown || !at.allows.is_empty();
-    let position = if needs_line { at.position(object, &finding.pointer) } else { Position { line: 1, column: 1 } };
+    let position =
+        if needs_line { at.position(object, &finding.pointer) } else { Position { line: 1, column: 1 } };
     let wanted = finding.changes.iter().filter(|_| at.shown);
     let operations = wanted.flat_map(|change| change.operations(value, "")).collect();
     let fate = match finding.safety {

@@ -23,7 +23,8 @@ const LIMITS: Limits = Limits { depth: 50, expanded_nodes: 1_000_000 };
 impl Exceptions {
     /// Reads the text of an exceptions file.
     pub fn read(text: String) -> Result<Exceptions, String> {
-        let stream = Stream::parse(text, &LIMITS).map_err(|error| format!("{}:{}: {error}", error.line, error.column))?;
+        let stream = Stream::parse(text, &LIMITS)
+            .map_err(|error| format!("{}:{}: {error}", error.line, error.column))?;
         let value = match stream.root(0).map(|root| root.value()) {
             Some(Ok(value)) => value,
             Some(Err(refusal)) => return Err(refusal.to_string()),
@@ -31,7 +32,8 @@ impl Exceptions {
         };
         let records = match value {
             Value::Null => Vec::new(),
-            value => serde_json::from_value(value).map_err(|error| format!("1:1: not a list of exceptions: {error}"))?,
+            value => serde_json::from_value(value)
+                .map_err(|error| format!("1:1: not a list of exceptions: {error}"))?,
         };
         Ok(Exceptions { text: Some(stream.into_text()), records })
     }
@@ -49,15 +51,18 @@ impl Exceptions {
     /// Records of workloads that the repo no longer has, or that no longer need one.
     pub(super) fn unmatched(&self, needed: &[(Placed, ExceptionRecord)]) -> Vec<Finding> {
         let is_needed = |record: &&ExceptionRecord| {
-            needed.iter().any(|(_, needed)| {
-                covers(record, &ExceptionRecord { checks: Vec::new(), ..needed.clone() })
-            })
+            needed
+                .iter()
+                .any(|(_, needed)| covers(record, &ExceptionRecord { checks: Vec::new(), ..needed.clone() }))
         };
         let unneeded = self.records.iter().filter(|record| !is_needed(record));
         unneeded
             .map(|record| {
                 let workload = &record.workload;
-                let message = format!("the exception of {}/{} matches no workload any more", workload.kind, workload.name);
+                let message = format!(
+                    "the exception of {}/{} matches no workload any more",
+                    workload.kind, workload.name
+                );
                 let mut finding = Finding::new("", message);
                 finding.rule = &rules::ALLOW_UNMATCHED;
                 finding
@@ -66,10 +71,18 @@ impl Exceptions {
     }
 
     /// The finding that asks to record what is not recorded yet.
-    pub(super) fn findings(&self, planner: &Planner<'_>, records: &[(Placed, ExceptionRecord)]) -> Vec<Placed> {
-        let missing: Vec<&(Placed, ExceptionRecord)> =
-            records.iter().filter(|(_, record)| !self.records.iter().any(|known| covers(known, record))).collect();
-        let Some(text) = self.with(planner, &missing.iter().map(|(_, record)| record.clone()).collect::<Vec<_>>()) else {
+    pub(super) fn findings(
+        &self,
+        planner: &Planner<'_>,
+        records: &[(Placed, ExceptionRecord)],
+    ) -> Vec<Placed> {
+        let missing: Vec<&(Placed, ExceptionRecord)> = records
+            .iter()
+            .filter(|(_, record)| !self.records.iter().any(|known| covers(known, record)))
+            .collect();
+        let Some(text) =
+            self.with(planner, &missing.iter().map(|(_, record)| record.clone()).collect::<Vec<_>>())
+        else {
             return Vec::new();
         };
         let path = planner.settings.config.exceptions_file.clone();
@@ -122,7 +135,8 @@ pub(super) fn records(planner: &Planner<'_>, verdicts: &[WorkloadVerdict]) -> Ve
     let mut records: Vec<(Placed, ExceptionRecord)> = Vec::new();
     for verdict in verdicts.iter().filter(|verdict| !verdict.needs.is_empty()) {
         let object = &planner.model.objects_of(verdict.file)[verdict.object];
-        let Some(namespace) = verdict.namespaces.iter().find(|name| planner.settings.config.is_system_namespace(name))
+        let Some(namespace) =
+            verdict.namespaces.iter().find(|name| planner.settings.config.is_system_namespace(name))
         else {
             continue;
         };

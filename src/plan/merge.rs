@@ -29,7 +29,9 @@ fn try_merge(document: &Value, findings: &mut [Judged]) -> Result<Value, (usize,
     let mut wanted = document.clone();
     let mut claims = Claims::default();
     for (idx, judged) in findings.iter_mut().enumerate().filter(|(_, judged)| judged.fate == Fate::Planned) {
-        if let Some(other) = judged.finding.changes.iter().find_map(|change| claims.conflict(&judged.prefix, change)) {
+        if let Some(other) =
+            judged.finding.changes.iter().find_map(|change| claims.conflict(&judged.prefix, change))
+        {
             judged.fate = Fate::Held(format!("conflicts with the fix of `{other}`"));
             continue;
         }

@@ -31,7 +31,8 @@ fn escape(text: &str) -> String {
 /// Control characters, and the bidirectional overrides that make a line read as another
 /// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
 pub(super) fn is_unsafe(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    char.is_control()
+        || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]

@@ -132,7 +132,13 @@ impl Json {
         Json { version, first: true }
     }
 
-    fn finding(&mut self, out: &mut dyn Write, path: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
+    fn finding(
+        &mut self,
+        out: &mut dyn Write,
+        path: &str,
+        judged: &Judged,
+        files: &[Created<'_>],
+    ) -> io::Result<()> {
         let separator = if std::mem::take(&mut self.first) { "\n  " } else { ",\n  " };
         write!(out, "{separator}{}", text(&finding(path, judged, files))?)
     }
@@ -147,7 +153,13 @@ impl Renderer for Json {
         report.findings.iter().try_for_each(|judged| self.finding(out, report.path, judged, &[]))
     }
 
-    fn created(&mut self, out: &mut dyn Write, path: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
+    fn created(
+        &mut self,
+        out: &mut dyn Write,
+        path: &str,
+        judged: &Judged,
+        files: &[Created<'_>],
+    ) -> io::Result<()> {
         self.finding(out, path, judged, files)
     }
 
@@ -217,7 +229,10 @@ fn finding(path: &str, judged: &Judged, files: &[Created<'_>]) -> JsonFinding {
         object: object(&judged.object),
         container: finding.container.clone(),
         pointer: finding.pointer.clone(),
-        pss: finding.rule.pss.map(|(level, check)| JsonCheck { level: level.as_str(), check: check.to_owned() }),
+        pss: finding
+            .rule
+            .pss
+            .map(|(level, check)| JsonCheck { level: level.as_str(), check: check.to_owned() }),
         evidence: finding.evidence.clone(),
         notes: finding.notes.clone(),
         held: match &judged.fate {
@@ -277,5 +292,10 @@ fn namespace(verdict: &NamespaceVerdict) -> JsonNamespace {
 }
 
 fn skip(skip: &Skip) -> JsonSkip {
-    JsonSkip { path: skip.path.clone(), line: skip.line, reason: skip.reason.id(), detail: skip.detail.clone() }
+    JsonSkip {
+        path: skip.path.clone(),
+        line: skip.line,
+        reason: skip.reason.id(),
+        detail: skip.detail.clone(),
+    }
 }

@@ -55,7 +55,8 @@ impl Text {
     }
 
     fn skipped(&self, out: &mut dyn Write, skipped: &[Skip]) -> io::Result<()> {
-        let (failed, left): (Vec<&Skip>, Vec<&Skip>) = skipped.iter().partition(|skip| skip.reason.is_failure());
+        let (failed, left): (Vec<&Skip>, Vec<&Skip>) =
+            skipped.iter().partition(|skip| skip.reason.is_failure());
         if self.style.verbose && !left.is_empty() {
             self.heading(out, "skipped")?;
             for skip in &left {
@@ -74,29 +75,33 @@ impl Text {
 }
 
 impl Text {
-fn namespaces(&self, out: &mut dyn Write, namespaces: &[NamespaceVerdict]) -> io::Result<()> {
-    if namespaces.is_empty() {
-        return Ok(());
-    }
-    let width = namespaces.iter().map(|namespace| namespace.name.chars().count()).max().unwrap_or(0).clamp(9, 40);
-    self.heading(out, &format!("{:<width$}  workloads  could enforce  after fixes  in the way", "namespace"))?;
-    for namespace in namespaces {
-        let blocking = match namespace.blocking.as_slice() {
-            [] => "-".to_owned(),
-            [first] => escaped(first).into_owned(),
-            [first, rest @ ..] => format!("{} and {} more", escaped(first), rest.len()),
-        };
-        writeln!(
+    fn namespaces(&self, out: &mut dyn Write, namespaces: &[NamespaceVerdict]) -> io::Result<()> {
+        if namespaces.is_empty() {
+            return Ok(());
+        }
+        let width =
+            namespaces.iter().map(|namespace| namespace.name.chars().count()).max().unwrap_or(0).clamp(9, 40);
+        self.heading(
             out,
-            "{:<width$}  {:>9}  {:<13}  {:<11}  {blocking}",
-            escaped(&namespace.name),
-            namespace.workloads,
-            namespace.enforceable.as_str(),
-            namespace.after_fixes.as_str(),
+            &format!("{:<width$}  workloads  could enforce  after fixes  in the way", "namespace"),
         )?;
+        for namespace in namespaces {
+            let blocking = match namespace.blocking.as_slice() {
+                [] => "-".to_owned(),
+                [first] => escaped(first).into_owned(),
+                [first, rest @ ..] => format!("{} and {} more", escaped(first), rest.len()),
+            };
+            writeln!(
+                out,
+                "{:<width$}  {:>9}  {:<13}  {:<11}  {blocking}",
+                escaped(&namespace.name),
+                namespace.workloads,
+                namespace.enforceable.as_str(),
+                namespace.after_fixes.as_str(),
+            )?;
+        }
+        writeln!(out)
     }
-    writeln!(out)
-}
 }
 
 fn paint(severity: Severity) -> Paint {
@@ -138,12 +143,22 @@ impl Renderer for Text {
             self.finding(out, judged)?;
         }
         for defect in &report.defects {
-            writeln!(out, "  this file is left alone: {} (a bug of caseharden, please report it)", escaped(defect))?;
+            writeln!(
+                out,
+                "  this file is left alone: {} (a bug of caseharden, please report it)",
+                escaped(defect)
+            )?;
         }
         writeln!(out)
     }
 
-    fn created(&mut self, out: &mut dyn Write, path: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
+    fn created(
+        &mut self,
+        out: &mut dyn Write,
+        path: &str,
+        judged: &Judged,
+        files: &[Created<'_>],
+    ) -> io::Result<()> {
         self.heading(out, path)?;
         self.finding(out, judged)?;
         for created in files {
@@ -180,10 +195,19 @@ fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style)
     )?;
     let reasons = reasons(skipped);
     if !reasons.is_empty() {
-        writeln!(out, "skipped: {}{}", reasons.join(", "), if style.verbose { "" } else { " (-v lists them)" })?;
+        writeln!(
+            out,
+            "skipped: {}{}",
+            reasons.join(", "),
+            if style.verbose { "" } else { " (-v lists them)" }
+        )?;
     }
     if counts.workloads == 0 {
-        writeln!(out, "no workload was found: {} files hold other YAML; -v shows what was skipped", counts.others)?;
+        writeln!(
+            out,
+            "no workload was found: {} files hold other YAML; -v shows what was skipped",
+            counts.others
+        )?;
     }
     if counts.fixable > 0 {
         writeln!(out, "next: `caseharden diff` shows the fixes, `caseharden explain RULE` says why")?;
@@ -213,10 +237,16 @@ pub(crate) fn closing(counts: &Counts, skipped: &[Skip]) -> String {
     let mut text = String::new();
     let by_hand = counts.findings - counts.fixable - counts.below_level;
     if by_hand > 0 {
-        text.push_str(&format!("{} left to a person: `caseharden check` lists them\n", plural(by_hand, "finding")));
+        text.push_str(&format!(
+            "{} left to a person: `caseharden check` lists them\n",
+            plural(by_hand, "finding")
+        ));
     }
     if counts.below_level > 0 {
-        text.push_str(&format!("{} held back by `--level safe`\n", plural(counts.below_level, "fix to review")));
+        text.push_str(&format!(
+            "{} held back by `--level safe`\n",
+            plural(counts.below_level, "fix to review")
+        ));
     }
     for skip in skipped.iter().filter(|skip| skip.reason.is_failure()) {
         text.push_str(&format!("skipped: {}\n  help: {}\n", line(skip), skip.reason.help()));

@@ -60,7 +60,13 @@ impl Renderer for Unified {
         write_diff(out, report.path, Some(report.before), after, &report.edits, self.style)
     }
 
-    fn created(&mut self, out: &mut dyn Write, _: &str, judged: &Judged, files: &[Created<'_>]) -> io::Result<()> {
+    fn created(
+        &mut self,
+        out: &mut dyn Write,
+        _: &str,
+        judged: &Judged,
+        files: &[Created<'_>],
+    ) -> io::Result<()> {
         if judged.fate == Fate::Planned || !files.is_empty() {
             self.reason(out, judged)?;
         }
@@ -114,7 +120,13 @@ fn lines(text: &str) -> Vec<&str> {
     text.split_inclusive('\n').collect()
 }
 
-fn write_hunk(out: &mut dyn Write, group: &[DiffOp], old: &[&str], new: &[&str], style: Style) -> io::Result<()> {
+fn write_hunk(
+    out: &mut dyn Write,
+    group: &[DiffOp],
+    old: &[&str],
+    new: &[&str],
+    style: Style,
+) -> io::Result<()> {
     let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
     let range = |start: usize, end: usize| match end - start {
         1 => format!("{}", start + 1),
@@ -194,7 +206,8 @@ mod tests {
         let mut out = Vec::new();
         write_diff(&mut out, path, before, after, &[], Style::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
-        let without_ids: String = text.lines().filter(|line| !line.starts_with("index ")).map(|l| format!("{l}\n")).collect();
+        let without_ids: String =
+            text.lines().filter(|line| !line.starts_with("index ")).map(|l| format!("{l}\n")).collect();
         assert_eq!(without_ids, expected);
     }
 

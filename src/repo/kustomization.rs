@@ -55,14 +55,15 @@ impl Kustomization {
     pub fn read(path: &str, stream: &Stream) -> Option<Kustomization> {
         let root = stream.root(0)?;
         let kind = root.get("kind").and_then(|kind| kind.as_str().map(|kind| kind.into_owned()));
-        let ours = root
-            .get("apiVersion")
-            .and_then(|version| version.as_str().map(|version| version.starts_with("kustomize.config.k8s.io/")));
+        let ours = root.get("apiVersion").and_then(|version| {
+            version.as_str().map(|version| version.starts_with("kustomize.config.k8s.io/"))
+        });
         if !is_kustomization_name(path) && ours != Some(true) || ours == Some(false) {
             return None;
         }
         let value = root.value().ok()?;
-        let images = root.get("images").into_iter().flat_map(Node::items).filter_map(ImageSetting::read).collect();
+        let images =
+            root.get("images").into_iter().flat_map(Node::items).filter_map(ImageSetting::read).collect();
         let kustomization = Kustomization::from_value(path, &value, kind.as_deref() == Some("Component"));
         Some(Kustomization { images, ..kustomization })
     }
@@ -75,11 +76,13 @@ impl Kustomization {
         let mut inputs = paths("resources");
         inputs.extend(paths("bases"));
         inputs.extend(paths("components"));
-        let mut configuration: Vec<String> = ["transformers", "generators", "validators", "configurations", "crds"]
-            .iter()
-            .flat_map(|key| paths(key))
-            .collect();
-        configuration.extend(items(&value["replacements"]).filter_map(|item| join(at, item["path"].as_str()?)));
+        let mut configuration: Vec<String> =
+            ["transformers", "generators", "validators", "configurations", "crds"]
+                .iter()
+                .flat_map(|key| paths(key))
+                .collect();
+        configuration
+            .extend(items(&value["replacements"]).filter_map(|item| join(at, item["path"].as_str()?)));
         configuration.extend(value["openapi"]["path"].as_str().and_then(|path| join(at, path)));
         Kustomization {
             path: path.to_owned(),
@@ -115,11 +118,12 @@ fn patches(at: &str, value: &Value) -> Vec<PatchReference> {
             target: PatchTarget::default(),
         }
     });
-    let targeted = items(&value["patches"]).chain(items(&value["patchesJson6902"])).map(|item| PatchReference {
-        file: item["path"].as_str().and_then(|path| join(at, path)),
-        inline: item["patch"].as_str().map(str::to_owned),
-        target: PatchTarget::read(&item["target"]),
-    });
+    let targeted =
+        items(&value["patches"]).chain(items(&value["patchesJson6902"])).map(|item| PatchReference {
+            file: item["path"].as_str().and_then(|path| join(at, path)),
+            inline: item["patch"].as_str().map(str::to_owned),
+            target: PatchTarget::read(&item["target"]),
+        });
     merge.chain(targeted).collect()
 }
 

@@ -39,7 +39,9 @@ pub fn is_kustomization_name(path: &str) -> bool {
 
 fn is_dockerfile(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    matches!(name, "Dockerfile" | "Containerfile") || name.starts_with("Dockerfile.") || name.ends_with(".Dockerfile")
+    matches!(name, "Dockerfile" | "Containerfile")
+        || name.starts_with("Dockerfile.")
+        || name.ends_with(".Dockerfile")
 }
 
 fn is_candidate(path: &str) -> bool {
@@ -234,7 +236,9 @@ impl Source for Disk {
 fn walk_error_path(error: &ignore::Error) -> Option<PathBuf> {
     match error {
         ignore::Error::WithPath { path, .. } => Some(path.clone()),
-        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => walk_error_path(err),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            walk_error_path(err)
+        }
         _ => None,
     }
 }
@@ -263,7 +267,9 @@ impl<F: Fn(&str) -> io::Result<Vec<u8>> + Sync> Snapshot<F> {
         let mut listing = Listing::default();
         for path in paths {
             let under = |wanted: &String| {
-                wanted.is_empty() || path == *wanted || path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
+                wanted.is_empty()
+                    || path == *wanted
+                    || path.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
             let inside = wanted.iter().any(under);
             let above = || {
@@ -327,4 +333,3 @@ impl<F> std::fmt::Debug for Snapshot<F> {
         f.debug_struct("Snapshot").finish_non_exhaustive()
     }
 }
-

@@ -8,10 +8,18 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The value at a path, with the mappings on the way to it.
-    Set { pointer: String, value: Value },
-    Remove { pointer: String },
+    Set {
+        pointer: String,
+        value: Value,
+    },
+    Remove {
+        pointer: String,
+    },
     /// A further item of a list, which is made when it is not there.
-    Append { list: String, value: Value },
+    Append {
+        list: String,
+        value: Value,
+    },
 }
 
 impl Change {
@@ -79,7 +87,11 @@ fn set(object: &Value, pointer: &str, mut value: Value) -> Option<PatchOperation
         let (parent, key) = place.rsplit_once('/')?;
         match at(object, parent) {
             Some(Value::Object(map)) => {
-                return Some(if map.contains_key(&decoded(key)) { replace(place, value) } else { add(place, value) });
+                return Some(if map.contains_key(&decoded(key)) {
+                    replace(place, value)
+                } else {
+                    add(place, value)
+                });
             }
             Some(Value::Array(items)) => {
                 let exists = key.parse::<usize>().is_ok_and(|idx| idx < items.len());
@@ -178,7 +190,11 @@ mod tests {
             json!([{"op": "remove", "path": "/c/securityContext"}]),
         );
         let object = json!({"c": {"securityContext": {"a": 1, "b": 2}}, "d": {"e": 1}});
-        check(Change::remove("/c/securityContext/a"), object.clone(), json!([{"op": "remove", "path": "/c/securityContext/a"}]));
+        check(
+            Change::remove("/c/securityContext/a"),
+            object.clone(),
+            json!([{"op": "remove", "path": "/c/securityContext/a"}]),
+        );
         check(Change::remove("/d/e"), object, json!([{"op": "remove", "path": "/d/e"}]));
     }
 

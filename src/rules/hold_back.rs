@@ -25,7 +25,9 @@ pub(super) fn hold_back(workload: &Workload<'_>, findings: &mut [Finding]) {
 
 fn conflict(workload: &Workload<'_>, patch: &Patch, change: &Change) -> Option<&'static str> {
     match &patch.body {
-        PatchBody::Json(_) => patch.steps().find_map(|(operation, path)| json_conflict(operation, path, change)),
+        PatchBody::Json(_) => {
+            patch.steps().find_map(|(operation, path)| json_conflict(operation, path, change))
+        }
         PatchBody::Merge(merge) => workload.pods.iter().find_map(|pod| merge_conflict(pod, merge, change)),
     }
 }
@@ -33,12 +35,16 @@ fn conflict(workload: &Workload<'_>, patch: &Patch, change: &Change) -> Option<&
 fn json_conflict(operation: &str, path: &str, change: &Change) -> Option<&'static str> {
     let pointer = change.pointer();
     match change {
-        Change::Remove { .. } if within(path, pointer) => Some("a patch refers to the value that the fix removes"),
+        Change::Remove { .. } if within(path, pointer) => {
+            Some("a patch refers to the value that the fix removes")
+        }
         _ if operation == "test" && (within(pointer, path) || within(path, pointer)) => {
             Some("a patch tests a value that the fix changes")
         }
         // What the fix appends goes with the list that the patch replaces; its mount or its use stays behind.
-        Change::Append { .. } if matches!(operation, "add" | "replace" | "remove") && within(pointer, path) => {
+        Change::Append { .. }
+            if matches!(operation, "add" | "replace" | "remove") && within(pointer, path) =>
+        {
             Some("a patch replaces the list that the fix appends to")
         }
         _ => None,
@@ -60,9 +66,9 @@ fn merge_conflict(pod: &Pod<'_>, merge: &Value, change: &Change) -> Option<&'sta
     let field = pointer.rsplit('/').next()?;
     let contexts = contexts(pod, spec, pointer);
     match field {
-        "allowPrivilegeEscalation" if contexts.iter().any(|context| gains_privileges(context)) => {
-            Some("a patch makes the container privileged, which the API server refuses without privilege escalation")
-        }
+        "allowPrivilegeEscalation" if contexts.iter().any(|context| gains_privileges(context)) => Some(
+            "a patch makes the container privileged, which the API server refuses without privilege escalation",
+        ),
         "runAsNonRoot" if contexts.iter().any(|context| runs_as_root(context)) => {
             Some("a patch runs it as root, which the kubelet refuses with `runAsNonRoot: true`")
         }
@@ -71,9 +77,9 @@ fn merge_conflict(pod: &Pod<'_>, merge: &Value, change: &Change) -> Option<&'sta
 }
 
 fn replaces_lists(spec: &Value) -> bool {
-    ["containers", "initContainers", "volumes"].iter().any(|list| {
-        spec[list].as_array().into_iter().flatten().any(|item| item["$patch"] == "replace")
-    })
+    ["containers", "initContainers", "volumes"]
+        .iter()
+        .any(|list| spec[list].as_array().into_iter().flatten().any(|item| item["$patch"] == "replace"))
 }
 
 /// Security contexts in the patch that are merged with the one at `pointer`: those of the same container, or of
@@ -93,7 +99,8 @@ fn contexts<'a>(pod: &Pod<'_>, spec: &'a Value, pointer: &str) -> Vec<&'a Value>
 
 fn gains_privileges(context: &Value) -> bool {
     let added = context["capabilities"]["add"].as_array().into_iter().flatten();
-    context["privileged"] == true || added.into_iter().any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN")
+    context["privileged"] == true
+        || added.into_iter().any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN")
 }
 
 fn runs_as_root(context: &Value) -> bool {

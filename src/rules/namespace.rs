@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::{Change, Finding, NewFile, Rule, Safety, Settings, change};
+use crate::config::Profile;
 use crate::model::{Model, Object};
 use crate::pss::{self, Level};
 use crate::repo::folder;
-use crate::config::Profile;
 use crate::template::AdmissionLabels;
 
 mod exception_not_recorded;
@@ -73,7 +73,8 @@ pub(super) fn check(
     selected: &dyn Fn(&Rule) -> bool,
 ) -> RepoFindings {
     let members = Members::new(model, verdicts);
-    let mut found = RepoFindings { namespaces: members.verdicts(model, settings, verdicts), ..RepoFindings::default() };
+    let mut found =
+        RepoFindings { namespaces: members.verdicts(model, settings, verdicts), ..RepoFindings::default() };
     if selected(&pod_security_labels_missing::RULE) {
         pod_security_labels_missing::check(model, settings, &members, verdicts, &mut found);
     }
@@ -95,5 +96,9 @@ fn labels(settings: &Settings<'_>, name: &str, meets: Option<Level>) -> Admissio
         None => None,
     };
     let profile = |level| Profile { level, version: settings.config.enforce_version() };
-    AdmissionLabels { enforce: enforce.map(profile), warn: Some(profile(target)), audit: Some(profile(target)) }
+    AdmissionLabels {
+        enforce: enforce.map(profile),
+        warn: Some(profile(target)),
+        audit: Some(profile(target)),
+    }
 }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Area, Check, Finding, Settings, Workload, all, check_workload};
 use crate::config::{Config, Profile};
-use crate::model::{Model, Object, ObjectId, layout};
 use crate::lock::Lock;
+use crate::model::{Model, Object, ObjectId, layout};
 use crate::pss::{Level, Version};
 use crate::repo::{File, Repo};
 use crate::template::Templates;

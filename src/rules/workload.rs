@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::{Change, Settings};
-use crate::model::{Container, Model, Object, Patch, Pod, pods};
 use crate::image_facts::Facts;
 use crate::lock::Locked;
+use crate::model::{Container, Model, Object, Patch, Pod, pods};
 use crate::pss;
 
 /// An object that makes pods, with everything a rule may ask about it.

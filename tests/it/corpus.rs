@@ -14,7 +14,8 @@ pub(crate) fn repos() -> Option<Vec<PathBuf>> {
     };
     let only = std::env::var("CASEHARDEN_FIELD_ONLY").unwrap_or_default();
     let entries = fs::read_dir(&corpora).unwrap().map(|entry| entry.unwrap().path());
-    let mut repos: Vec<PathBuf> = entries.filter(|path| path.is_dir() && name(path).contains(&only)).collect();
+    let mut repos: Vec<PathBuf> =
+        entries.filter(|path| path.is_dir() && name(path).contains(&only)).collect();
     repos.sort();
     assert!(!repos.is_empty(), "no repos in {}", Path::new(&corpora).display());
     Some(repos)

@@ -96,8 +96,7 @@ impl Verdict {
 }
 
 fn judge(repo: &Path) -> Verdict {
-    let mut verdict =
-        Verdict { name: corpus::name(repo), ..Verdict::default() };
+    let mut verdict = Verdict { name: corpus::name(repo), ..Verdict::default() };
     let applied = corpus::copy(repo);
     let before = applied.tree();
     let earlier = report(&applied, &mut verdict);

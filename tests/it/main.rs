@@ -17,10 +17,10 @@ mod corpus;
 #[cfg(unix)]
 mod field;
 #[cfg(unix)]
-mod real;
-#[cfg(unix)]
 mod git;
 #[cfg(unix)]
 mod isolated;
+#[cfg(unix)]
+mod real;
 #[cfg(unix)]
 mod registry;

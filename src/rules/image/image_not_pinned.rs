@@ -82,7 +82,11 @@ fn platforms(locked: &Locked) -> String {
 
 /// Kustomizations that choose an image by tag: the digest goes beside the tag, where every object that is built
 /// gets it (`newTag` and `digest` render as `name:tag@digest`).
-pub(in crate::rules) fn check_kustomizations(model: &Model<'_>, settings: &Settings<'_>, found: &mut RepoFindings) {
+pub(in crate::rules) fn check_kustomizations(
+    model: &Model<'_>,
+    settings: &Settings<'_>,
+    found: &mut RepoFindings,
+) {
     for (file, source) in model.repo().files.iter().enumerate().filter(|(_, file)| !file.context_only) {
         let Some(kustomization) = Kustomization::read(&source.path, &source.stream) else { continue };
         for (idx, chosen) in kustomization.images.iter().enumerate() {
@@ -97,7 +101,11 @@ pub(in crate::rules) fn check_kustomizations(model: &Model<'_>, settings: &Setti
                 Some(locked) => finding
                     .change(Change::set(format!("/images/{idx}/digest"), locked.digest.as_str()))
                     .safety(Safety::Safe)
-                    .evidence(format!("{} has the digest, for {}", crate::lock::FILE_NAME, platforms(locked))),
+                    .evidence(format!(
+                        "{} has the digest, for {}",
+                        crate::lock::FILE_NAME,
+                        platforms(locked)
+                    )),
             };
             let object = Object {
                 file,

@@ -33,7 +33,10 @@ impl Members {
         let mut unplaced = Vec::new();
         let mut manifests = Vec::new();
         for object in model.objects() {
-            if &*object.id.kind == "Namespace" && &*object.id.api_version == "v1" && !object.id.name.is_empty() {
+            if &*object.id.kind == "Namespace"
+                && &*object.id.api_version == "v1"
+                && !object.id.name.is_empty()
+            {
                 let names = names_of(model, object);
                 for name in &names {
                     by_name.entry(name.clone()).or_default().manifests.push(object.clone());
@@ -41,7 +44,11 @@ impl Members {
                 manifests.push((object.clone(), names));
             } else if object.layout.is_none() && may_make_pods(&object.id) {
                 for namespace in model.namespaces(object) {
-                    by_name.entry(namespace).or_default().opaque.insert(format!("{}/{}", object.id.kind, object.id.name));
+                    by_name
+                        .entry(namespace)
+                        .or_default()
+                        .opaque
+                        .insert(format!("{}/{}", object.id.kind, object.id.name));
                 }
             }
         }
@@ -62,7 +69,9 @@ impl Members {
         for manifest in &namespace.manifests {
             let home = folder(&model.file(manifest).path);
             let beside = self.unplaced.iter().filter(|(_, at)| {
-                at == home || home.is_empty() || at.strip_prefix(home).is_some_and(|rest| rest.starts_with('/'))
+                at == home
+                    || home.is_empty()
+                    || at.strip_prefix(home).is_some_and(|rest| rest.starts_with('/'))
             });
             workloads.extend(beside.map(|(idx, _)| *idx));
         }

@@ -49,12 +49,17 @@ pub(super) fn check(
         let object = &model.objects_of(verdicts[*first].file)[verdicts[*first].object];
         let meets = namespace.workloads.iter().map(|idx| verdicts[*idx].after).min();
         let known = if namespace.opaque.is_empty() { meets } else { None };
-        let message = format!("{}/{} runs in namespace {name}, which no manifest defines", object.id.kind, object.id.name);
+        let message = format!(
+            "{}/{} runs in namespace {name}, which no manifest defines",
+            object.id.kind, object.id.name
+        );
         let mut finding = Finding::new("/metadata/namespace", message);
         finding.rule = &RULE;
         let Some(home) = home(model, members, object, name) else { continue };
         let rendered = settings.templates.namespace(name, &labels(settings, name, known));
-        let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else { continue };
+        let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else {
+            continue;
+        };
         taken.insert(path.clone());
         finding = finding.safety(Safety::Review).note(if BUILT_IN.contains(&name.as_str()) {
             "every cluster has this namespace: let nothing that prunes own the manifest"
@@ -73,7 +78,8 @@ fn home(model: &Model<'_>, members: &Members, object: &Object, name: &str) -> Op
     let takes_one_more = |home: &&str| {
         let Some(kustomization) = model.builds.kustomization(home) else { return true };
         let mut manifests = members.by_name.values().flat_map(|namespace| &namespace.manifests);
-        !manifests.any(|manifest| model.builds.share_a_namespace(&kustomization.path, &model.file(manifest).path))
+        !manifests
+            .any(|manifest| model.builds.share_a_namespace(&kustomization.path, &model.file(manifest).path))
     };
     let own = folder(&model.file(object).path);
     let naming = model.builds.naming(name, &model.file(object).path);
@@ -98,7 +104,9 @@ fn mention(model: &Model<'_>, workload: &Object, home: &str, path: &str, found: 
     if kustomization.component || !model.builds.takes(&kustomization.path, &model.file(workload).path) {
         return;
     }
-    let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else { return };
+    let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else {
+        return;
+    };
     let name = path.rsplit('/').next().unwrap_or(path);
     let mut finding = Finding::new("/resources", format!("{} does not list {name}", kustomization.path))
         .change(Change::append("/resources", name))
@@ -108,7 +116,11 @@ fn mention(model: &Model<'_>, workload: &Object, home: &str, path: &str, found: 
         file,
         document: 0,
         pointer: "".into(),
-        id: crate::model::ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &kustomization.path),
+        id: crate::model::ObjectId::named(
+            "kustomize.config.k8s.io/v1beta1",
+            "Kustomization",
+            &kustomization.path,
+        ),
         layout: None,
     };
     let placed = Placed { object, finding, needs_file: Some(path.to_owned()) };

@@ -42,7 +42,13 @@ crate::rules::rule! {
 
 const PREFIX: &str = "pod-security.kubernetes.io/";
 
-pub(super) fn check(model: &Model<'_>, settings: &Settings<'_>, members: &Members, verdicts: &[WorkloadVerdict], found: &mut RepoFindings) {
+pub(super) fn check(
+    model: &Model<'_>,
+    settings: &Settings<'_>,
+    members: &Members,
+    verdicts: &[WorkloadVerdict],
+    found: &mut RepoFindings,
+) {
     for (manifest, names) in &members.manifests {
         let Some(value) = model.value(manifest) else { continue };
         let namespaces: Vec<&Namespace> = names.iter().filter_map(|name| members.by_name.get(name)).collect();
@@ -95,7 +101,9 @@ fn report_refused(
     findings: &mut Vec<Finding>,
 ) {
     let name = subject.name;
-    let Some(enforced) = subject.present.get(&format!("{PREFIX}enforce")).and_then(Value::as_str) else { return };
+    let Some(enforced) = subject.present.get(&format!("{PREFIX}enforce")).and_then(Value::as_str) else {
+        return;
+    };
     let Ok(enforced) = enforced.parse::<Level>() else { return };
     let refused: Vec<String> = workloads
         .iter()
@@ -103,19 +111,18 @@ fn report_refused(
         .map(|idx| members::subject(model, &verdicts[*idx]))
         .collect();
     if !refused.is_empty() {
-        let message = format!("Namespace/{name} enforces {enforced} and refuses the pods of {}", refused.join(", "));
+        let message =
+            format!("Namespace/{name} enforces {enforced} and refuses the pods of {}", refused.join(", "));
         findings.push(Finding::new(label_pointer("enforce"), message));
     }
 }
 
-fn propose(
-    settings: &Settings<'_>,
-    subject: &Subject<'_>,
-    findings: &mut Vec<Finding>,
-) {
+fn propose(settings: &Settings<'_>, subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let Subject { name, present, meets, .. } = subject;
     let known = if subject.opaque.is_none() { *meets } else { None };
-    let Ok(labels) = settings.templates.namespace_labels(&labels(settings, subject.judged_as, known)) else { return };
+    let Ok(labels) = settings.templates.namespace_labels(&labels(settings, subject.judged_as, known)) else {
+        return;
+    };
     // A version speaks of the level beside it: where the level was there before, so is the decision about both.
     let wanted = |mode: &str| -> Vec<Change> {
         let key = format!("{PREFIX}{mode}");
@@ -125,9 +132,13 @@ fn propose(
             .as_object()
             .into_iter()
             .flatten()
-            .filter(|(label, _)| (**label == key && !has_level) || (**label == version && (!has_level || mode == "enforce")))
+            .filter(|(label, _)| {
+                (**label == key && !has_level) || (**label == version && (!has_level || mode == "enforce"))
+            })
             .filter(|(label, _)| !present.contains_key(*label))
-            .map(|(label, value)| Change::set(format!("/metadata/labels/{}", change::token(label)), value.clone()))
+            .map(|(label, value)| {
+                Change::set(format!("/metadata/labels/{}", change::token(label)), value.clone())
+            })
             .collect()
     };
     let seen: Vec<Change> = [wanted("warn"), wanted("audit")].concat();
@@ -138,7 +149,8 @@ fn propose(
     let enforced = wanted("enforce");
     if !enforced.is_empty() {
         let message = format!("Namespace/{name} enforces no Pod Security level");
-        let mut finding = Finding::new(label_pointer("enforce"), message).changes(enforced).safety(Safety::Review);
+        let mut finding =
+            Finding::new(label_pointer("enforce"), message).changes(enforced).safety(Safety::Review);
         if let Some(level) = *meets {
             finding = finding.evidence(match level {
                 Level::Privileged => "some of its workloads in this repo need more than baseline".to_owned(),

@@ -113,11 +113,19 @@ fn described(missing: &[&str]) -> String {
 
 /// What dropping may take from this container. A user that is not root is no proof of the contrary: the kernel does
 /// not start a program whose file asks for a capability that is dropped.
-fn explain(workload: &Workload<'_>, mut finding: Finding, pod: &Pod<'_>, container: &Container<'_>) -> Finding {
+fn explain(
+    workload: &Workload<'_>,
+    mut finding: Finding,
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+) -> Finding {
     if let Some(facts) = workload.facts(container)
         && facts.file_capabilities.is_empty()
         && facts.uid.is_some_and(|uid| uid != 0)
-        && container.security_context("runAsUser").unwrap_or(&pod.spec["securityContext"]["runAsUser"]).is_null()
+        && container
+            .security_context("runAsUser")
+            .unwrap_or(&pod.spec["securityContext"]["runAsUser"])
+            .is_null()
     {
         return finding.safety(Safety::Safe).evidence(format!(
             "the image runs as user {}, and no program of it has file capabilities",

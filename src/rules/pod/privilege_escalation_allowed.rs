@@ -81,7 +81,9 @@ fn with_facts(workload: &Workload<'_>, container: &Container<'_>, finding: Findi
     let Some(facts) = workload.facts(container) else { return finding };
     match (facts.setuid.as_slice(), facts.file_capabilities.as_slice()) {
         ([], []) => finding.evidence("the image has no program with setuid or file capabilities"),
-        (setuid, []) => finding.evidence(format!("of the image, these lose their setuid bit: {}", setuid.join(", "))),
+        (setuid, []) => {
+            finding.evidence(format!("of the image, these lose their setuid bit: {}", setuid.join(", ")))
+        }
         (_, capable) => finding
             .safety(Safety::Review)
             .note(format!("these programs of the image lose their capabilities: {}", capable.join(", "))),

@@ -79,7 +79,8 @@ fn is_relaxed(workload: &Workload<'_>, pod: &Pod<'_>) -> bool {
 fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let of_pod = &pod.spec["securityContext"];
     let template_user = workload.wanted_of_pod("runAsUser").or(workload.wanted("runAsUser"));
-    let users: Vec<User<'_>> = pod.containers.iter().map(|container| user(workload, pod, container)).collect();
+    let users: Vec<User<'_>> =
+        pod.containers.iter().map(|container| user(workload, pod, container)).collect();
     let containers = || pod.containers.iter().zip(&users);
     let is_rooted = |user: &User<'_>| matches!(user, User::Root) || matches!(user, User::RootImage(_));
     if template_user.is_none() && (users.iter().any(is_rooted) || of_pod["runAsUser"] == 0) {
@@ -116,9 +117,15 @@ enum User<'a> {
     /// The manifest or the image gives a number that is not root; where it is from.
     Number(String),
     /// The image gives a name, which the kubelet cannot check: its number is written down.
-    Named { facts: &'a Facts, uid: u32 },
+    Named {
+        facts: &'a Facts,
+        uid: u32,
+    },
     /// The image runs as root, and brings an account for a user that is not.
-    Account { facts: &'a Facts, account: &'a Account },
+    Account {
+        facts: &'a Facts,
+        account: &'a Account,
+    },
     Unknown,
 }
 
@@ -135,9 +142,10 @@ fn user<'a>(workload: &Workload<'a>, pod: &Pod<'_>, container: &Container<'_>) -
             Some(account) => User::Account { facts, account },
             None => User::RootImage(facts),
         },
-        Some(uid) if facts.has_numeric_user() => {
-            User::Number(format!("the image of `{}` runs as user {uid} (`USER {}`)", container.name, facts.user))
-        }
+        Some(uid) if facts.has_numeric_user() => User::Number(format!(
+            "the image of `{}` runs as user {uid} (`USER {}`)",
+            container.name, facts.user
+        )),
         Some(uid) => User::Named { facts, uid },
         None => User::Unknown,
     }
@@ -179,7 +187,9 @@ fn on_pod(
     let of_pod = &pod.spec["securityContext"];
     let pointer = format!("{context}/runAsNonRoot");
     let message = match unset {
-        [(container, _)] if pod.containers.len() > 1 => format!("{} may run as root", workload.container(container)),
+        [(container, _)] if pod.containers.len() > 1 => {
+            format!("{} may run as root", workload.container(container))
+        }
         _ => format!("{} may run as root", workload.subject(pod)),
     };
     let mut finding = Finding::new(pointer.clone(), message).change(Change::set(pointer, true));
@@ -197,13 +207,17 @@ fn on_pod(
     for container in &pod.containers {
         if container.security_context("runAsNonRoot") == Some(&Value::Bool(false)) {
             on_purpose = true;
-            finding = finding.change(Change::remove(format!("{}/securityContext/runAsNonRoot", container.pointer)));
+            finding =
+                finding.change(Change::remove(format!("{}/securityContext/runAsNonRoot", container.pointer)));
         }
         if container.security_context("runAsUser") == Some(&Value::from(0))
             && let Some(user) = template_user
         {
             on_purpose = true;
-            finding = finding.change(Change::set(format!("{}/securityContext/runAsUser", container.pointer), user.clone()));
+            finding = finding.change(Change::set(
+                format!("{}/securityContext/runAsUser", container.pointer),
+                user.clone(),
+            ));
         }
     }
     finding = finding.safety(if unset.is_empty() { Safety::Review } else { Safety::Safe });
@@ -219,12 +233,18 @@ fn on_pod(
     decide_privileged_first(unset, finding)
 }
 
-fn on_container(workload: &Workload<'_>, pod: &Pod<'_>, container: &Container<'_>, user: &User<'_>) -> Finding {
+fn on_container(
+    workload: &Workload<'_>,
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    user: &User<'_>,
+) -> Finding {
     let context = format!("{}/securityContext", container.pointer);
     let pointer = format!("{context}/runAsNonRoot");
     let message = format!("{} may run as root", workload.container(container));
     let on_purpose = container.security_context("runAsNonRoot").is_some();
-    let mut finding = Finding::new(pointer.clone(), message).container(container).change(Change::set(pointer, true));
+    let mut finding =
+        Finding::new(pointer.clone(), message).container(container).change(Change::set(pointer, true));
     finding = finding.safety(if on_purpose { Safety::Review } else { Safety::Safe });
     let mut has_user = false;
     for field in USER_FIELDS {
@@ -236,10 +256,14 @@ fn on_container(workload: &Workload<'_>, pod: &Pod<'_>, container: &Container<'_
             finding = finding.change(Change::set(format!("{context}/{field}"), value.clone()));
         }
     }
-    decide_privileged_first(&[(container, user)], with_user(workload, pod, container, user, has_user, finding))
+    decide_privileged_first(
+        &[(container, user)],
+        with_user(workload, pod, container, user, has_user, finding),
+    )
 }
 
-const IMAGE_DECIDES: &str = "the image must name a numeric user that is not root, or the kubelet will not start it";
+const IMAGE_DECIDES: &str =
+    "the image must name a numeric user that is not root, or the kubelet will not start it";
 
 /// Adds what is known of a container's user: the fact the fix rests on, or the user it needs, or what to find out.
 fn with_user(
@@ -284,7 +308,8 @@ fn with_user(
 
 /// What asks for the whole node is written to be root of it: another user only stops it.
 fn decide_privileged_first(containers: &[(&Container<'_>, &User<'_>)], mut finding: Finding) -> Finding {
-    let mut asking = containers.iter().filter(|(_, user)| !matches!(user, User::Number(_) | User::Named { .. }));
+    let mut asking =
+        containers.iter().filter(|(_, user)| !matches!(user, User::Number(_) | User::Named { .. }));
     if let Some((container, _)) = asking.find(|(container, _)| container.is_privileged()) {
         finding.make_manual(format!("`{}` is privileged, which has to be decided first", container.name));
     }

@@ -56,15 +56,14 @@ fn missing<'s>(
     present: impl Fn(&str) -> Option<&'s Value>,
 ) -> Vec<(&'s str, &'s Value)> {
     let asked = standard.iter().map(|(field, value)| (field.as_str(), value));
-    asked
-        .filter(|(field, _)| !OTHERS.contains(field) && present(field).is_none_or(Value::is_null))
-        .collect()
+    asked.filter(|(field, _)| !OTHERS.contains(field) && present(field).is_none_or(Value::is_null)).collect()
 }
 
 fn finding(context: &str, missing: &[(&str, &Value)], subject: &str) -> Option<Finding> {
     let (first, _) = missing.first()?;
     let names: Vec<String> = missing.iter().map(|(field, _)| format!("`{field}`")).collect();
     let message = format!("{subject} lacks {} of the template", names.join(", "));
-    let changes = missing.iter().map(|(field, value)| Change::set(format!("{context}/{field}"), (*value).clone()));
+    let changes =
+        missing.iter().map(|(field, value)| Change::set(format!("{context}/{field}"), (*value).clone()));
     Some(Finding::new(format!("{context}/{first}"), message).changes(changes).safety(Safety::Review))
 }

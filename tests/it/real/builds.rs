@@ -142,7 +142,8 @@ fn invalid(stream: &str) -> BTreeSet<String> {
 }
 
 fn refused(spec: &Value, claims: &Value, say: &mut dyn FnMut(String)) {
-    let mut volumes: BTreeSet<&str> = items(claims).filter_map(|claim| claim["metadata"]["name"].as_str()).collect();
+    let mut volumes: BTreeSet<&str> =
+        items(claims).filter_map(|claim| claim["metadata"]["name"].as_str()).collect();
     for name in items(&spec["volumes"]).filter_map(|volume| volume["name"].as_str()) {
         if !volumes.insert(name) {
             say(format!("two volumes `{name}`"));
@@ -161,7 +162,8 @@ fn refused(spec: &Value, claims: &Value, say: &mut dyn FnMut(String)) {
             }
         }
         let context = &container["securityContext"];
-        let adds_admin = items(&context["capabilities"]["add"]).any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN");
+        let adds_admin =
+            items(&context["capabilities"]["add"]).any(|name| name == "SYS_ADMIN" || name == "CAP_SYS_ADMIN");
         if context["allowPrivilegeEscalation"] == false && (context["privileged"] == true || adds_admin) {
             say(format!("{name} is privileged and may not escalate privileges"));
         }

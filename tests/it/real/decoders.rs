@@ -109,9 +109,12 @@ fn ask(folder: &Folder, oracle: &OsStr) -> Vec<Line> {
 fn agree(tally: &mut Tally, repo: &Path, folder: &Folder, lines: &[Line]) {
     type Levels = BTreeMap<(String, String, String), Vec<String>>;
     let mut theirs = Levels::new();
-    for line in lines.iter().filter(|line| !line.psa.is_empty() && line.schema == "ok" && !line.has_bare_volume()) {
+    for line in
+        lines.iter().filter(|line| !line.psa.is_empty() && line.schema == "ok" && !line.has_bare_volume())
+    {
         let allows = |level: &str| line.psa.iter().any(|verdict| verdict.level == level && verdict.allowed);
-        let highest = ["restricted", "baseline"].into_iter().find(|level| allows(level)).unwrap_or("privileged");
+        let highest =
+            ["restricted", "baseline"].into_iter().find(|level| allows(level)).unwrap_or("privileged");
         let key = (line.file.clone(), line.kind.clone(), line.name.clone());
         theirs.entry(key).or_default().push(highest.to_owned());
     }
@@ -127,7 +130,9 @@ fn agree(tally: &mut Tally, repo: &Path, folder: &Folder, lines: &[Line]) {
         let Some(others) = theirs.get(key).filter(|others| others.len() == levels.len()) else { continue };
         tally.verdicts += levels.len();
         if levels != others {
-            tally.faults.push(format!("{}: {key:?}: {levels:?}, and {others:?} upstream", corpus::name(repo)));
+            tally
+                .faults
+                .push(format!("{}: {key:?}: {levels:?}, and {others:?} upstream", corpus::name(repo)));
         }
     }
 }
