@@ -98,7 +98,7 @@ impl App {
             _ => DEPLOYMENT,
         };
         let chosen = [
-            (number % TEAM == 0, format!("{team}/namespace.yaml"), NAMESPACE),
+            (number.is_multiple_of(TEAM), format!("{team}/namespace.yaml"), NAMESPACE),
             (true, format!("{at}/base/deployment.yaml"), deployment),
             (true, format!("{at}/base/service.yaml"), SERVICE),
             (true, format!("{at}/base/configmap.yaml"), CONFIG_MAP),
