@@ -58,7 +58,7 @@ impl<'r> Model<'r> {
             repo.files.par_iter().enumerate().map(|(idx, file)| FileFacts::read(idx, file, custom)).collect();
         let mut model = Model {
             repo,
-            objects: Vec::new(),
+            objects: Vec::with_capacity(facts.iter().map(|facts| facts.objects.len()).sum()),
             by_file: Vec::with_capacity(facts.len()),
             builds: Builds::default(),
             accounts: Accounts::default(),

@@ -155,6 +155,8 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         .collect();
 
     let mut repo = Repo { skipped: listing.skipped, build_folders: listing.build_folders, ..Repo::default() };
+    let manifests = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Manifest(_))).count();
+    repo.files.reserve_exact(manifests);
     for outcome in outcomes {
         match outcome {
             Outcome::Manifest(file) => repo.files.push(*file),

@@ -1,5 +1,6 @@
 //! Makes repos to measure with: as many files as asked for, the same ones every time, in the mix that real
-//! repos of manifests have (a fifth workloads, the rest services, configuration, builds, charts, pipelines).
+//! repos of manifests have: by number a fifth workloads, the rest services, configuration, builds, charts and
+//! pipelines; by bytes a fifth workloads and two fifths definitions of custom resources, which are few and long.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,7 +43,7 @@ templates! {
 const TEAM: usize = 20;
 
 /// Raised when what [`App::files`] chooses changes, so that old repos are made anew.
-const EDITION: u32 = 1;
+const EDITION: u32 = 2;
 
 /// The folder of a repo with `count` YAML and JSON files, made unless it is there already.
 pub(crate) fn repo(count: usize) -> io::Result<PathBuf> {
@@ -132,6 +133,9 @@ impl App {
         if every(4, 2) {
             files.push((format!("{at}/worker.yaml"), fill(&worker())));
         }
+        if every(11, 5) {
+            files.push((format!("{at}/definition.yaml"), fill(&resource_definition(number))));
+        }
         if every(40, 11) {
             files.push((format!("{at}/lookup.yaml"), fill(&large_config_map(number))));
         }
@@ -151,6 +155,53 @@ fn large_config_map(number: usize) -> String {
             .to_owned();
     for line in 0..1_000 + number % 7 * 800 {
         text.push_str(&format!("    {line:06},article-{},{}.99\n", line * 7 % 10_007, line % 90));
+    }
+    text
+}
+
+/// A CustomResourceDefinition with its schema, 30 to 90 KB.
+fn resource_definition(number: usize) -> String {
+    let mut text = "\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: ${app}s.${team}.example.com
+spec:
+  group: ${team}.example.com
+  names: {kind: Widget, plural: ${app}s}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+"
+    .to_owned();
+    for field in 0..60 + number % 7 * 20 {
+        text.push_str(&format!(
+            "            \
+setting{field}:
+              description: |-
+                Says how the widget treats part {field} of what it is given.
+                It is read once, when the widget starts.
+              type: object
+              properties:
+                enabled:
+                  description: Whether the part is looked at.
+                  type: boolean
+                  default: {}
+                limit:
+                  type: integer
+                  format: int32
+                  minimum: {field}
+              required:
+                - enabled
+",
+            field % 2 == 0
+        ));
     }
     text
 }

@@ -13,6 +13,16 @@ use super::strategic_merge;
 use crate::repo::{Kustomization, PatchReference, PatchTarget, Repo, join};
 use crate::yaml::Stream;
 
+/// By path, each namespace once.
+type Placed = HashMap<String, Vec<Option<String>>>;
+
+fn put(placed: &mut Placed, path: &str, namespace: Option<String>) {
+    let namespaces = placed.entry(path.to_owned()).or_default();
+    if !namespaces.contains(&namespace) {
+        namespaces.push(namespace);
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Builds {
     kustomizations: Vec<Kustomization>,
@@ -23,7 +33,7 @@ pub struct Builds {
     /// others.
     users: HashMap<String, BTreeSet<usize>>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
-    placed: HashMap<String, BTreeSet<Option<String>>>,
+    placed: Placed,
     /// The patches of each kustomization.
     patches: Vec<Vec<Patch>>,
 }
@@ -168,7 +178,7 @@ impl Builds {
             .flat_map(|kustomization| &kustomization.inputs)
             .filter_map(|input| self.by_folder.get(input).copied())
             .collect();
-        let mut placed = HashMap::new();
+        let mut placed = Placed::new();
         let mut seen = HashSet::new();
         for entry in entries {
             match self.by_folder.get(&entry.folder) {
@@ -181,10 +191,7 @@ impl Builds {
                     let prefix = format!("{}/", entry.folder);
                     let from = repo.files.partition_point(|file| file.path < prefix);
                     for file in repo.files[from..].iter().take_while(|file| file.path.starts_with(&prefix)) {
-                        placed
-                            .entry(file.path.clone())
-                            .or_insert_with(BTreeSet::new)
-                            .insert(Some(entry.namespace.clone()));
+                        put(&mut placed, &file.path, Some(entry.namespace.clone()));
                     }
                 }
             }
@@ -201,7 +208,7 @@ impl Builds {
         outer: Option<String>,
         filled: Option<&String>,
         seen: &mut HashSet<(usize, Option<String>)>,
-        placed: &mut HashMap<String, BTreeSet<Option<String>>>,
+        placed: &mut Placed,
     ) {
         let kustomization = &self.kustomizations[idx];
         let namespace = outer.or_else(|| kustomization.namespace.clone());
@@ -213,7 +220,7 @@ impl Builds {
                 Some(inner) => self.descend(*inner, namespace.clone(), filled, seen, placed),
                 None => {
                     let namespace = namespace.clone().or_else(|| filled.cloned());
-                    placed.entry(input.clone()).or_default().insert(namespace);
+                    put(placed, input, namespace);
                 }
             }
         }

@@ -156,7 +156,8 @@ impl Decoder<'_> {
             Shape::Alias if arena.is_recursive(id) => Err(Failure::new("an alias contains itself")),
             Shape::Alias => self.nested(raw.link, Self::value),
             shape if shape.is_mapping() => self.nested(id, |decoder, id| {
-                let mut map = Map::new();
+                // Patches keep their values for the whole run.
+                let mut map = Map::with_capacity(decoder.stream.arena.entries(id).count());
                 decoder.fill(id, &mut map)?;
                 Ok(Value::Object(map))
             }),
