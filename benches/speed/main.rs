@@ -51,9 +51,10 @@ impl Options {
                 "--runs" => options.runs = value()?.parse()?,
                 "--generate-only" => options.generate_only = true,
                 other => {
-                    return Err(
-                        format!("unknown argument {other}: --files N,N · --runs N · --generate-only").into()
-                    );
+                    return Err(format!(
+                        "unknown argument {other}: --files N,N · --runs N · --generate-only"
+                    )
+                    .into());
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Objects that make pods: where each kind keeps its pod spec, and the pods and containers in it.
 //!
 //! Sources: the API types (k8s.io/api), `defaultPodSpecResources` of k8s.io/pod-security-admission for the
-//! built-in kinds, and the CRD types of Argo, Knative, Tekton, OpenKruise, KEDA, OpenShift and Prometheus.
+//! built-in kinds, and the CRD types of Argo, Knative, Tekton, OpenKruise, KEDA, OpenShift, Prometheus and Strimzi.
 //! Knows nothing of rules: it says what is there and which fields an object of the kind can carry.
 
 use std::borrow::Cow;
@@ -21,8 +21,26 @@ pub enum Layout {
     /// Tekton: lists of steps and sidecars, each task a pod.
     Tekton,
     /// A PodSecurityContext for pods whose containers an operator makes.
-    SecurityContextOnly { spec: &'static str },
+    SecurityContextOnly { carriers: &'static [Carrier] },
 }
+
+/// A place for the security context of pods that an operator makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carrier {
+    /// The part of the object that makes it run pods at all.
+    part: &'static str,
+    /// What has the `securityContext`; may not be there yet.
+    pod: &'static str,
+}
+
+/// The pods of a Strimzi cluster, each with a template: <https://strimzi.io/docs/operators/latest/configuring#type-PodTemplate-reference>.
+const KAFKA: &[Carrier] = &[
+    Carrier { part: "/spec/kafka", pod: "/spec/kafka/template/pod" },
+    Carrier { part: "/spec/zookeeper", pod: "/spec/zookeeper/template/pod" },
+    Carrier { part: "/spec/entityOperator", pod: "/spec/entityOperator/template/pod" },
+    Carrier { part: "/spec/cruiseControl", pod: "/spec/cruiseControl/template/pod" },
+    Carrier { part: "/spec/kafkaExporter", pod: "/spec/kafkaExporter/template/pod" },
+];
 
 /// Which pod-level fields the API of a kind accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +98,13 @@ pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
             Some(Layout::Tekton)
         }
         ("monitoring.coreos.com", "Prometheus" | "PrometheusAgent" | "Alertmanager" | "ThanosRuler") => {
-            Some(Layout::SecurityContextOnly { spec: "/spec" })
+            Some(Layout::SecurityContextOnly { carriers: &[Carrier { part: "/spec", pod: "/spec" }] })
+        }
+        ("kafka.strimzi.io", "Kafka") => Some(Layout::SecurityContextOnly { carriers: KAFKA }),
+        ("kafka.strimzi.io", "KafkaConnect" | "KafkaBridge" | "KafkaMirrorMaker2" | "KafkaNodePool") => {
+            Some(Layout::SecurityContextOnly {
+                carriers: &[Carrier { part: "/spec", pod: "/spec/template/pod" }],
+            })
         }
         _ => None,
     }
@@ -171,7 +195,9 @@ pub fn pods<'a>(layout: &Layout, object: &'a Value) -> Vec<Pod<'a>> {
         Layout::PodSpec { spec, fields } => plain(object, spec, *fields).into_iter().collect(),
         Layout::Argo { spec } => argo(object, spec),
         Layout::Tekton => tekton(object),
-        Layout::SecurityContextOnly { spec } => operated(object, spec).into_iter().collect(),
+        Layout::SecurityContextOnly { carriers } => {
+            carriers.iter().filter_map(|carrier| operated(object, carrier)).collect()
+        }
     }
 }
 
@@ -371,21 +397,21 @@ fn with_defaults(step: &Value, defaults: &Value) -> Value {
     merged
 }
 
-fn operated<'a>(object: &'a Value, pointer: &str) -> Option<Pod<'a>> {
-    let spec = object.pointer(pointer).filter(|spec| spec.is_object())?;
+fn operated<'a>(object: &'a Value, carrier: &Carrier) -> Option<Pod<'a>> {
+    object.pointer(carrier.part).filter(|part| part.is_object())?;
     let mut pod = Map::new();
-    if let Some(context) = spec.get("securityContext") {
+    if let Some(context) = object.pointer(carrier.pod).and_then(|pod| pod.get("securityContext")) {
         pod.insert("securityContext".to_owned(), context.clone());
     }
     Some(Pod {
         spec: Cow::Owned(Value::Object(pod)),
         annotations: None,
-        metadata: format!("{pointer}/podMetadata"),
-        pointer: pointer.to_owned(),
+        metadata: format!("{}/podMetadata", carrier.pod),
+        pointer: carrier.pod.to_owned(),
         fields: Fields { security_context: true, volumes: false, automount: false },
         containers: Vec::new(),
         windows: false,
-        name: None,
+        name: carrier.part.strip_prefix("/spec/"),
         has_containers: false,
     })
 }

@@ -1,5 +1,7 @@
 //! Real repos: `$CASEHARDEN_CORPORA` names a folder with one in each of its folders. Tests work on copies under git.
 
+#![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,6 @@
 //! The integration tests: one binary, so that it links once.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
-#![expect(clippy::print_stderr, reason = "tests say what they skip and what they counted")]
 
 mod cli;
 mod dependencies;

@@ -1,6 +1,8 @@
 //! What other programs make of hardened repos: kustomize still builds them, Kubernetes' own decoder and evaluator
 //! say what ours say. `tests/real/run` installs these programs and names them in the environment.
 
+#![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
+
 mod builds;
 mod decoders;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{NamespaceVerdict, WorkloadVerdict};
-use crate::model::{Model, Object, ObjectId};
+use crate::model::{Layout, Model, Object, ObjectId};
 use crate::pss::Level;
 use crate::repo::folder;
 use crate::rules::Settings;
@@ -42,7 +42,7 @@ impl Members {
                     by_name.entry(name.clone()).or_default().manifests.push(object.clone());
                 }
                 manifests.push((object.clone(), names));
-            } else if object.layout.is_none() && may_make_pods(&object.id) {
+            } else if !shows_containers(object) && may_make_pods(&object.id) {
                 for namespace in model.namespaces(object) {
                     by_name
                         .entry(namespace)
@@ -144,6 +144,11 @@ const WITHOUT_PODS: &[&str] = &[
     "source.toolkit.fluxcd.io",
     "traefik.io",
 ];
+
+/// Whether all of an object's pods can be judged by what it says itself.
+fn shows_containers(object: &Object) -> bool {
+    object.layout.as_ref().is_some_and(|layout| !matches!(layout, Layout::SecurityContextOnly { .. }))
+}
 
 /// Custom resources of unknown groups may: an operator turns them into pods that only the cluster sees.
 fn may_make_pods(id: &ObjectId) -> bool {

@@ -1,5 +1,7 @@
 //! Two texts of one file: what was removed must have had to go.
 
+#![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
