@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::inputs::{Inputs, Select, before, count, counts, has_failed};
+use super::inputs::{Inputs, Select, before, count_report, counts, has_failed};
 use super::{Global, Outcome, say};
 use crate::git::Repository;
 use crate::plan::{Planner, Purpose};
@@ -38,14 +38,7 @@ pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> any
         let mut writer = Writer::new(&inputs, args.allow_dirty)?;
         let mut counts = counts(&inputs, planner);
         planner.reports(|report| {
-            count(&mut counts, &report.findings);
-            counts.defects += report.defects.len();
-            for defect in &report.defects {
-                say(&format!(
-                    "error: {}: left alone: {defect} (a bug of caseharden)\n",
-                    escaped(report.path)
-                ));
-            }
+            count_report(&mut counts, &report);
             if let Some(after) = &report.after {
                 writer.write(report.path, after, Some(report.before));
             }

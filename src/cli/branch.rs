@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::inputs::{Inputs, Select, count, counts, decide, has_failed};
+use super::inputs::{Inputs, Select, count, count_report, counts, decide, has_failed};
 use super::{Global, Outcome, say};
 use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, Repository};
 use crate::plan::{Fate, Judged, Planner, Purpose, Selection};
@@ -204,14 +204,7 @@ impl Session<'_> {
             }
         };
         planner.reports(|report| {
-            count(&mut counts, &report.findings);
-            counts.defects += report.defects.len();
-            for defect in &report.defects {
-                say(&format!(
-                    "error: {}: left alone: {defect} (a bug of caseharden)\n",
-                    escaped(report.path)
-                ));
-            }
+            count_report(&mut counts, &report);
             report.findings.iter().for_each(|judged| note(report.path, judged));
         });
         for (path, judged, _) in planner.new_files() {

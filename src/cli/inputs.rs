@@ -11,8 +11,8 @@ use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
 use crate::lock::{self, Lock};
 use crate::model::Model;
-use crate::plan::{Exceptions, Planner, Purpose, Selection};
-use crate::render::{Counts, Created, Ending, Renderer, workload_lines};
+use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection};
+use crate::render::{Counts, Created, Ending, Renderer, escaped, workload_lines};
 use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
 use crate::rules::{self, Safety, Settings};
 use crate::suggestion;
@@ -313,6 +313,15 @@ pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
         workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
         others: inputs.repo.others,
         ..Counts::default()
+    }
+}
+
+/// Counts a file's report for the commands that show no findings, and says which file a bug of ours leaves alone.
+pub(super) fn count_report(counts: &mut Counts, report: &FileReport<'_>) {
+    count(counts, &report.findings);
+    counts.defects += report.defects.len();
+    for defect in &report.defects {
+        say(&format!("error: {}: left alone: {defect} (a bug of caseharden)\n", escaped(report.path)));
     }
 }
 

@@ -373,10 +373,7 @@ fn refused_at(refusal: &Refusal) -> Option<String> {
 
 /// Whether one of the pointers leads through the other.
 fn related(a: &str, b: &str) -> bool {
-    let through = |long: &str, short: &str| {
-        long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    through(a, b) || through(b, a)
+    rules::within(a, b) || rules::within(b, a)
 }
 
 /// A second run over the new values must want nothing more; says what it wants otherwise.

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Change, Finding, Workload};
+use super::{Change, Finding, Workload, within};
 use crate::model::{Patch, PatchBody, Pod};
 
 pub(super) fn hold_back(workload: &Workload<'_>, findings: &mut [Finding]) {
@@ -49,11 +49,6 @@ fn json_conflict(operation: &str, path: &str, change: &Change) -> Option<&'stati
         }
         _ => None,
     }
-}
-
-/// Whether `pointer` is at or below `at`.
-fn within(pointer: &str, at: &str) -> bool {
-    pointer.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A strategic merge keeps what the fix sets and adds its own: some pairs are refused.
