@@ -10,6 +10,7 @@
 mod parse;
 mod render;
 pub mod resolve;
+pub mod signatures;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -38,14 +39,37 @@ pub struct Locked {
     pub media_type: String,
     /// Like `linux/arm64/v8`, sorted.
     pub platforms: Vec<String>,
-    /// Kinds of signatures that are there: `cosign`, `sigstore-bundle`, `notation`. That they are valid was not
-    /// checked. `None` when the registry would not say.
+    /// Where the tag has an index of which this digest is one platform only: the index. Other nodes cannot run it.
+    pub index: Option<Digest>,
+    /// Kinds of signatures that are there: `cosign`, `sigstore-bundle`, `notation`. `None` when the registry would
+    /// not say.
     pub signatures: Option<Vec<String>>,
+    /// What they are worth by the keys of the repo. `None` when it had none for the image.
+    pub verification: Option<Verification>,
     /// For `latest`: a version tag that has the same digest.
     pub version_tag: Option<String>,
     pub facts: Option<Facts>,
     /// Why there are no facts.
     pub no_facts: Option<String>,
+}
+
+/// The signatures of an image, checked with keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// The keys that would have been accepted: each file, and its content's digest.
+    pub keys: Vec<(String, Digest)>,
+    pub verdict: Verdict,
+}
+
+/// What checking the signatures of an image came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// By the key of this file.
+    Verified(String),
+    /// There are signatures, and none counts: why.
+    Invalid(String),
+    /// There is none that a key could have made.
+    Absent,
 }
 
 impl Lock {

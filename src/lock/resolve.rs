@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Locked, Wanted};
+use super::{Locked, Wanted, signatures};
 use crate::image::{Digest, Reference};
 use crate::image_facts::cache::Cache;
 use crate::image_facts::{Configuration, Facts, RootFs};
 use crate::registry::{Client, Content, Descriptor, Failure, ImageManifest, Manifest, Resolved};
+use crate::signature::PublicKey;
 
 /// Asks about all images, at most `width` at a time. The answers are in the order of the questions, whoever came
 /// first; `done` is called after each.
@@ -38,8 +39,8 @@ pub fn each<Q: Sync, A: Send>(
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Everything the lock keeps of an image.
-pub fn image(client: &Client, cache: &Cache, wanted: &Wanted) -> Result<Locked, Failure> {
+/// Everything the lock keeps of an image; its signatures are checked with `keys`.
+pub fn image(client: &Client, cache: &Cache, wanted: &Wanted, keys: &[PublicKey]) -> Result<Locked, Failure> {
     let reference = match &wanted.pinned {
         Some(digest) => wanted.reference.with_digest(digest.clone()),
         None => wanted.reference.clone(),
@@ -50,11 +51,14 @@ pub fn image(client: &Client, cache: &Cache, wanted: &Wanted) -> Result<Locked, 
         digest: digest.clone(),
         media_type: manifest.media_type.clone(),
         platforms: Vec::new(),
-        signatures: signatures(client, &reference, &digest),
+        index: index_of(client, &wanted.reference, &manifest),
+        signatures: None,
+        verification: None,
         version_tag: None,
         facts: None,
         no_facts: None,
     };
+    signatures::look(client, &reference, &mut locked, keys)?;
     if let Content::Index(index) = &manifest.content {
         let platforms: BTreeSet<String> = index.images().map(|(platform, _)| platform.to_string()).collect();
         locked.platforms = platforms.into_iter().collect();
@@ -75,6 +79,22 @@ pub fn image(client: &Client, cache: &Cache, wanted: &Wanted) -> Result<Locked, 
         locked.version_tag = client.version_of(&wanted.reference, &digest, label.as_deref()).ok().flatten();
     }
     Ok(locked)
+}
+
+/// The index that a pinned tag has, when what is pinned is one platform of it: an accident that stops the image on
+/// every other kind of node. A notice only, so that a registry which does not answer is no failure.
+fn index_of(client: &Client, reference: &Reference, pinned: &Manifest) -> Option<Digest> {
+    let tagged = reference.tagged()?;
+    if !matches!(pinned.content, Content::Image(_)) {
+        return None;
+    }
+    let index = client.resolve(&tagged).ok().filter(|resolved| resolved.digest != pinned.digest)?;
+    match client.manifest(&tagged, &index.digest).ok()?.content {
+        Content::Index(platforms) => {
+            platforms.images().any(|(_, child)| child.digest == pinned.digest).then_some(index.digest)
+        }
+        Content::Image(_) => None,
+    }
 }
 
 type FactsOrReason = Result<(Facts, Option<String>), String>;
@@ -171,26 +191,4 @@ fn read_layer(
 ) -> Result<RootFs, Failure> {
     let limit = client.limits().unpacked;
     client.blob(reference, layer, &|stream| below.with_layer(stream, limit))
-}
-
-/// Which kinds of signatures are there; that they are valid is not checked. `None` when the registry does not say.
-///
-/// Tag scheme: <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>.
-fn signatures(client: &Client, reference: &Reference, digest: &Digest) -> Option<Vec<String>> {
-    let mut kinds = BTreeSet::new();
-    let tag = format!("{}-{}.sig", digest.algorithm(), digest.hex());
-    if client.manifest_of_tag(reference, &tag).ok()?.is_some() {
-        kinds.insert("cosign");
-    }
-    for referrer in client.referrers(reference, digest).ok()? {
-        let kind = referrer.artifact_type.as_deref().unwrap_or_default();
-        if kind.starts_with("application/vnd.dev.cosign.artifact.sig") {
-            kinds.insert("cosign");
-        } else if kind.starts_with("application/vnd.dev.sigstore.bundle") {
-            kinds.insert("sigstore-bundle");
-        } else if kind == "application/vnd.cncf.notary.signature" {
-            kinds.insert("notation");
-        }
-    }
-    Some(kinds.into_iter().map(str::to_owned).collect())
 }

@@ -3,4 +3,6 @@
 mod faults;
 mod images;
 mod real;
+mod running;
 mod server;
+mod signatures;

@@ -1,130 +1,19 @@
 //! A real registry on loopback: Debian's docker-registry, with skopeo's opinion on every digest.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::images::{Image, Push, directory, file, image, index, tar, with_attribute};
+use super::running::{AUTHORIZATION, CANARY, Registry, certificate, is_missing};
 use crate::program::Folder;
 
-const CANARY: &str = "canary-7f3a9c";
-/// `htpasswd -Bbn reader canary-7f3a9c`.
-const HTPASSWD: &str = "reader:$2y$05$ShXGfAFNWLveXSoiFTFZ3OYUlHm3VXd4h3CzkV92dElC84qArqi3C\n";
-const AUTHORIZATION: &str = "Basic cmVhZGVyOmNhbmFyeS03ZjNhOWM=";
-
-struct Registry {
-    child: Child,
-    host: String,
-    place: tempfile::TempDir,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// Whether the programs are there; where tests have to be complete, that is a failure.
-fn is_missing() -> bool {
-    let found = |name: &str| {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join(name).is_file())
-    };
-    let missing: Vec<&str> =
-        ["docker-registry", "skopeo", "openssl"].into_iter().filter(|name| !found(name)).collect();
-    if missing.is_empty() {
-        return false;
-    }
-    assert!(std::env::var_os("CI").is_none(), "not installed: {missing:?}");
-    let hint = "apt-get install docker-registry skopeo openssl";
-    writeln!(std::io::stderr(), "skipped: not installed: {missing:?} ({hint})").ok();
-    true
-}
-
-impl Registry {
-    fn start(secured: bool) -> Registry {
-        let place = tempfile::tempdir().unwrap();
-        let at = |name: &str| place.path().join(name).display().to_string();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut config = format!(
-            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {host}\n",
-            at("data")
-        );
-        if secured {
-            certificate(place.path());
-            std::fs::write(at("htpasswd"), HTPASSWD).unwrap();
-            let _ =
-                writeln!(config, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key"));
-            let _ = writeln!(config, "auth: {{htpasswd: {{realm: test, path: {}}}}}", at("htpasswd"));
-        }
-        std::fs::write(at("config.yml"), config).unwrap();
-        let child = Command::new("docker-registry")
-            .args(["serve", &at("config.yml")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let registry = Registry { child, host, place };
-        let start = Instant::now();
-        while TcpStream::connect(&registry.host).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the registry did not start");
-            std::thread::yield_now();
-        }
-        registry
-    }
-
-    fn agent(&self) -> ureq::Agent {
-        let mut config = ureq::Agent::config_builder().http_status_as_error(false);
-        if let Ok(pem) = std::fs::read(self.place.path().join("ca.pem")) {
-            let root = ureq::tls::Certificate::from_pem(&pem).unwrap();
-            let roots = ureq::tls::RootCerts::new_with_certs(&[root]);
-            config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build());
-        }
-        config.build().new_agent()
-    }
-
-    /// The digest that skopeo sees.
-    fn skopeo(&self, image: &str) -> String {
-        let mut command = Command::new("skopeo");
-        command.args(["inspect", "--format", "{{.Digest}}"]);
-        if self.place.path().join("ca.pem").is_file() {
-            std::fs::create_dir_all(self.place.path().join("certs")).unwrap();
-            std::fs::copy(self.place.path().join("ca.pem"), self.place.path().join("certs/ca.crt")).unwrap();
-            command
-                .arg("--cert-dir")
-                .arg(self.place.path().join("certs"))
-                .args(["--creds", &format!("reader:{CANARY}")]);
-        } else {
-            command.arg("--tls-verify=false");
-        }
-        let output = command.arg(format!("docker://{}/{image}", self.host)).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-}
-
-/// An authority, and a certificate of its for this machine.
-fn certificate(at: &Path) {
-    let script = "set -e
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=Test CA' \
-    -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign'
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout server.key -out server.csr -subj '/CN=127.0.0.1'
-printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext
-openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem";
-    let output = Command::new("sh").args(["-c", script]).current_dir(at).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\nweb:x:101:102::/:/sbin/nologin\n";
+pub(crate) const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\nweb:x:101:102::/:/sbin/nologin\n";
 const RAW_NET: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A web server's image: named user, low port, a volume, special files, and a whiteout over one of them.
-fn web(architecture: &str) -> Image {
+pub(crate) fn web(architecture: &str) -> Image {
     let base = tar(&[
         file("etc/passwd", 0o644, PASSWD),
         file("bin/sh", 0o755, b""),
@@ -140,7 +29,7 @@ fn web(architecture: &str) -> Image {
     image(architecture, container, &[base, top])
 }
 
-fn manifest(images: &[String]) -> String {
+pub(crate) fn manifest(images: &[String]) -> String {
     let pod = |(n, image): (usize, &String)| {
         format!(
             "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}}}\nspec: {{containers: [{{name: c, image: '{image}'}}]}}\n"
@@ -149,7 +38,7 @@ fn manifest(images: &[String]) -> String {
     images.iter().enumerate().map(pod).collect()
 }
 
-fn home(folder: &Folder, host: &str, password: &str) {
+pub(crate) fn home(folder: &Folder, host: &str, password: &str) {
     let login = json!({"auths": {host: {"username": "reader", "password": password}}});
     folder.write("../home/.docker/config.json", login.to_string());
 }
