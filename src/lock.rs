@@ -15,6 +15,8 @@ mod wanted;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::wanted::{Contradiction, Wanted, wanted};
 use crate::image::{Digest, Reference};
 use crate::image_facts::Facts;
@@ -49,8 +51,26 @@ pub struct Locked {
     /// For `latest`: a version tag that has the same digest.
     pub version_tag: Option<String>,
     pub facts: Option<Facts>,
+    /// Other platforms whose image has another `USER` than the one the facts are of.
+    pub other_users: Vec<OtherUser>,
     /// Why there are no facts.
     pub no_facts: Option<String>,
+}
+
+/// A platform whose image runs as somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherUser {
+    pub platform: String,
+    /// `USER` as written; empty means root.
+    pub user: String,
+}
+
+impl Locked {
+    /// Whether no other system can run it.
+    pub fn is_for_windows(&self) -> bool {
+        !self.platforms.is_empty() && self.platforms.iter().all(|platform| platform.starts_with("windows/"))
+    }
 }
 
 /// The signatures of an image, checked with keys.

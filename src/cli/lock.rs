@@ -32,9 +32,9 @@ const LARGEST_KEY: u64 = 64 << 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caseharden lock\n  \
-    caseharden lock --update                  every tag as it is today\n  \
-    caseharden lock --update nginx:1.27 redis only these\n  \
-    caseharden lock --check                   for CI: has a tag moved, does a pin contradict the lock?\n\n\
+    caseharden lock --update                   every tag as it is today\n  \
+    caseharden lock --update nginx:1.27 redis  only these\n  \
+    caseharden lock --check                    for CI: has a tag moved, does a pin contradict the lock?\n\n\
     Logins are those of docker, podman and skopeo (REGISTRY_AUTH_FILE, DOCKER_CONFIG, auth.json).\n\n\
     Exit codes: 0 done, 1 `--check` found a difference, 2 an image could not be resolved (the rest was still done)")]
 pub(super) struct LockArgs {

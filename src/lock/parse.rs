@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Lock, Locked, Verdict, Verification};
+use super::{Lock, Locked, OtherUser, Verdict, Verification};
 use crate::config::Mistake;
 use crate::config::mistake::Mistakes;
 use crate::image::{Digest, Reference};
@@ -37,6 +37,8 @@ struct RawLocked {
     version_tag: Option<String>,
     #[serde(default)]
     facts: Option<Facts>,
+    #[serde(default)]
+    other_users: Vec<OtherUser>,
     #[serde(default)]
     no_facts: Option<String>,
 }
@@ -134,7 +136,7 @@ fn locked(key: &Spanned<String>, raw: RawLocked, mistakes: &mut Mistakes<'_>) ->
         Some(raw) => Some(verification(raw, mistakes)?),
         None => None,
     };
-    let RawLocked { media_type, platforms, signatures, version_tag, facts, no_facts, .. } = raw;
+    let RawLocked { media_type, platforms, signatures, version_tag, facts, other_users, no_facts, .. } = raw;
     let locked = Locked {
         digest,
         media_type,
@@ -144,6 +146,7 @@ fn locked(key: &Spanned<String>, raw: RawLocked, mistakes: &mut Mistakes<'_>) ->
         verification,
         version_tag,
         facts,
+        other_users,
         no_facts,
     };
     Some((reference, locked))

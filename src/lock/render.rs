@@ -34,6 +34,10 @@ pub(super) fn render(lock: &Lock) -> String {
         if let Some(reason) = &locked.no_facts {
             entry(&mut text, "no-facts", &reason.as_str().into());
         }
+        if !locked.other_users.is_empty() {
+            let users = serde_json::to_value(&locked.other_users).expect("users are plain values");
+            entry(&mut text, "other-users", &users);
+        }
         let facts =
             locked.facts.as_ref().map(|facts| serde_json::to_value(facts).expect("facts are plain values"));
         for (key, value) in facts.iter().filter_map(Value::as_object).flatten() {

@@ -1,15 +1,18 @@
 //! Fills a lock: asks the registries about each image, many at once, and reads the facts of those not seen before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Locked, Wanted, signatures};
+use super::{Locked, OtherUser, Wanted, signatures};
 use crate::image::{Digest, Reference};
 use crate::image_facts::cache::Cache;
 use crate::image_facts::{Configuration, Facts, RootFs};
-use crate::registry::{Client, Content, Descriptor, Failure, ImageManifest, Manifest, Resolved};
+use crate::registry::{Client, Content, Descriptor, Failure, ImageManifest, Index, Manifest, Resolved};
 use crate::signature::PublicKey;
+
+/// Platforms of an image whose users are compared; the widest images have a dozen.
+const MOST_PLATFORMS: usize = 32;
 
 /// Asks about all images, at most `width` at a time. The answers are in the order of the questions, whoever came
 /// first; `done` is called after each.
@@ -56,6 +59,7 @@ pub fn image(client: &Client, cache: &Cache, wanted: &Wanted, keys: &[PublicKey]
         verification: None,
         version_tag: None,
         facts: None,
+        other_users: Vec::new(),
         no_facts: None,
     };
     signatures::look(client, &reference, &mut locked, keys)?;
@@ -69,10 +73,18 @@ pub fn image(client: &Client, cache: &Cache, wanted: &Wanted, keys: &[PublicKey]
             if locked.platforms.is_empty() {
                 locked.platforms.push(facts.platform.clone());
             }
+            if let Content::Index(index) = &manifest.content {
+                locked.other_users = other_users(client, &reference, index, &facts)?;
+            }
             locked.facts = Some(facts);
             label = version;
         }
-        Err(reason) => locked.no_facts = Some(reason),
+        Err(reason) => {
+            locked.no_facts = Some(reason);
+            if locked.platforms.is_empty() {
+                locked.platforms.extend(own_platform(client, &reference, &manifest)?);
+            }
+        }
     }
     if wanted.reference.tag() == Some("latest") {
         // A proposal only: that a registry does not list its tags is no reason to fail.
@@ -95,6 +107,56 @@ fn index_of(client: &Client, reference: &Reference, pinned: &Manifest) -> Option
         }
         Content::Image(_) => None,
     }
+}
+
+/// Platforms of an index whose configuration has another user. The facts are one platform's, and images are built one
+/// platform at a time: some have a `USER` on one only.
+fn other_users(
+    client: &Client,
+    reference: &Reference,
+    index: &Index,
+    facts: &Facts,
+) -> Result<Vec<OtherUser>, Failure> {
+    let mut others = BTreeMap::new();
+    let linux = index.images().filter(|(platform, _)| platform.os == "linux").take(MOST_PLATFORMS);
+    for (platform, descriptor) in linux {
+        let platform = platform.to_string();
+        if platform == facts.platform {
+            continue;
+        }
+        if let Content::Image(image) = client.manifest(reference, &descriptor.digest)?.content
+            && let Some(configuration) = configuration(client, reference, &image)?
+            && configuration.user != facts.user
+        {
+            others.insert(platform, configuration.user);
+        }
+    }
+    Ok(others.into_iter().map(|(platform, user)| OtherUser { platform, user }).collect())
+}
+
+/// What a single image's configuration says it is for.
+fn own_platform(
+    client: &Client,
+    reference: &Reference,
+    manifest: &Manifest,
+) -> Result<Option<String>, Failure> {
+    let Content::Image(image) = &manifest.content else { return Ok(None) };
+    let configuration = configuration(client, reference, image)?;
+    Ok(configuration
+        .filter(|configuration| !configuration.os.is_empty())
+        .map(|configuration| format!("{}/{}", configuration.os, configuration.architecture)))
+}
+
+fn configuration(
+    client: &Client,
+    reference: &Reference,
+    image: &ImageManifest,
+) -> Result<Option<Configuration>, Failure> {
+    if !image.config.media_type.contains("image") && !image.config.media_type.is_empty() {
+        return Ok(None);
+    }
+    let bytes = client.small_blob(reference, &image.config, client.limits().configuration)?;
+    Ok(Configuration::read(&bytes))
 }
 
 type FactsOrReason = Result<(Facts, Option<String>), String>;

@@ -21,6 +21,7 @@ fn locked(seed: &str) -> Locked {
         verification: None,
         version_tag: None,
         facts: None,
+        other_users: Vec::new(),
         no_facts: None,
     }
 }
@@ -48,6 +49,7 @@ fn example() -> Lock {
         reference("r.io/one:1"),
         Locked {
             index: Some(digest("i")),
+            other_users: vec![OtherUser { platform: "linux/arm64".to_owned(), user: "root".to_owned() }],
             verification: verified(Verdict::Verified("keys/a b.pub".to_owned())),
             ..locked("one")
         },

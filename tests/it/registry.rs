@@ -1,6 +1,7 @@
 //! `caseharden lock` against registries: a real one on loopback, and one that misbehaves.
 
 mod faults;
+mod helper;
 mod images;
 mod real;
 mod running;

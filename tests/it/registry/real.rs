@@ -1,5 +1,6 @@
 //! A real registry on loopback: Debian's docker-registry, with skopeo's opinion on every digest.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -208,6 +209,90 @@ fn three_hundred_references_to_sixty_images() {
     eprintln!("300 references to 60 images: lock {took:?}, the same requests alone 16 wide {raw:?}");
     folder.run(&["lock", "--check"]).expect_code(0);
     assert_eq!(folder.run(&["lock"]).expect_code(0).stderr, "60 images locked: 0 new, 0 moved\n");
+}
+
+#[test]
+fn update_takes_a_list_of_images_repeated_or_not() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(false);
+    let (host, origin) = (registry.host.as_str(), format!("http://{}", registry.host));
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
+    let names: Vec<String> = ["a", "b", "c", "d"].map(|name| format!("{host}/{name}:1")).into();
+    let move_all = |architecture: &str| {
+        for name in ["a", "b", "c", "d"] {
+            push.image(name, "1", &web(architecture));
+        }
+    };
+    move_all("amd64");
+    let folder = Folder::committed(&[]);
+    folder.write("apps/pods.yaml", manifest(&names));
+    folder.run(&["lock"]).expect_code(0);
+    let moved = |args: &[&str], architecture: &str| {
+        move_all(architecture);
+        let run = folder.run(&[&["lock"], args].concat()).expect_code(0);
+        let lines = run.stdout.lines().filter(|line| line.contains(" -> "));
+        lines.map(|line| line.replace(&format!("{host}/"), "")[..1].to_owned()).collect::<String>()
+    };
+    let [a, b, c, d] = [0, 1, 2, 3].map(|n: usize| names[n].as_str());
+    assert_eq!(moved(&["--update", a, b], "arm64"), "ab");
+    assert_eq!(moved(&["--update", c, "--update", d], "arm64"), "cd");
+    assert_eq!(moved(&["apps", "--update", &format!("{a},{c}")], "riscv64"), "ac");
+    assert_eq!(moved(&["--update", b, "--", "apps"], "riscv64"), "b");
+    assert_eq!(moved(&["--update"], "s390x"), "abcd");
+    let bare = format!("{host}/a");
+    assert_eq!(moved(&["--update", &bare], "ppc64le"), "a");
+    let unknown = folder.run(&["lock", "--update", a, "apps"]).expect_code(2);
+    assert!(
+        unknown.stderr.contains("`--update apps`: nothing in the repo uses this image"),
+        "{}",
+        unknown.stderr
+    );
+    assert!(unknown.stderr.contains("paths go in front of `--update`"), "{}", unknown.stderr);
+}
+
+#[test]
+fn users_and_digests_of_one_platform_are_told() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(false);
+    let (host, origin) = (registry.host.as_str(), format!("http://{}", registry.host));
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
+    let (amd64, arm64) = (web("amd64"), image("arm64", json!({"User": "0"}), &[tar(&[])]));
+    push.image("web", "amd64", &amd64);
+    push.image("web", "arm64", &arm64);
+    let both = index(&[("amd64", &amd64), ("arm64", &arm64)]);
+    push.manifest("web", "1", &both);
+    let folder = Folder::committed(&[]);
+    let pinned = format!("{host}/web:1@{}", arm64.manifest.digest());
+    folder.write("pods.yaml", manifest(std::slice::from_ref(&pinned)));
+    let run = folder.run(&["lock"]).expect_code(0);
+    let told = format!(
+        "warning: pods.yaml:5: {host}/web:1: {} is one platform only of what the tag has, {}",
+        arm64.manifest.digest(),
+        both.digest()
+    );
+    assert!(run.stderr.contains(&told), "{}", run.stderr);
+    let check = folder.run(&["check", "--select", "image-digest-of-one-platform"]).expect_code(1);
+    assert!(
+        check.stdout.contains("is pinned to linux/arm64, one platform of its tag's index"),
+        "{}",
+        check.stdout
+    );
+    let check = folder.run(&["lock", "--check"]).expect_code(1);
+    assert!(check.stdout.contains("of which the lock has one platform only"), "{}", check.stdout);
+
+    folder.write("pods.yaml", manifest(&[format!("{host}/web:1@{}", both.digest())]));
+    std::fs::remove_file(folder.path().join("caseharden.lock")).unwrap();
+    folder.run(&["lock"]).expect_code(0);
+    let lock: toml::Table = folder.read("caseharden.lock").parse().unwrap();
+    let entry = &lock["image"][&format!("{host}/web:1")];
+    assert!(entry.get("index").is_none());
+    let users =
+        toml::Value::try_from([BTreeMap::from([("platform", "linux/arm64"), ("user", "0")])]).unwrap();
+    assert_eq!(entry["other-users"], users);
 }
 
 /// The same questions without anything else: HEAD, index, manifest, two blobs, signature and referrers.
