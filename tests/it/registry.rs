@@ -1,5 +1,6 @@
 //! `caseharden lock` against registries: a real one on loopback, and one that misbehaves.
 
+mod acceptance;
 mod faults;
 mod helper;
 mod images;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -176,42 +175,6 @@ fn one_image_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
-fn three_hundred_references_to_sixty_images() {
-    if is_missing() {
-        return;
-    }
-    let registry = Registry::start(false);
-    let (host, origin) = (registry.host.as_str(), format!("http://{}", registry.host));
-    let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
-    let layer = |n: u8| tar(&[file("etc/passwd", 0o644, PASSWD), file("app", 0o755, &[n; 100_000])]);
-    let push_one = |n: &u8| {
-        let app = image("amd64", json!({"User": (1000 + u32::from(*n)).to_string()}), &[layer(*n)]);
-        push.image(&format!("team/app-{n}"), "child", &app);
-        push.manifest(&format!("team/app-{n}"), "1.0", &index(&[("amd64", &app)]));
-        format!("{host}/team/app-{n}:1.0")
-    };
-    let numbers: Vec<u8> = (0..60).collect();
-    let names = caseharden::lock::resolve::each(&numbers, 16, &push_one, &|_| {});
-    let folder = Folder::committed(&[]);
-    for part in 0..5 {
-        folder.write(&format!("pods-{part}.yaml"), manifest(&names));
-    }
-    let start = Instant::now();
-    folder.run(&["lock"]).expect_code(0);
-    let took = start.elapsed();
-    let lock: toml::Table = folder.read("caseharden.lock").parse().unwrap();
-    assert_eq!(lock["image"].as_table().unwrap().len(), 60);
-    for n in [0, 17, 59] {
-        let digest = lock["image"][&names[n]]["digest"].as_str().unwrap().to_owned();
-        assert_eq!(digest, registry.skopeo(&format!("team/app-{n}:1.0")));
-    }
-    let raw = raw_requests(&registry, &origin);
-    eprintln!("300 references to 60 images: lock {took:?}, the same requests alone 16 wide {raw:?}");
-    folder.run(&["lock", "--check"]).expect_code(0);
-    assert_eq!(folder.run(&["lock"]).expect_code(0).stderr, "60 images locked: 0 new, 0 moved\n");
-}
-
-#[test]
 fn update_takes_a_list_of_images_repeated_or_not() {
     if is_missing() {
         return;
@@ -293,34 +256,4 @@ fn users_and_digests_of_one_platform_are_told() {
     let users =
         toml::Value::try_from([BTreeMap::from([("platform", "linux/arm64"), ("user", "0")])]).unwrap();
     assert_eq!(entry["other-users"], users);
-}
-
-/// The same questions without anything else: HEAD, index, manifest, two blobs, signature and referrers.
-fn raw_requests(registry: &Registry, origin: &str) -> Duration {
-    let agent = registry.agent();
-    let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
-    let get = |url: String| {
-        agent.get(url).header("accept", accept).call().unwrap().body_mut().read_to_vec().unwrap()
-    };
-    let start = Instant::now();
-    caseharden::lock::resolve::each(
-        &(0..60).collect::<Vec<u32>>(),
-        16,
-        &|n| {
-            let base = format!("{origin}/v2/team/app-{n}");
-            agent.head(format!("{base}/manifests/1.0")).header("accept", accept).call().unwrap();
-            let index: serde_json::Value =
-                serde_json::from_slice(&get(format!("{base}/manifests/1.0"))).unwrap();
-            let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
-            let child: serde_json::Value =
-                serde_json::from_slice(&get(format!("{base}/manifests/{child}"))).unwrap();
-            get(format!("{base}/blobs/{}", child["config"]["digest"].as_str().unwrap()));
-            get(format!("{base}/blobs/{}", child["layers"][0]["digest"].as_str().unwrap()));
-            for missing in ["manifests/sha256-0.sig", "referrers/x", "manifests/sha256-0"] {
-                get(format!("{base}/{missing}"));
-            }
-        },
-        &|_| {},
-    );
-    start.elapsed()
 }
