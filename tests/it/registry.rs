@@ -8,3 +8,4 @@ mod real;
 mod running;
 mod server;
 mod signatures;
+mod starts;

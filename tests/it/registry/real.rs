@@ -19,7 +19,7 @@ pub(crate) fn web(architecture: &str) -> Image {
         file("bin/sh", 0o755, b""),
         file("bin/su", 0o4755, b""),
         file("bin/mount", 0o4755, b""),
-        with_attribute("bin/ping", &RAW_NET),
+        with_attribute("bin/ping", &RAW_NET, b"elf"),
     ]);
     let top = tar(&[file("bin/.wh.mount", 0, b""), directory("var/cache/web", 0o755, 101)]);
     let container = json!({

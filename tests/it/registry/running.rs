@@ -26,7 +26,7 @@ impl Drop for Registry {
 }
 
 /// Folders of programs that tests/real/registry built. Where it is set, tests have to be complete.
-const PROGRAMS: &str = "CASEHARDEN_GO_PROGRAMS";
+pub(crate) const PROGRAMS: &str = "CASEHARDEN_GO_PROGRAMS";
 
 /// Whether the programs are there; where tests have to be complete, that is a failure.
 pub(crate) fn is_missing() -> bool {
@@ -38,7 +38,7 @@ pub(crate) fn is_missing_go(programs: &[&'static str]) -> bool {
     is_missing() || are_missing(programs, "tests/real/registry builds them")
 }
 
-fn are_missing(programs: &[&'static str], hint: &str) -> bool {
+pub(crate) fn are_missing(programs: &[&'static str], hint: &str) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|name| program(name).is_none()).collect();
     if missing.is_empty() {
         return false;

@@ -14,6 +14,9 @@ use super::real::{manifest, web};
 use super::running::{Registry, is_missing, is_missing_go, output, program};
 use crate::program::{Folder, Run};
 
+/// A payload and its signature in base64.
+type Signed = (Vec<u8>, String);
+
 fn openssl(at: &Path, script: &str) {
     output(Command::new("sh").args(["-ec", script]).current_dir(at));
 }
@@ -47,7 +50,7 @@ fn sign(at: &Path, key: &str, payload: &[u8]) -> String {
 }
 
 /// Pushes signatures as cosign's first format has them: a manifest whose layers are payloads.
-fn push_signatures(push: &Push<'_>, repository: &str, digest: &Digest, signatures: &[(Vec<u8>, String)]) {
+fn push_signatures(push: &Push<'_>, repository: &str, digest: &Digest, signatures: &[Signed]) {
     let config = Part { bytes: b"{}".to_vec(), media_type: "application/vnd.oci.image.config.v1+json" };
     let payloads: Vec<Part> = signatures
         .iter()
@@ -104,7 +107,7 @@ fn what_openssl_signed_counts_by_the_right_key_for_the_right_image_only() {
     let digest = all.digest();
     let good = payload(&digest);
     let other = Digest::of(b"another image");
-    let cases: Vec<(&str, Vec<(Vec<u8>, String)>)> = vec![
+    let cases: Vec<(&str, Vec<Signed>)> = vec![
         ("team", vec![(good.clone(), sign(at, "team", &good))]),
         ("p384", vec![(good.clone(), sign(at, "p384", &good))]),
         ("rsa", vec![(good.clone(), sign(at, "rsa", &good))]),
