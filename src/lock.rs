@@ -14,6 +14,7 @@ pub mod signatures;
 mod wanted;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,16 @@ pub enum Verdict {
     Invalid(String),
     /// There is none that a key could have made.
     Absent,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Verified(key) => write!(f, "signed by {key}"),
+            Verdict::Invalid(fault) => write!(f, "a signature that does not count: {fault}"),
+            Verdict::Absent => f.write_str("not signed"),
+        }
+    }
 }
 
 impl Lock {

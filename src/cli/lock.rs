@@ -1,5 +1,7 @@
 //! `lock`: resolve images against their registries into caseharden.lock.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,14 +12,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::inputs::{Inputs, Select};
 use super::{Global, Helped, Outcome, say};
 use crate::apply;
-use crate::config::{self, Config, Registries};
+use crate::config::{Config, Registries};
 use crate::image::Reference;
 use crate::image_facts::cache::Cache;
 use crate::lock::{self, Contradiction, Lock, Locked, Verdict, Wanted, resolve, signatures};
 use crate::model::Model;
 use crate::model::references::{ImageUse, references};
 use crate::registry::credentials::Places;
-use crate::registry::{Client, Content, Credentials, Failure, Limits, Settings};
+use crate::registry::{Client, Credentials, Failure, Limits, Settings};
 use crate::render::{escaped, plural};
 use crate::signature::PublicKey;
 
@@ -167,95 +169,6 @@ impl Run<'_> {
             self.say_skipped();
         }
         Ok(if failed > 0 { Outcome::Failed } else { Outcome::Done })
-    }
-
-    fn check(&self, lock: &Lock, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-        let (wanted, contradictions) = self.wanted(lock);
-        let (known, missing): (Vec<&Wanted>, Vec<&Wanted>) =
-            wanted.iter().partition(|wanted| lock.get(&wanted.reference).is_some());
-        let mut differences = 0;
-        for wanted in &known {
-            let locked = lock.get(&wanted.reference).expect("what is known is in the lock");
-            if !self.is_verified_as_asked(&wanted.reference, locked) {
-                differences += 1;
-                writeln!(
-                    out,
-                    "{}: locked before its signature was checked by the keys of {}",
-                    wanted.reference,
-                    config::FILE_NAME
-                )?;
-            }
-        }
-        for wanted in missing {
-            differences += 1;
-            writeln!(out, "{}: not locked", wanted.reference)?;
-        }
-        for Contradiction { reference, locked } in &contradictions {
-            differences += 1;
-            writeln!(out, "{}: {reference} contradicts the lock, which has {locked}", self.place(reference))?;
-        }
-        let used: BTreeSet<&Reference> = wanted.iter().map(|wanted| &wanted.reference).collect();
-        for (reference, _) in lock.iter().filter(|(reference, _)| self.whole && !used.contains(reference)) {
-            differences += 1;
-            writeln!(out, "{reference}: locked, but nothing uses it")?;
-        }
-        // What is named by its digest cannot move.
-        let tags: Vec<&Reference> = known
-            .iter()
-            .map(|wanted| &wanted.reference)
-            .filter(|reference| reference.digest().is_none())
-            .collect();
-        let answers = self.each(&tags, &|reference| self.client.resolve(reference));
-        let mut failed = 0_usize;
-        for (reference, answer) in tags.iter().zip(answers) {
-            let locked = &lock.get(reference).expect("only locked references were asked for").digest;
-            match answer {
-                Ok(resolved) if resolved.digest == *locked => {}
-                Ok(resolved) => {
-                    differences += 1;
-                    let note = if self.is_child(reference, &resolved.digest, locked) {
-                        ", of which the lock has one platform only"
-                    } else {
-                        ""
-                    };
-                    writeln!(
-                        out,
-                        "{reference}: the tag has moved from {locked} to {}{note}",
-                        resolved.digest
-                    )?;
-                }
-                Err(failure) => {
-                    failed += 1;
-                    self.say_failure(reference, &failure);
-                }
-            }
-        }
-        if !self.global.quiet {
-            say(&format!(
-                "{} checked, {}\n",
-                plural(known.len(), "image"),
-                plural(differences, "difference")
-            ));
-            self.say_skipped();
-        }
-        Ok(match (failed, differences) {
-            (0, 0) => Outcome::Done,
-            (0, _) => Outcome::Found,
-            _ => Outcome::Failed,
-        })
-    }
-
-    /// Whether a tag's index holds the locked digest as one of its platforms: pinned so, other nodes cannot run it.
-    fn is_child(
-        &self,
-        reference: &Reference,
-        index: &crate::image::Digest,
-        locked: &crate::image::Digest,
-    ) -> bool {
-        match self.client.manifest(reference, index).map(|manifest| manifest.content) {
-            Ok(Content::Index(index)) => index.images().any(|(_, child)| child.digest == *locked),
-            _ => false,
-        }
     }
 
     /// The keys one of which has to have signed an image, ordered by their files.

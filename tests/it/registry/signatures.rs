@@ -181,6 +181,18 @@ fn what_openssl_signed_counts_by_the_right_key_for_the_right_image_only() {
     folder.run(&["lock"]).expect_code(0);
     assert_eq!(folder.read("caseharden.lock"), lock);
 
+    // Who writes the lock by hand is found out.
+    let forged = lock.replace(
+        "verification.fault = \"none of the keys made it, or what it signs was changed\"",
+        "verification.signed-by = \"keys/team.pub\"",
+    );
+    folder.write("caseharden.lock", &forged);
+    let check = folder.run(&["lock", "--check"]).expect_code(1);
+    assert_eq!(
+        check.stdout.matches("the lock says signed by keys/team.pub, its registry a signature that").count(),
+        2
+    );
+
     // Another key under the same name is another key.
     std::fs::copy(at.join("stranger.pub"), folder.path().join("keys/team.pub")).unwrap();
     folder.run(&["lock"]).expect_code(0);
