@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use self::flow_log::{Flow, FlowEnd, Flows};
+pub(crate) use self::members::spaces;
 use crate::config::Config;
 use crate::model::{Model, ObjectId};
 

@@ -31,6 +31,7 @@ pub mod image;
 pub mod image_facts;
 pub mod lock;
 pub mod model;
+pub mod network_policy;
 pub mod plan;
 pub mod pss;
 pub mod registry;

@@ -64,7 +64,7 @@ pub(super) fn members(model: &Model<'_>) -> Vec<Member> {
 }
 
 /// The namespaces an object lands in.
-pub(super) fn spaces(model: &Model<'_>, object: &Object) -> Vec<Space> {
+pub(crate) fn spaces(model: &Model<'_>, object: &Object) -> Vec<Space> {
     let named = model.namespaces(object);
     if !named.is_empty() {
         return named.into_iter().map(Space::Named).collect();
