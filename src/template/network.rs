@@ -51,7 +51,8 @@ pub enum WantedPeer {
     Pods {
         namespace: InNamespace,
         labels: BTreeMap<String, String>,
-        /// Whether a build would write labels of its own into `matchLabels`, which these pods do not have.
+        /// Whether a build would write labels of its own into `matchLabels`, which these pods do not have:
+        /// <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/commonlabels/>.
         foreign: bool,
     },
     Block {
@@ -119,6 +120,17 @@ fn says_the_same(spec: &Value, wanted: &Value) -> Result<(), Problem> {
 }
 
 impl WantedPolicy {
+    /// Makes sure that labels which a build adds do not reach selectors of pods of other namespaces.
+    pub fn keep_from_labels(&mut self) {
+        for rule in [&mut self.ingress, &mut self.egress].into_iter().flatten().flatten() {
+            for peer in &mut rule.peers {
+                if let WantedPeer::Pods { namespace, foreign, .. } = peer {
+                    *foreign = *namespace != InNamespace::Own;
+                }
+            }
+        }
+    }
+
     fn directions(&self) -> [(&'static str, &'static str, &'static str, &Option<Vec<WantedRule>>); 2] {
         [("Ingress", "ingress", "from", &self.ingress), ("Egress", "egress", "to", &self.egress)]
     }

@@ -202,7 +202,7 @@ fn routes_lead_from_the_controller_of_their_class() {
 #[test]
 fn services_open_to_the_outside_say_to_whom() {
     let open = server("db", 5432).replace("spec: {selector", "spec: {type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/8], selector");
-    check(&[("db.yaml", &open)], &["10.0.0.0/8 -> db TCP main (5432) (db.yaml:13)"]);
+    check(&[("db.yaml", &open)], &["10.0.0.0/8 -> db TCP main (5432) likely (db.yaml:13)"]);
     let open = server("db", 5432).replace("spec: {selector", "spec: {type: NodePort, selector");
     check(&[("db.yaml", &open)], &["anything -> db TCP main (5432) (db.yaml:13)"]);
 }

@@ -23,6 +23,13 @@ impl Home {
         Home { folder: folder(path).to_owned(), listings: listings.collect() }
     }
 
+    /// Whether some build of what lies here writes labels of its own into selectors.
+    pub(super) fn adds_labels(&self, view: &View<'_>) -> bool {
+        let builds = &view.model.builds;
+        let mut using = self.listings.iter().flat_map(|kustomization| builds.using(kustomization));
+        using.any(|kustomization| kustomization.labels_selectors)
+    }
+
     /// For what concerns all of some files: the innermost kustomization that takes them all, else the folder above.
     pub(super) fn around(view: &View<'_>, files: &BTreeSet<usize>) -> Option<Home> {
         let first = *files.first()?;
@@ -107,7 +114,10 @@ impl Files {
         found: &mut RepoFindings,
     ) -> Vec<NewFile> {
         let mut files = Vec::new();
-        for (home, policies) in self.policies {
+        // What a kustomization lists takes the plain name.
+        let mut homes: Vec<(Home, Vec<WantedPolicy>)> = self.policies.into_iter().collect();
+        homes.sort_by_key(|(home, _)| home.listings.is_empty());
+        for (home, policies) in homes {
             let Ok(rendered) = view.settings.templates.network_policies(&policies) else { continue };
             let path = names.choose(&home.folder, &view.settings.config.network.file);
             for kustomization in home.listings.iter().filter(|path| is_editable(view, path)) {

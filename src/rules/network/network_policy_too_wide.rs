@@ -35,10 +35,10 @@ crate::rules::rule! {
 }
 
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
-    let policies = view.model.objects().enumerate().filter(|(_, object)| {
+    let policies = view.model.objects().filter(|object| {
         &*object.id.kind == "NetworkPolicy" && object.id.group() == "networking.k8s.io"
     });
-    for (_, object) in policies {
+    for object in policies {
         let path = &view.model.file(object).path;
         let (Some(value), line) = (view.model.value(object), view.model.line(object)) else { continue };
         let mut of_object =
@@ -98,19 +98,13 @@ fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, di
         egress: keep(&policy.egress, direction == Direction::Egress, &wide),
         ..policy.clone()
     };
+    let mut others: Vec<&Policy> = selecting(view, selected[0]);
+    others.retain(|other| other.place != policy.place);
+    others.push(&kept);
     let missing: Vec<&WantedRule> =
-        wanted.iter().filter(|rule| !allows(view, own, &[&kept], direction, rule)).collect();
-    if missing.iter().any(|rule| rule.peers.is_empty() && rule.ports.is_empty()) {
-        return None;
-    }
-    let mut narrowed: Vec<Value> = value["spec"][key].as_array()?.clone();
-    let mut idx = 0;
-    narrowed.retain(|_| {
-        idx += 1;
-        !wide.contains(&(idx - 1))
-    });
-    narrowed.extend(missing.iter().map(|rule| rule.value(ends)));
-    if value["spec"][key] == Value::Array(narrowed.clone()) {
+        wanted.iter().filter(|rule| !allows(view, own, &others, direction, rule)).collect();
+    // The API server, for example, is any address where nobody says which.
+    if missing.iter().any(|rule| rule.peers.is_empty()) {
         return None;
     }
     for connection in selected.iter().flat_map(|id| {
@@ -121,10 +115,28 @@ fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, di
     finding.evidence.dedup();
     Some(
         finding
-            .change(Change::set(format!("/spec/{key}"), narrowed))
+            .changes(changes(value, key, &wide, missing.iter().map(|rule| rule.value(ends)).collect()))
             .safety(Safety::Review)
             .note(format!("check that {} needs nothing that the repo does not state", own.subject())),
     )
+}
+
+/// The first of the wide rules becomes the first that is missing; further ones are appended, or taken away.
+fn changes(value: &Value, key: &str, wide: &[usize], missing: Vec<Value>) -> Vec<Change> {
+    let list = format!("/spec/{key}");
+    if let ([only], false) = (wide, missing.is_empty()) {
+        let mut missing = missing.into_iter();
+        let first = missing.next().map(|rule| Change::set(format!("{list}/{only}"), rule));
+        return first.into_iter().chain(missing.map(|rule| Change::append(list.clone(), rule))).collect();
+    }
+    let mut rules: Vec<Value> = value["spec"][key].as_array().cloned().unwrap_or_default();
+    let mut idx = 0;
+    rules.retain(|_| {
+        idx += 1;
+        !wide.contains(&(idx - 1))
+    });
+    rules.extend(missing);
+    vec![Change::set(list, rules)]
 }
 
 fn keep(rules: &Option<Vec<PolicyRule>>, is_narrowed: bool, wide: &[usize]) -> Option<Vec<PolicyRule>> {

@@ -112,7 +112,10 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         policies.push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
     }
     lacking.is_empty = policies.is_empty();
-    for (home, policy) in policies {
+    for (home, mut policy) in policies {
+        if home.adds_labels(view) {
+            policy.keep_from_labels();
+        }
         lacking.files.add(home, policy);
     }
     lacking
@@ -154,7 +157,7 @@ fn workloads(
             if !needed.is_empty() || !opened.is_empty() {
                 lacking.uncovered.push(*id);
             }
-            if open_egress && opened.iter().any(|rule| rule.peers.is_empty()) {
+            if open_egress && opened.iter().any(|rule| rule.peers.is_empty() && rule.ports.is_empty()) {
                 lacking.open_egress.push(*id);
             }
             if open_ingress {
