@@ -85,7 +85,11 @@ fn beside(model: &Model<'_>, folder: &str) -> Vec<Space> {
         return own();
     }
     let builds = model.builds.outermost(&kustomization.path);
-    if builds.is_empty() { own() } else { builds.into_iter().map(|build| Space::Unnamed(build.to_owned())).collect() }
+    if builds.is_empty() {
+        own()
+    } else {
+        builds.into_iter().map(|build| Space::Unnamed(build.to_owned())).collect()
+    }
 }
 
 fn labels(object: &Value, pod: &Pod<'_>) -> Labels {

@@ -36,7 +36,9 @@ impl Cluster {
         for object in model.objects() {
             match (object.id.group(), &*object.id.kind) {
                 ("", "Namespace") => read_namespace(model, object, &mut cluster),
-                ("networking.k8s.io", "NetworkPolicy") => read_policy(model, object, &mut lines, &mut cluster),
+                ("networking.k8s.io", "NetworkPolicy") => {
+                    read_policy(model, object, &mut lines, &mut cluster)
+                }
                 ("extensions", "NetworkPolicy") => cluster.notes.push(Note {
                     place: lines.place(object, ""),
                     message: format!(
@@ -50,9 +52,9 @@ impl Cluster {
                 _ => read_foreign(model, connections, object, &mut lines, &mut cluster),
             }
         }
-        cluster.policies.sort_by(|a, b| {
-            (a.tier, &a.place, &a.namespace).cmp(&(b.tier, &b.place, &b.namespace))
-        });
+        cluster
+            .policies
+            .sort_by(|a, b| (a.tier, &a.place, &a.namespace).cmp(&(b.tier, &b.place, &b.namespace)));
         join_twins(&mut cluster);
         same_priorities(&mut cluster);
         cluster.foreign.sort();
@@ -230,7 +232,8 @@ fn join_twins(cluster: &mut Cluster) {
     let mut kept: Vec<Policy> = Vec::new();
     let mut by_name: BTreeMap<(Tier, Option<Space>, String), usize> = BTreeMap::new();
     for policy in std::mem::take(&mut cluster.policies) {
-        let tier = if let Tier::Admin { .. } = policy.tier { Tier::Admin { priority: 0 } } else { policy.tier };
+        let tier =
+            if let Tier::Admin { .. } = policy.tier { Tier::Admin { priority: 0 } } else { policy.tier };
         let key = (tier, policy.namespace.clone(), policy.name.clone());
         let Some(first) = by_name.get(&key).map(|idx| &kept[*idx]) else {
             by_name.insert(key, kept.len());

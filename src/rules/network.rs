@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::namespace::hidden_pods;
 use super::{Finding, Placed, RepoFindings, Rule, Settings};
-use crate::connections::{Certainty, Connection, Connections, Evidence, Member, MemberId, Peer, Space, Unresolved};
+use crate::connections::{
+    Certainty, Connection, Connections, Evidence, Member, MemberId, Peer, Space, Unresolved,
+};
 use crate::model::{Model, Object};
 use crate::network_policy::{Cluster, Policy, Tier};
 
@@ -120,7 +122,11 @@ impl<'a> View<'a> {
         &self.model.objects_of(member.file)[member.object]
     }
 
-    fn of<'v>(&'v self, map: &'v HashMap<MemberId, Vec<usize>>, id: MemberId) -> impl Iterator<Item = &'v Connection> {
+    fn of<'v>(
+        &'v self,
+        map: &'v HashMap<MemberId, Vec<usize>>,
+        id: MemberId,
+    ) -> impl Iterator<Item = &'v Connection> {
         map.get(&id).into_iter().flatten().map(|idx| &self.connections.list[*idx])
     }
 

@@ -115,7 +115,9 @@ fn says_the_same(spec: &Value, wanted: &Value) -> Result<(), Problem> {
     if typed(spec)? == typed(wanted)? {
         return Ok(());
     }
-    let field = ["podSelector", "policyTypes", "ingress", "egress"].into_iter().find(|key| spec[*key] != wanted[*key]);
+    let field = ["podSelector", "policyTypes", "ingress", "egress"]
+        .into_iter()
+        .find(|key| spec[*key] != wanted[*key]);
     Err(Problem::new(format!("`spec.{}` does not say what was asked for", field.unwrap_or_default())))
 }
 
@@ -177,9 +179,9 @@ impl WantedPolicy {
 impl WantedRule {
     fn variables(&self) -> Value {
         let peers: Vec<Value> = self.peers.iter().map(WantedPeer::variables).collect();
-        let ports = self.ports.iter().map(|port| {
-            json!({"port": port.port(), "end_port": port.end, "protocol": port.protocol.as_str()})
-        });
+        let ports = self.ports.iter().map(
+            |port| json!({"port": port.port(), "end_port": port.end, "protocol": port.protocol.as_str()}),
+        );
         json!({"comments": self.comments, "peers": peers, "ports": ports.collect::<Vec<_>>()})
     }
 

@@ -113,9 +113,9 @@ pub(in crate::rules) fn hidden_pods(model: &Model<'_>) -> BTreeMap<String, BTree
         let own = model.namespaces(object);
         let value = model.value(object);
         // Helm controllers, Flux and Argo CD deploy into another namespace where they are told to.
-        let told = ["/spec/targetNamespace", "/spec/destination/namespace"].iter().filter_map(|pointer| {
-            value.as_ref()?.pointer(pointer)?.as_str().map(str::to_owned)
-        });
+        let told = ["/spec/targetNamespace", "/spec/destination/namespace"]
+            .iter()
+            .filter_map(|pointer| value.as_ref()?.pointer(pointer)?.as_str().map(str::to_owned));
         for namespace in told.chain(own) {
             hidden.entry(namespace).or_default().insert(format!("{}/{}", object.id.kind, object.id.name));
         }

@@ -45,7 +45,8 @@ impl Home {
             let inner = candidates.iter().filter(|inner| inner.path != outer.path);
             inner.into_iter().any(|inner| view.model.builds.takes(&outer.path, &inner.path))
         };
-        let innermost: Vec<&&Kustomization> = candidates.iter().filter(|candidate| !is_outer(candidate)).collect();
+        let innermost: Vec<&&Kustomization> =
+            candidates.iter().filter(|candidate| !is_outer(candidate)).collect();
         if let [only] = innermost.as_slice() {
             return Some(Home { folder: folder(&only.path).to_owned(), listings: vec![only.path.clone()] });
         }
@@ -93,7 +94,8 @@ impl Names {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "yaml"));
         let numbered = (2..).map(|number| at(&format!("{stem}-{number}.{extension}")));
         let mut candidates = std::iter::once(at(name)).chain(numbered);
-        let path = candidates.find(|path| !self.taken.contains(path)).expect("there is a number for every name");
+        let path =
+            candidates.find(|path| !self.taken.contains(path)).expect("there is a number for every name");
         self.taken.insert(path.clone());
         path
     }
@@ -130,7 +132,9 @@ impl Files {
 }
 
 fn mention(view: &View<'_>, rule: &'static Rule, kustomization: &str, path: &str, found: &mut RepoFindings) {
-    let Some(file) = view.model.repo().files.iter().position(|file| file.path == kustomization) else { return };
+    let Some(file) = view.model.repo().files.iter().position(|file| file.path == kustomization) else {
+        return;
+    };
     let name = relative(folder(kustomization), path);
     let mut finding = Finding::new("/resources", format!("{kustomization} does not list {name}"))
         .change(Change::append("/resources", name))

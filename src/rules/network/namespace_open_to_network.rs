@@ -48,7 +48,8 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
         }
         let mut finding = describe(view, &group, &lacking);
         let object = subject(view, &group);
-        let marker = group.members.iter().find_map(|id| view.model.file(view.object(view.member(*id))).marker);
+        let marker =
+            group.members.iter().find_map(|id| view.model.file(view.object(view.member(*id))).marker);
         let files = lacking.files.into_files(view, &RULE, &mut names, found);
         if files.is_empty() {
             if let Some(marker) = marker {
@@ -83,7 +84,9 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
         });
         let home = crate::repo::folder(path);
         let is_beside = |space: &Space| match space {
-            Space::Unnamed(at) => at.strip_prefix(home).is_some_and(|rest| home.is_empty() || rest.is_empty() || rest.starts_with('/')),
+            Space::Unnamed(at) => at
+                .strip_prefix(home)
+                .is_some_and(|rest| home.is_empty() || rest.is_empty() || rest.starts_with('/')),
             Space::Named(_) => false,
         };
         // Workloads beside it that name no namespace may be meant for it.
@@ -98,7 +101,10 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
         };
         let namespace = given.is_empty().then(|| object.id.name.to_string());
         let mut files = Files::default();
-        files.add(Home::beside(view, object.file), default_deny("default-deny".to_owned(), namespace, directions));
+        files.add(
+            Home::beside(view, object.file),
+            default_deny("default-deny".to_owned(), namespace, directions),
+        );
         let mut finding = Finding::new("", format!("namespace {} denies nothing", object.id.name))
             .note("no workload of it is in the repo: check that none is deployed from elsewhere");
         finding.new_files = files.into_files(view, &RULE, names, found);
@@ -151,7 +157,8 @@ fn describe(view: &View<'_>, group: &Group, lacking: &Lacking) -> Finding {
     }
     if !lacking.open_ingress.is_empty() {
         let subjects = listed(view, &lacking.open_ingress);
-        finding = finding.note(format!("ingress stays open to pods, since nobody is known to call: {subjects}"));
+        finding =
+            finding.note(format!("ingress stays open to pods, since nobody is known to call: {subjects}"));
     }
     if mode == Mode::Full {
         finding.notes.extend(cut(view, group));

@@ -9,7 +9,8 @@ use crate::repo::folder;
 use crate::template::{InNamespace, WantedPeer, WantedPort, WantedRule};
 
 /// Ranges that no address on the internet is from: <https://www.iana.org/assignments/iana-ipv4-special-registry>.
-const PRIVATE: &[&str] = &["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
+const PRIVATE: &[&str] =
+    &["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
 const PRIVATE_V6: &[&str] = &["fc00::/7", "fe80::/10"];
 
 /// What a member needs, and what stays open because nothing explains it.
@@ -105,8 +106,11 @@ fn of_member(own: &Member, other: &Member) -> Vec<WantedPeer> {
     let here = WantedPeer::Pods { namespace: InNamespace::Own, labels: selector(other), foreign: false };
     match (&own.space, &other.space) {
         (Space::Unnamed(_), Space::Named(name)) => {
-            let there =
-                WantedPeer::Pods { namespace: InNamespace::Named(name.clone()), labels: selector(other), foreign: false };
+            let there = WantedPeer::Pods {
+                namespace: InNamespace::Named(name.clone()),
+                labels: selector(other),
+                foreign: false,
+            };
             // Where nothing names the namespace it is often `default`.
             if name == "default" { vec![here, there] } else { vec![there] }
         }
@@ -186,7 +190,13 @@ fn in_comment(view: &View<'_>, own: &Member, evidence: &Evidence) -> String {
     format!("{path}: {}", evidence.words)
 }
 
-fn rule(view: &View<'_>, own: &Member, connection: &Connection, peers: Vec<WantedPeer>, is_ingress: bool) -> WantedRule {
+fn rule(
+    view: &View<'_>,
+    own: &Member,
+    connection: &Connection,
+    peers: Vec<WantedPeer>,
+    is_ingress: bool,
+) -> WantedRule {
     let mut comments: Vec<String> =
         connection.evidence.iter().map(|evidence| in_comment(view, own, evidence)).collect();
     comments.dedup();
@@ -219,10 +229,9 @@ pub(super) fn merged(rules: impl Iterator<Item = WantedRule>) -> Vec<WantedRule>
     let mut by_peers: BTreeMap<(bool, Vec<WantedPeer>), WantedRule> = BTreeMap::new();
     for rule in rules {
         // Rules without ports allow all of them, and must not be lost among others.
-        let known = by_peers.entry((rule.ports.is_empty(), rule.peers.clone())).or_insert_with(|| WantedRule {
-            peers: rule.peers.clone(),
-            ..WantedRule::default()
-        });
+        let known = by_peers
+            .entry((rule.ports.is_empty(), rule.peers.clone()))
+            .or_insert_with(|| WantedRule { peers: rule.peers.clone(), ..WantedRule::default() });
         for comment in rule.comments {
             if !known.comments.contains(&comment) {
                 known.comments.push(comment);
@@ -269,8 +278,9 @@ fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&st
 fn open_egress(view: &View<'_>, id: MemberId) -> WantedRule {
     let own = view.member(id);
     let open = view.unresolved_of(id);
-    let mut words: Vec<String> =
-        open.map(|item| format!("not known: {}: {}", in_comment(view, own, &item.evidence), item.reason)).collect();
+    let mut words: Vec<String> = open
+        .map(|item| format!("not known: {}: {}", in_comment(view, own, &item.evidence), item.reason))
+        .collect();
     let guesses = view.of(&view.guesses, id).flat_map(|connection| &connection.evidence);
     words.extend(guesses.map(|evidence| format!("not sure: {}", in_comment(view, own, evidence))));
     if view.of(&view.egress, id).any(|connection| connection.to == Peer::ApiServer) {
@@ -279,7 +289,8 @@ fn open_egress(view: &View<'_>, id: MemberId) -> WantedRule {
         words.push("the repo names no address that it is given".to_owned());
     }
     words.dedup();
-    let mut comments = vec!["open: not everything that this opens is known; drop this rule when it is".to_owned()];
+    let mut comments =
+        vec!["open: not everything that this opens is known; drop this rule when it is".to_owned()];
     comments.extend(words);
     WantedRule { comments, ..WantedRule::default() }
 }

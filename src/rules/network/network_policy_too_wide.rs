@@ -35,14 +35,18 @@ crate::rules::rule! {
 }
 
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
-    let policies = view.model.objects().filter(|object| {
-        &*object.id.kind == "NetworkPolicy" && object.id.group() == "networking.k8s.io"
-    });
+    let policies = view
+        .model
+        .objects()
+        .filter(|object| &*object.id.kind == "NetworkPolicy" && object.id.group() == "networking.k8s.io");
     for object in policies {
         let path = &view.model.file(object).path;
         let (Some(value), line) = (view.model.value(object), view.model.line(object)) else { continue };
-        let mut of_object =
-            view.cluster.policies.iter().filter(|policy| policy.place.path == *path && policy.place.line == line);
+        let mut of_object = view
+            .cluster
+            .policies
+            .iter()
+            .filter(|policy| policy.place.path == *path && policy.place.line == line);
         let Some(first) = of_object.next() else { continue };
         if first.namespace.as_ref().is_some_and(|space| view.is_system(space)) {
             continue;
@@ -61,15 +65,24 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
 
 fn is_wide(rule: &PolicyRule) -> bool {
     let any = |peer: &Peer| match peer {
-        Peer::Pods { namespaces, pods } => namespaces.as_ref().is_some_and(|all| all.is_empty()) && pods.is_empty(),
+        Peer::Pods { namespaces, pods } => {
+            namespaces.as_ref().is_some_and(|all| all.is_empty()) && pods.is_empty()
+        }
         Peer::Block(_) => false,
     };
     rule.peers.as_ref().is_none_or(|peers| peers.iter().any(any))
 }
 
-fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, direction: Direction) -> Option<Finding> {
+fn too_wide(
+    view: &View<'_>,
+    object: &Object,
+    value: &Value,
+    policy: &Policy,
+    direction: Direction,
+) -> Option<Finding> {
     let rules = policy.rules(direction)?;
-    let wide: Vec<usize> = rules.iter().enumerate().filter(|(_, rule)| is_wide(rule)).map(|(idx, _)| idx).collect();
+    let wide: Vec<usize> =
+        rules.iter().enumerate().filter(|(_, rule)| is_wide(rule)).map(|(idx, _)| idx).collect();
     let first = *wide.first()?;
     let key = direction.as_str();
     let selected: Vec<MemberId> = view
@@ -86,7 +99,9 @@ fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, di
         format!("NetworkPolicy/{} allows connections {ends} anything", object.id.name),
     );
     if policy.subject.pods.is_empty() {
-        return Some(finding.note("it is for every pod of its namespace: what other policies deny, it allows"));
+        return Some(
+            finding.note("it is for every pod of its namespace: what other policies deny, it allows"),
+        );
     }
     if objects.len() != 1 {
         return None;
