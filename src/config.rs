@@ -7,6 +7,7 @@
 mod allow;
 mod globs;
 pub(crate) mod mistake;
+pub(crate) mod network;
 mod profile;
 mod raw;
 mod reading;
@@ -28,6 +29,7 @@ pub use allow::{Allow, AllowIndex, Allowable};
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use jiff::civil::Date;
 pub use mistake::Mistake;
+pub use network::{Dialect, Mode, Network, PodPeer};
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
 pub use system_namespaces::SystemNamespaces;
@@ -68,6 +70,7 @@ pub struct Config {
     pub workloads: Vec<CustomWorkload>,
     pub writable_paths: Vec<WritablePaths>,
     pub registries: Registries,
+    pub network: Network,
     pub allow: Vec<Allow>,
 }
 
@@ -173,6 +176,7 @@ impl Default for Config {
             workloads: Vec::new(),
             writable_paths: Vec::new(),
             registries: Registries::default(),
+            network: Network::default(),
             allow: Vec::new(),
         }
     }

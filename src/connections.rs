@@ -4,8 +4,14 @@
 //! makes of names, Services and ports; nothing of network policies, rules or edits. Guesses are said to be guesses:
 //! what nothing states is not made up.
 
+mod address;
 mod flow_log;
+mod found;
 mod members;
+mod resolve;
+mod scene;
+mod services;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -195,8 +201,14 @@ impl Peer {
 
 impl Connections {
     /// Works out the connections of a repo. `flows` are what flow logs show; empty without one.
-    pub fn of(model: &Model<'_>, _config: &Config, _flows: &Flows) -> Connections {
-        Connections { members: members::members(model), ..Connections::default() }
+    pub fn of(model: &Model<'_>, config: &Config, flows: &Flows) -> Connections {
+        let scene = scene::Scene::new(model, config);
+        let mut found = found::Found::default();
+        sources::read(&scene, &mut found);
+        let _ = flows;
+        let members = scene.into_members();
+        let (list, unresolved) = found.into_sorted();
+        Connections { members, list, unresolved }
     }
 
     pub fn member(&self, id: MemberId) -> &Member {
