@@ -237,8 +237,8 @@ impl AddressMap {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::connections::Protocol;
     use super::*;
+    use crate::connections::Protocol;
 
     #[test]
     fn cidrs_are_read_as_the_server_reads_them() {
@@ -248,7 +248,16 @@ mod tests {
         assert_eq!(shown("010.0.0.1/32").as_deref(), Some("10.0.0.1/32"));
         assert_eq!(shown("2001:DB8::1/32").as_deref(), Some("2001:db8::/32"));
         assert_eq!(shown("::/0").as_deref(), Some("::/0"));
-        for bad in ["10.0.0.0", "10.0.0/8", "10.0.0.0/33", "::/129", "a/8", "10.0.0.0/+8", "10.0.0.0/", "1.2.3.256/8"] {
+        for bad in [
+            "10.0.0.0",
+            "10.0.0/8",
+            "10.0.0.0/33",
+            "::/129",
+            "a/8",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "1.2.3.256/8",
+        ] {
             assert_eq!(shown(bad), None, "{bad}");
         }
     }
@@ -287,9 +296,8 @@ mod tests {
             Cidr::parse(&format!("{at}/{}", width - free)).unwrap()
         });
         let holes = proptest::collection::vec(cidr.clone(), 0..2);
-        let block = (cidr, holes, 1u16..4).prop_map(|(cidr, except, port)| {
-            (Block { cidr, except }, PortSet::one(Protocol::Tcp, port))
-        });
+        let block = (cidr, holes, 1u16..4)
+            .prop_map(|(cidr, except, port)| (Block { cidr, except }, PortSet::one(Protocol::Tcp, port)));
         proptest::collection::vec(block, 0..5)
     }
 

@@ -133,10 +133,9 @@ fn port(value: &Value, at: &str) -> Result<PortMatch, Refused> {
     known(value, at, &["portNumber", "portRange", "namedPort"])?;
     let protocol_of = |value: &Value, at: &str| match &value["protocol"] {
         Value::Null => Ok(Protocol::Tcp),
-        name => name
-            .as_str()
-            .and_then(protocol)
-            .ok_or_else(|| Refused::new(format!("{at}/protocol"), format!("{name} is none of TCP, UDP, SCTP"))),
+        name => name.as_str().and_then(protocol).ok_or_else(|| {
+            Refused::new(format!("{at}/protocol"), format!("{name} is none of TCP, UDP, SCTP"))
+        }),
     };
     match (&value["portNumber"], &value["portRange"], &value["namedPort"]) {
         (number, Value::Null, Value::Null) if number.is_object() => {
@@ -212,7 +211,9 @@ mod tests {
 
     #[test]
     fn peers_that_are_no_pods_put_it_beyond_judgement() {
-        for peer in [json!({"nodes": {}}), json!({"networks": ["0.0.0.0/0"]}), json!({"domainNames": ["a.b"]})] {
+        for peer in
+            [json!({"nodes": {}}), json!({"networks": ["0.0.0.0/0"]}), json!({"domainNames": ["a.b"]})]
+        {
             let found = read(&policy(json!({"action": "Deny", "from": [peer]})), false, &|_| 1);
             assert!(matches!(found, Err(Unread::Beyond(_))), "{found:?}");
         }

@@ -120,11 +120,8 @@ impl Diff {
         for need in all {
             let connection = before.connection(need);
             let (Some(from), Some(to)) = (moved(&connection.from), moved(&connection.to)) else { continue };
-            let is_met = is_met(&after.evaluator, &crate::connections::Connection {
-                from,
-                to,
-                ..connection.clone()
-            });
+            let is_met =
+                is_met(&after.evaluator, &crate::connections::Connection { from, to, ..connection.clone() });
             let now = Need { connection: need.connection, is_met };
             if let (Some(from), Some(to)) = (connection.source(), connection.target())
                 && let Some(pair) = by_pair.get(&(from.0, to.0))
@@ -152,6 +149,7 @@ fn matched(before: &Graph<'_>, after: &Graph<'_>) -> Vec<Option<usize>> {
             (key, *nth)
         })
     }
-    let after: BTreeMap<(Key<'_>, usize), usize> = keys(after).enumerate().map(|(idx, key)| (key, idx)).collect();
+    let after: BTreeMap<(Key<'_>, usize), usize> =
+        keys(after).enumerate().map(|(idx, key)| (key, idx)).collect();
     keys(before).map(|key| after.get(&key).copied()).collect()
 }

@@ -184,11 +184,7 @@ impl<'c> Evaluator<'c> {
             }
         }
         ordered(&admin, PortSet::all(), hopeful, &|open| {
-            if is_isolated {
-                union.and(&open)
-            } else {
-                ordered(&baseline, open, hopeful, &|open| open)
-            }
+            if is_isolated { union.and(&open) } else { ordered(&baseline, open, hopeful, &|open| open) }
         })
     }
 
@@ -310,12 +306,7 @@ impl<'c> Evaluator<'c> {
 
 /// Rules that are asked in turn; the first that speaks of a port decides it, and `below` decides what is left or
 /// passed on.
-fn ordered(
-    rules: &[&Said],
-    mut open: PortSet,
-    hopeful: bool,
-    below: &dyn Fn(PortSet) -> PortSet,
-) -> PortSet {
+fn ordered(rules: &[&Said], mut open: PortSet, hopeful: bool, below: &dyn Fn(PortSet) -> PortSet) -> PortSet {
     let mut allowed = PortSet::none();
     for (idx, said) in rules.iter().enumerate() {
         let hit = said.ports.and(&open);

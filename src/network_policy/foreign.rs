@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn other_policies_are_told_from_those_that_are_judged() {
-        let check = |api: &str, kind: &str| recognized(&ObjectId::named(api, kind, "x")).map(|(reach, _)| reach);
+        let check =
+            |api: &str, kind: &str| recognized(&ObjectId::named(api, kind, "x")).map(|(reach, _)| reach);
         assert_eq!(check("cilium.io/v2", "CiliumNetworkPolicy"), Some(Reach::Namespace));
         assert_eq!(check("projectcalico.org/v3", "GlobalNetworkPolicy"), Some(Reach::Cluster));
         assert_eq!(check("crd.projectcalico.org/v1", "NetworkPolicy"), Some(Reach::Namespace));

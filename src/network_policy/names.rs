@@ -36,8 +36,12 @@ impl Names {
         let forms: [&dyn Fn(&Workload) -> String; 4] = [
             &|workload| format!("{}{}", prefix(workload), workload.name),
             &|workload| format!("{}{}/{}", prefix(workload), workload.kind, workload.name),
-            &|workload| format!("{}{}/{} ({})", prefix(workload), workload.kind, workload.name, workload.place.path),
-            &|workload| format!("{}{}/{} ({})", prefix(workload), workload.kind, workload.name, workload.place),
+            &|workload| {
+                format!("{}{}/{} ({})", prefix(workload), workload.kind, workload.name, workload.place.path)
+            },
+            &|workload| {
+                format!("{}{}/{} ({})", prefix(workload), workload.kind, workload.name, workload.place)
+            },
         ];
         let mut names: Vec<String> = cluster.workloads.iter().map(forms[0]).collect();
         for form in &forms[1..] {
@@ -66,7 +70,8 @@ impl Names {
         if !exact.is_empty() {
             return exact;
         }
-        let Some((before, name)) = text.rsplit_once('/').map_or(Some((None, text)), |(b, n)| Some((Some(b), n)))
+        let Some((before, name)) =
+            text.rsplit_once('/').map_or(Some((None, text)), |(b, n)| Some((Some(b), n)))
         else {
             return Vec::new();
         };
@@ -143,8 +148,14 @@ mod tests {
     #[test]
     fn names_are_no_longer_than_they_must_be() {
         check(&[("shop", "Deployment", "web", "a"), ("shop", "Deployment", "db", "b")], &["web", "db"]);
-        check(&[("shop", "Deployment", "web", "a"), ("lab", "Deployment", "web", "b")], &["shop/web", "lab/web"]);
-        check(&[("s", "Deployment", "web", "a"), ("s", "CronJob", "web", "b")], &["Deployment/web", "CronJob/web"]);
+        check(
+            &[("shop", "Deployment", "web", "a"), ("lab", "Deployment", "web", "b")],
+            &["shop/web", "lab/web"],
+        );
+        check(
+            &[("s", "Deployment", "web", "a"), ("s", "CronJob", "web", "b")],
+            &["Deployment/web", "CronJob/web"],
+        );
         check(
             &[("s", "Pod", "web", "a"), ("s", "Pod", "web", "b"), ("s", "Job", "db", "c")],
             &["Pod/web (a)", "Pod/web (b)", "db"],

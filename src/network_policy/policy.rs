@@ -345,7 +345,9 @@ pub(super) fn known(value: &Value, at: &str, fields: &[&str]) -> Result<(), Refu
     let unknown = value.as_object().and_then(|map| map.keys().find(|key| !fields.contains(&key.as_str())));
     match unknown {
         None => Ok(()),
-        Some(field) => Err(Refused::new(format!("{at}/{field}"), format!("there is no field `{field}` here"))),
+        Some(field) => {
+            Err(Refused::new(format!("{at}/{field}"), format!("there is no field `{field}` here")))
+        }
     }
 }
 

@@ -155,7 +155,9 @@ impl fmt::Display for PortSet {
             let list: Vec<String> = ranges
                 .iter()
                 .filter(|range| **range != (FIRST, LAST))
-                .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+                .map(
+                    |(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") },
+                )
                 .collect();
             parts.push(if list.is_empty() {
                 protocol.as_str().to_owned()

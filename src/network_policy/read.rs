@@ -11,9 +11,10 @@ use super::admin::{self, Unread};
 use super::cluster::{Cluster, Foreign, Namespace, Note, Workload};
 use super::foreign::{self, Reach};
 use super::policy::{NetworkPolicySpec, Place, Policy, Refused, Subject, Tier};
-use super::selector::Labels;
+use super::selector::{Labels, Selector};
 use crate::connections::{Connections, Space};
 use crate::model::{Model, Object, ObjectId};
+use crate::repo;
 use crate::yaml::LineIndex;
 
 impl Cluster {
@@ -36,7 +37,9 @@ impl Cluster {
         for object in model.objects() {
             match (object.id.group(), &*object.id.kind) {
                 ("", "Namespace") => read_namespace(model, object, &mut cluster),
-                ("networking.k8s.io", "NetworkPolicy") => read_policy(model, object, &mut lines, &mut cluster),
+                ("networking.k8s.io", "NetworkPolicy") => {
+                    read_policy(model, object, &mut lines, &mut cluster)
+                }
                 ("extensions", "NetworkPolicy") => cluster.notes.push(Note {
                     place: lines.place(object, ""),
                     message: format!(
@@ -50,9 +53,9 @@ impl Cluster {
                 _ => read_foreign(model, connections, object, &mut lines, &mut cluster),
             }
         }
-        cluster.policies.sort_by(|a, b| {
-            (a.tier, &a.place, &a.namespace).cmp(&(b.tier, &b.place, &b.namespace))
-        });
+        cluster
+            .policies
+            .sort_by(|a, b| (a.tier, &a.place, &a.namespace).cmp(&(b.tier, &b.place, &b.namespace)));
         join_twins(&mut cluster);
         same_priorities(&mut cluster);
         cluster.foreign.sort();
@@ -144,7 +147,7 @@ fn read_policy<'m>(model: &'m Model<'m>, object: &Object, lines: &mut Lines<'m>,
         let message = format!("{} is judged without its patch in {patch}", object.id);
         cluster.notes.push(Note { place: place.clone(), message });
     }
-    for space in crate::connections::spaces(model, object) {
+    for space in spaces(model, object, &spec.pods, cluster) {
         cluster.policies.push(Policy {
             tier: Tier::Namespaced,
             name: object.id.name.to_string(),
@@ -155,6 +158,40 @@ fn read_policy<'m>(model: &'m Model<'m>, object: &Object, lines: &mut Lines<'m>,
             egress: spec.egress.clone(),
         });
     }
+}
+
+/// The namespaces that a policy is put in. One that nothing tells is that of the workloads around it: what names no
+/// namespace and no build joins is applied together, whichever folders it is sorted into.
+fn spaces(model: &Model<'_>, object: &Object, pods: &Selector, cluster: &Cluster) -> Vec<Space> {
+    let own = crate::connections::spaces(model, object);
+    let [Space::Unnamed(at)] = own.as_slice() else { return own };
+    if repo::is_kustomization_name(at) {
+        return own;
+    }
+    let folder_of = |space: &Space| match space {
+        Space::Unnamed(at) if repo::is_kustomization_name(at) => Some(repo::folder(at).to_owned()),
+        Space::Unnamed(at) => Some(at.clone()),
+        Space::Named(_) => None,
+    };
+    let parent = |at: &str| (!at.is_empty()).then(|| repo::folder(at).to_owned());
+    let tiers: [&dyn Fn(&Space) -> bool; 5] = [
+        &|space| folder_of(space).as_ref() == Some(at),
+        &|space| folder_of(space).and_then(|of| parent(&of)).as_ref() == Some(at),
+        &|space| parent(at).is_some() && folder_of(space) == parent(at),
+        &|space| parent(at).is_some() && folder_of(space).and_then(|of| parent(&of)) == parent(at),
+        &|space| space.name() == Some("default"),
+    ];
+    for tier in tiers {
+        let inside = cluster.workloads.iter().filter(|workload| tier(&workload.space));
+        let selected: BTreeSet<&Space> = inside
+            .filter(|workload| pods.matches(&workload.labels))
+            .map(|workload| &workload.space)
+            .collect();
+        if !selected.is_empty() {
+            return selected.into_iter().cloned().collect();
+        }
+    }
+    own
 }
 
 fn refusal(object: &Object, refused: &Refused, lines: &mut Lines<'_>) -> Note {
@@ -230,7 +267,8 @@ fn join_twins(cluster: &mut Cluster) {
     let mut kept: Vec<Policy> = Vec::new();
     let mut by_name: BTreeMap<(Tier, Option<Space>, String), usize> = BTreeMap::new();
     for policy in std::mem::take(&mut cluster.policies) {
-        let tier = if let Tier::Admin { .. } = policy.tier { Tier::Admin { priority: 0 } } else { policy.tier };
+        let tier =
+            if let Tier::Admin { .. } = policy.tier { Tier::Admin { priority: 0 } } else { policy.tier };
         let key = (tier, policy.namespace.clone(), policy.name.clone());
         let Some(first) = by_name.get(&key).map(|idx| &kept[*idx]) else {
             by_name.insert(key, kept.len());
@@ -258,3 +296,6 @@ fn same_priorities(cluster: &mut Cluster) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

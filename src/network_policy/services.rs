@@ -37,7 +37,9 @@ impl Service {
     /// All Services of a repo, one for each namespace they land in.
     pub fn all(model: &Model<'_>) -> Vec<Service> {
         let mut services = Vec::new();
-        for object in model.objects().filter(|object| &*object.id.kind == "Service" && object.id.group().is_empty()) {
+        for object in
+            model.objects().filter(|object| &*object.id.kind == "Service" && object.id.group().is_empty())
+        {
             let Some(value) = model.value(object) else { continue };
             let spec = &value["spec"];
             if spec["type"] == "ExternalName" {

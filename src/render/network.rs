@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 pub use self::diff::{diff_json, diff_text};
 pub use self::explain::{Answer, Explanation, Question, explain_json, explain_text};
-pub use self::json::{graph_schema, graph_json};
+pub use self::json::{graph_json, graph_schema};
 use super::Style;
 use crate::connections::{Connection, Peer};
 use crate::network_policy::{Foreign, Graph, Names, Policy, shown_space};

@@ -51,8 +51,7 @@ pub(super) fn run(args: &ExplainArgs, global: &Global, out: &mut dyn Write) -> a
     let before = Graph::new(&now.cluster, &now.connections);
     let (ends, question) = ask(args, &now, &before)?;
     let explanation = explain(&before, &ends, question.port);
-    let later =
-        planned.as_ref().map(|state| (Graph::new(&state.cluster, &state.connections), state));
+    let later = planned.as_ref().map(|state| (Graph::new(&state.cluster, &state.connections), state));
     let moved = later.as_ref().and_then(|(graph, _)| ends.in_another(&now.cluster, graph.cluster));
     let after = match (&later, &moved) {
         (Some((graph, _)), Some(ends)) => Some(explain(graph, ends, question.port)),
@@ -121,9 +120,8 @@ fn explain<'a, 'g>(
     port: Option<(Protocol, u16)>,
 ) -> Explanation<'a, 'g> {
     let (from, to) = (ends.from.end(), ends.to.end());
-    let of_pair = graph.edges.iter().filter(|edge| {
-        (End::Workload(edge.from), End::Workload(edge.to)) == (from, to)
-    });
+    let of_pair =
+        graph.edges.iter().filter(|edge| (End::Workload(edge.from), End::Workload(edge.to)) == (from, to));
     let needs = of_pair.flat_map(|edge| &edge.needs).filter(|need| {
         let connection = graph.connection(need);
         let destination = connection.to.member().map(|id| &graph.cluster.workloads[id.0]);
@@ -194,13 +192,19 @@ fn split_port(text: &str) -> anyhow::Result<(&str, Option<(&str, Protocol)>)> {
     let Some(protocol) = protocol(&name.to_ascii_uppercase()) else {
         anyhow::bail!("`{name}` is none of tcp, udp, sctp");
     };
-    anyhow::ensure!(port != "0" && !port.is_empty(), "`{text}`: write the port as a number from 1, or as a name");
+    anyhow::ensure!(
+        port != "0" && !port.is_empty(),
+        "`{text}`: write the port as a number from 1, or as a name"
+    );
     Ok((end, Some((port, protocol))))
 }
 
 fn named_port(name: &str, protocol: Protocol, pods: Option<&Workload>) -> anyhow::Result<u16> {
-    let numbers: Vec<u16> =
-        pods.into_iter().flat_map(|pods| pods.named_ports(name, Some(protocol))).map(|port| port.number).collect();
+    let numbers: Vec<u16> = pods
+        .into_iter()
+        .flat_map(|pods| pods.named_ports(name, Some(protocol)))
+        .map(|port| port.number)
+        .collect();
     match numbers.as_slice() {
         [number] => Ok(*number),
         [] => anyhow::bail!("no container of the destination has a {} port `{name}`", protocol.as_str()),
@@ -232,7 +236,8 @@ fn meant(text: &str, state: &State, names: &Names) -> anyhow::Result<Meant> {
     if let Some((space, labels)) = text.split_once('/').filter(|(_, labels)| labels.contains('=')) {
         let labels = labels.split(',').map(|label| label.split_once('='));
         let labels: Option<Vec<(&str, &str)>> = labels.collect();
-        let labels = labels.ok_or_else(|| anyhow::anyhow!("`{text}`: write labels as KEY=VALUE,KEY=VALUE"))?;
+        let labels =
+            labels.ok_or_else(|| anyhow::anyhow!("`{text}`: write labels as KEY=VALUE,KEY=VALUE"))?;
         let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         let known = cluster.workloads.iter().map(|workload| &workload.space);
         let space = known.into_iter().find(|known| shown_space(known) == space);
@@ -243,7 +248,9 @@ fn meant(text: &str, state: &State, names: &Names) -> anyhow::Result<Meant> {
     Err(Helped {
         message: format!("there is no workload `{text}`"),
         help: Some(match nearest {
-            Some(nearest) => format!("did you mean `{nearest}`? `caseharden network graph` lists all of them"),
+            Some(nearest) => {
+                format!("did you mean `{nearest}`? `caseharden network graph` lists all of them")
+            }
             None => "`caseharden network graph` lists all of them".to_owned(),
         }),
     }

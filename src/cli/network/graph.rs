@@ -61,8 +61,7 @@ pub(super) fn run(args: &GraphArgs, global: &Global, out: &mut dyn Write) -> any
 pub(super) fn shown<'a>(cluster: &'a Cluster, select: &'a Select) -> impl Fn(usize) -> bool + 'a {
     move |idx| {
         let workload = &cluster.workloads[idx];
-        let in_namespace =
-            select.namespace.as_ref().is_none_or(|name| *name == shown_space(&workload.space));
+        let in_namespace = select.namespace.as_ref().is_none_or(|name| *name == shown_space(&workload.space));
         let is_object = select.object.as_ref().is_none_or(|object| {
             object.split_once('/').is_some_and(|(kind, name)| kind == workload.kind && name == workload.name)
         });

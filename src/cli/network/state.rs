@@ -73,9 +73,8 @@ fn with_changes(inputs: &Inputs, changed: BTreeMap<String, String>) -> Repo {
     let context: Vec<&str> =
         repo.files.iter().filter(|file| file.context_only).map(|file| file.path.as_str()).collect();
     let paths = repo.files.iter().map(|file| file.path.as_str()).chain(changed.keys().map(String::as_str));
-    let mut entries: Vec<Entry> = paths
-        .map(|path| Entry { path: path.to_owned(), context_only: context.contains(&path) })
-        .collect();
+    let mut entries: Vec<Entry> =
+        paths.map(|path| Entry { path: path.to_owned(), context_only: context.contains(&path) }).collect();
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     entries.dedup();
     let listing = Listing { entries, build_folders: repo.build_folders.clone(), ..Listing::default() };

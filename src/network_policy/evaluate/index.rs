@@ -96,7 +96,13 @@ impl Index {
         }
     }
 
-    pub(super) fn peer_match(&self, policy: usize, direction: Direction, rule: usize, workload: usize) -> Match {
+    pub(super) fn peer_match(
+        &self,
+        policy: usize,
+        direction: Direction,
+        rule: usize,
+        workload: usize,
+    ) -> Match {
         match self.peers(policy, direction, rule) {
             Peers::Everyone => Match::Sure,
             Peers::Some(list) => {
@@ -134,9 +140,7 @@ impl Index {
         let wide: Vec<usize> = (0..count).filter(|to| ingress[*to].is_none()).collect();
         // Sources that may reach many, by each narrow destination that expects them.
         let by_source = (0..count).into_par_iter().map(|from| match &egress[from] {
-            Some(reach) => {
-                reach.iter().filter_map(|to| judge(from, *to as usize)).collect::<Vec<_>>()
-            }
+            Some(reach) => reach.iter().filter_map(|to| judge(from, *to as usize)).collect::<Vec<_>>(),
             None => {
                 let is_open = self.egress[from].is_empty();
                 let restricted = wide.iter().filter(|to| !(is_open && self.ingress[**to].is_empty()));
@@ -248,9 +252,14 @@ impl<'c> Lookup<'c> {
                 }
             }
             None => {
-                let each = sure.iter().map(|space| (space, true)).chain(maybe.iter().map(|space| (space, false)));
+                let each =
+                    sure.iter().map(|space| (space, true)).chain(maybe.iter().map(|space| (space, false)));
                 for (space, is_sure) in each {
-                    self.by_space.get(*space).into_iter().flatten().for_each(|workload| take(*workload, is_sure));
+                    self.by_space
+                        .get(*space)
+                        .into_iter()
+                        .flatten()
+                        .for_each(|workload| take(*workload, is_sure));
                 }
             }
         }

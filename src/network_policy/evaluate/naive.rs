@@ -69,9 +69,8 @@ impl World {
             of_kind("NetworkPolicy").filter(|policy| self.isolates(policy, way, own)).collect();
         if !isolating.is_empty() {
             return isolating.iter().any(|policy| {
-                rows(&policy["spec"][way]).any(|rule| {
-                    self.peer(rule, way, policy, other) && self.port(rule, to, protocol, port)
-                })
+                rows(&policy["spec"][way])
+                    .any(|rule| self.peer(rule, way, policy, other) && self.port(rule, to, protocol, port))
             });
         }
         for policy in of_kind("BaselineAdminNetworkPolicy") {
@@ -97,8 +96,12 @@ impl World {
     }
 
     fn namespace_labels(&self, name: &str) -> Labels {
-        let mut labels =
-            self.namespaces.iter().find(|(known, _)| known == name).map(|(_, labels)| labels.clone()).unwrap();
+        let mut labels = self
+            .namespaces
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, labels)| labels.clone())
+            .unwrap();
         labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
         labels
     }
@@ -143,7 +146,10 @@ impl World {
 
     fn is_called(&self, to: Other, name: &str, protocol: &str, port: u16) -> bool {
         let Other::Pod(pod) = to else { return false };
-        self.pods[pod].ports.iter().any(|(known, of, number)| known == name && *of == protocol && *number == port)
+        self.pods[pod]
+            .ports
+            .iter()
+            .any(|(known, of, number)| known == name && *of == protocol && *number == port)
     }
 
     /// `{namespaces: SELECTOR}` or `{pods: {namespaceSelector, podSelector}}`.
@@ -152,7 +158,9 @@ impl World {
         let labels = self.namespace_labels(&pod.namespace);
         match &value["pods"] {
             Value::Null => selects(&value["namespaces"], &labels),
-            both => selects(&both["namespaceSelector"], &labels) && selects(&both["podSelector"], &pod.labels),
+            both => {
+                selects(&both["namespaceSelector"], &labels) && selects(&both["podSelector"], &pod.labels)
+            }
         }
     }
 

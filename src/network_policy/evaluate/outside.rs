@@ -63,7 +63,8 @@ impl Evaluator<'_> {
             return Outside::everything();
         }
         let mut blocks: Vec<(Block, PortSet)> = Vec::new();
-        let mut pods: BTreeMap<(Namespaces, String), (PortSet, BTreeSet<(Protocol, String)>)> = BTreeMap::new();
+        let mut pods: BTreeMap<(Namespaces, String), (PortSet, BTreeSet<(Protocol, String)>)> =
+            BTreeMap::new();
         for policy in plain {
             let of = &self.cluster.policies[policy];
             for (idx, rule) in of.rules(direction).unwrap_or_default().iter().enumerate() {

@@ -184,9 +184,15 @@ fn admin_policy(kind: &'static str, actions: Vec<&'static str>) -> impl Strategy
     )
 }
 
-fn labels(keys: &'static [&'static str]) -> impl Strategy<Value = std::collections::BTreeMap<String, String>> {
+fn labels(
+    keys: &'static [&'static str],
+) -> impl Strategy<Value = std::collections::BTreeMap<String, String>> {
     let pair = (prop::sample::select(keys), prop::sample::select(vec!["a", "b", "c"]));
-    prop::collection::btree_map(pair.clone().prop_map(|(key, _)| key.to_owned()), pair.prop_map(|(_, v)| v.to_owned()), 0..3)
+    prop::collection::btree_map(
+        pair.clone().prop_map(|(key, _)| key.to_owned()),
+        pair.prop_map(|(_, v)| v.to_owned()),
+        0..3,
+    )
 }
 
 fn pod() -> impl Strategy<Value = Pod> {
@@ -199,16 +205,15 @@ fn pod() -> impl Strategy<Value = Pod> {
 
 fn world(with_admins: bool) -> impl Strategy<Value = World> {
     let team = || labels(&["team"]);
-    let spaces = (team(), team(), team()).prop_map(|(a, b, c)| {
-        vec![("a".to_owned(), a), ("b".to_owned(), b), ("c".to_owned(), c)]
-    });
+    let spaces = (team(), team(), team())
+        .prop_map(|(a, b, c)| vec![("a".to_owned(), a), ("b".to_owned(), b), ("c".to_owned(), c)]);
     let most = if with_admins { 3 } else { 0 };
-    let admins = prop::collection::vec(
-        admin_policy("AdminNetworkPolicy", vec!["Allow", "Deny", "Pass"]),
-        0..=most,
+    let admins =
+        prop::collection::vec(admin_policy("AdminNetworkPolicy", vec!["Allow", "Deny", "Pass"]), 0..=most);
+    let baseline = prop::collection::vec(
+        admin_policy("BaselineAdminNetworkPolicy", vec!["Allow", "Deny"]),
+        0..=most.min(1),
     );
-    let baseline =
-        prop::collection::vec(admin_policy("BaselineAdminNetworkPolicy", vec!["Allow", "Deny"]), 0..=most.min(1));
     let policies = prop::collection::vec(network_policy(), 0..5);
     (spaces, prop::collection::vec(pod(), 1..14), policies, admins, baseline).prop_map(
         |(namespaces, pods, mut policies, admins, baseline)| {

@@ -170,7 +170,10 @@ fn side(
         return writeln!(out, "  {way} of {name}: allowed, policies do not apply to the node's network");
     }
     if direction == Direction::Ingress && explanation.from == End::OwnNode {
-        return writeln!(out, "  {way} of {name}: allowed, a pod's own node always reaches it (probes, exec, logs)");
+        return writeln!(
+            out,
+            "  {way} of {name}: allowed, a pod's own node always reaches it (probes, exec, logs)"
+        );
     }
     if side.selecting.is_empty() {
         return writeln!(out, "  {way} of {name}: allowed, no policy restricts it");

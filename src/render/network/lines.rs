@@ -15,11 +15,8 @@ pub(super) struct Line {
 pub(super) fn outside(outside: &Outside) -> Vec<Line> {
     let mut by_ports: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let spans = outside.addresses.spans();
-    let wholes: Vec<&PortSet> = spans
-        .iter()
-        .filter(|span| span.to_string().starts_with("any "))
-        .map(|span| &span.ports)
-        .collect();
+    let wholes: Vec<&PortSet> =
+        spans.iter().filter(|span| span.to_string().starts_with("any ")).map(|span| &span.ports).collect();
     // Both families alike are one word.
     let is_any_address = wholes.len() == 2 && wholes[0] == wholes[1];
     if is_any_address {

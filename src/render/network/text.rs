@@ -6,7 +6,7 @@ use super::super::text::plural;
 use super::super::{Style, escaped};
 use super::lines;
 use super::{shown_evidence, shown_foreign, shown_peer, shown_policy};
-use crate::network_policy::{Direction, Edge, Graph};
+use crate::network_policy::{Direction, Edge, Graph, PortSet, ports};
 
 /// Wide enough for most names; longer ones push their line's ports to the right.
 const NAME_WIDTH: usize = 34;
@@ -85,7 +85,7 @@ impl Page<'_, '_> {
                 continue;
             }
             is_nothing = false;
-            self.line(word, graph.names.of(other), &edge.ports.to_string(), &needs)?;
+            self.line(word, graph.names.of(other), &self.ports(edge), &needs)?;
         }
         if is_restricted {
             for line in lines::outside(&graph.outside(workload, direction)) {
@@ -115,6 +115,19 @@ impl Page<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// What is allowed; between workloads that nothing restricts, what is needed of it.
+    fn ports(&self, edge: &Edge) -> String {
+        let mut needed = PortSet::none();
+        for need in &edge.needs {
+            let port = self.graph.connection(need).port.as_ref();
+            match ports(port, Some(&self.graph.cluster.workloads[edge.to])) {
+                Some(ports) => needed.add(&ports),
+                None => return edge.ports.to_string(),
+            }
+        }
+        if edge.ports.is_all() && !needed.is_empty() { needed.to_string() } else { edge.ports.to_string() }
     }
 
     fn needs(&self, edge: &Edge) -> String {
