@@ -30,6 +30,8 @@ pub struct Connections {
     pub list: Vec<Connection>,
     /// What members say of peers that nothing resolves. A member with one of these may need more than `list` has.
     pub unresolved: Vec<Unresolved>,
+    /// Ports that Services lead to, of members that are meant to be called.
+    pub served: BTreeMap<MemberId, Vec<Port>>,
 }
 
 /// A workload in one of the namespaces it lands in. A base that two overlays build is two members.
@@ -206,13 +208,19 @@ impl Connections {
         let mut found = found::Found::default();
         sources::read(&scene, &mut found);
         let _ = flows;
+        let served = scene.served();
         let members = scene.into_members();
         let (list, unresolved) = found.into_sorted();
-        Connections { members, list, unresolved }
+        Connections { members, list, unresolved, served }
     }
 
     pub fn member(&self, id: MemberId) -> &Member {
         &self.members[id.0]
+    }
+
+    /// The ports that Services lead to at a member.
+    pub fn served(&self, id: MemberId) -> &[Port] {
+        self.served.get(&id).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Members with their ids.

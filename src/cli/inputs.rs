@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
+use crate::connections::Flows;
 use crate::lock::{self, Lock};
 use crate::model::Model;
 use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection};
@@ -52,6 +53,7 @@ pub(super) struct Inputs {
     pub(super) templates: Templates,
     pub(super) exceptions: Exceptions,
     pub(super) lock: Lock,
+    pub(super) flows: Flows,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
 }
@@ -97,7 +99,7 @@ impl Inputs {
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, lock, repo, stdin: false })
+        Ok(Inputs { root, config, templates, exceptions, lock, flows: Flows::default(), repo, stdin: false })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -117,7 +119,7 @@ impl Inputs {
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
         let model = Model::new(&self.repo, &self.config.workloads);
         let level = match self.config.level {
             config::Level::Safe => Safety::Safe,

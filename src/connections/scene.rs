@@ -3,13 +3,13 @@
 //! Says what is where; finds no connections.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
 use super::members::{covers, members, spaces};
 use super::services::{Service, services};
-use super::{Evidence, Member, MemberId, Space};
+use super::{Evidence, Member, MemberId, Port, Space};
 use crate::config::{Config, Network};
 use crate::model::{Model, Object};
 use crate::repo::folder;
@@ -73,6 +73,18 @@ impl<'m> Scene<'m> {
             scene.services[idx].targets = scene.selected(&scene.services[idx]);
         }
         scene
+    }
+
+    /// The ports that Services lead to, by member.
+    pub(super) fn served(&self) -> BTreeMap<MemberId, Vec<Port>> {
+        let mut served: BTreeMap<MemberId, BTreeSet<Port>> = BTreeMap::new();
+        for service in &self.services {
+            for target in &service.targets {
+                let ports = service.ports_on(Some(self.member(*target)), None).unwrap_or_default();
+                served.entry(*target).or_default().extend(ports);
+            }
+        }
+        served.into_iter().map(|(id, ports)| (id, ports.into_iter().collect())).collect()
     }
 
     pub(super) fn into_members(self) -> Vec<Member> {

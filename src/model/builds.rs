@@ -279,6 +279,14 @@ impl Builds {
         tops
     }
 
+    /// Kustomizations that take objects from a file, directly or through others, ordered by path.
+    pub fn using(&self, path: &str) -> Vec<&Kustomization> {
+        let users = self.users.get(path).into_iter().flatten();
+        let mut using: Vec<&Kustomization> = users.map(|idx| &self.kustomizations[*idx]).collect();
+        using.sort_by(|a, b| a.path.cmp(&b.path));
+        using
+    }
+
     /// Kustomizations that name a file themselves, ordered by path.
     pub fn listing(&self, path: &str) -> impl Iterator<Item = &Kustomization> {
         let users = self.users.get(path).into_iter().flatten().map(|idx| &self.kustomizations[*idx]);
