@@ -10,6 +10,8 @@ use crate::repo::folder;
 #[derive(Debug, Clone)]
 pub struct Names {
     names: Vec<String>,
+    /// Without the namespace.
+    short: Vec<String>,
 }
 
 /// Short names of kinds, as kubectl has them.
@@ -27,33 +29,36 @@ impl Names {
     /// As short as it can be: `web`; `shop/web` when there are several namespaces; with the kind, then with the file,
     /// when two would be alike.
     pub fn new(cluster: &Cluster) -> Names {
-        let first = cluster.workloads.first().map(|workload| &workload.space);
-        let is_one_space = cluster.workloads.iter().all(|workload| Some(&workload.space) == first);
-        let prefix = |workload: &Workload| match is_one_space {
-            true => String::new(),
-            false => format!("{}/", shown_space(&workload.space)),
-        };
+        let workloads = &cluster.workloads;
         let forms: [&dyn Fn(&Workload) -> String; 4] = [
-            &|workload| format!("{}{}", prefix(workload), workload.name),
-            &|workload| format!("{}{}/{}", prefix(workload), workload.kind, workload.name),
-            &|workload| {
-                format!("{}{}/{} ({})", prefix(workload), workload.kind, workload.name, workload.place.path)
-            },
-            &|workload| {
-                format!("{}{}/{} ({})", prefix(workload), workload.kind, workload.name, workload.place)
-            },
+            &|workload| workload.name.clone(),
+            &|workload| format!("{}/{}", workload.kind, workload.name),
+            &|workload| format!("{}/{} ({})", workload.kind, workload.name, workload.place.path),
+            &|workload| format!("{}/{} ({})", workload.kind, workload.name, workload.place),
         ];
-        let mut names: Vec<String> = cluster.workloads.iter().map(forms[0]).collect();
+        let mut short: Vec<String> = workloads.iter().map(forms[0]).collect();
         for form in &forms[1..] {
-            let mut count: BTreeMap<String, usize> = BTreeMap::new();
-            names.iter().for_each(|name| *count.entry(name.clone()).or_default() += 1);
-            for (name, workload) in names.iter_mut().zip(&cluster.workloads) {
-                if count[name.as_str()] > 1 {
+            let spaces = workloads.iter().map(|workload| shown_space(&workload.space));
+            let alike = alike(spaces.zip(&short).map(|(space, name)| (space, name.clone())));
+            for ((name, workload), is_alike) in short.iter_mut().zip(workloads).zip(alike) {
+                if is_alike {
                     *name = form(workload);
                 }
             }
         }
-        Names { names }
+        let is_one_space =
+            workloads.windows(2).all(|pair| shown_space(&pair[0].space) == shown_space(&pair[1].space));
+        let full = |(name, workload): (&String, &Workload)| match is_one_space {
+            true => name.clone(),
+            false => format!("{}/{name}", shown_space(&workload.space)),
+        };
+        Names { names: short.iter().zip(workloads).map(full).collect(), short }
+    }
+
+    /// What a workload is called beside one of its own namespace.
+    pub fn beside(&self, cluster: &Cluster, other: usize, workload: usize) -> &str {
+        let is_near = cluster.workloads[other].space == cluster.workloads[workload].space;
+        if is_near { &self.short[workload] } else { &self.names[workload] }
     }
 
     pub fn of(&self, workload: usize) -> &str {
@@ -87,6 +92,14 @@ impl Names {
         };
         (0..cluster.workloads.len()).filter(|idx| fits(&cluster.workloads[*idx])).collect()
     }
+}
+
+/// Whether each has its like among the others.
+fn alike(keys: impl Iterator<Item = (String, String)>) -> Vec<bool> {
+    let keys: Vec<(String, String)> = keys.collect();
+    let mut count: BTreeMap<&(String, String), usize> = BTreeMap::new();
+    keys.iter().for_each(|key| *count.entry(key).or_default() += 1);
+    keys.iter().map(|key| count[key] > 1).collect()
 }
 
 fn is_kind(text: &str, kind: &str) -> bool {

@@ -4,7 +4,7 @@ mod branches;
 mod exits;
 #[cfg(unix)]
 mod hostile;
-mod schema;
+pub(crate) mod schema;
 mod texts;
 
 use crate::program::Folder;

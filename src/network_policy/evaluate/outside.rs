@@ -37,6 +37,14 @@ pub enum Namespaces {
 }
 
 impl Outside {
+    /// Whether every address and every pod may be reached on every port.
+    pub fn is_everything(&self) -> bool {
+        let is_any = |pods: &OutsidePods| {
+            pods.namespaces == Namespaces::Any && pods.pods.is_empty() && pods.ports.is_all()
+        };
+        self.pods.iter().any(is_any) && self.addresses == Outside::everything().addresses
+    }
+
     fn everything() -> Outside {
         let blocks = Cidr::ANY.map(|cidr| Block { cidr, except: Vec::new() });
         let ports = PortSet::all();

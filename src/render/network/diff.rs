@@ -85,19 +85,24 @@ fn side(
         let text = format!("    {sign} {word:<4}  {:<34}  {ports:<14}  {}", escaped(name), escaped(why));
         writeln!(out, "{}", text.trim_end())
     };
+    let near = |other: usize| before.names.beside(before.cluster, workload, other);
     let why = |pair: &PairChange| {
         let need = pair.needs.first().map(|need| shown_evidence(before.connection(need)));
         need.map(|words| format!("needed: {words}")).unwrap_or_default()
     };
     match change {
         Some(change) if change.was_restricted != change.is_restricted => {
-            let now = if change.is_restricted { "was open to everything, now only" } else { "is open now" };
+            let now = match change.is_restricted {
+                true if change.after.is_everything() => "stays open to everything, a policy says so now",
+                true => "was open to everything, now only",
+                false => "was restricted, is open to everything now",
+            };
             writeln!(out, "  {way} {now}")?;
             let mut is_nothing = true;
-            if change.is_restricted {
+            if change.is_restricted && !change.after.is_everything() {
                 for (other, pair) in pairs.iter().filter(|(_, pair)| !pair.after.is_empty()) {
                     is_nothing = false;
-                    line(out, " ", before.names.of(*other), &pair.after.to_string(), &why(pair))?;
+                    line(out, " ", near(*other), &pair.after.to_string(), &why(pair))?;
                 }
                 for of in lines::outside(&change.after) {
                     is_nothing = false;
@@ -116,7 +121,7 @@ fn side(
             writeln!(out, "  {way}")?;
             for (other, pair) in &pairs {
                 let (lost, gained) = (pair.before.without(&pair.after), pair.after.without(&pair.before));
-                let name = before.names.of(*other);
+                let name = near(*other);
                 if !lost.is_empty() {
                     line(out, "-", name, &lost.to_string(), &why(pair))?;
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::network_policy::{Namespaces, Outside, PortSet, shown_space};
+use crate::network_policy::{NAME_LABEL, Namespaces, Outside, PortSet, shown_space};
 
 /// Ends with the same ports.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,10 +29,10 @@ pub(super) fn outside(outside: &Outside) -> Vec<Line> {
     for pods in &outside.pods {
         let who = match (pods.pods.as_str(), &pods.namespaces) {
             ("", Namespaces::Any) => "any pod".to_owned(),
-            ("", Namespaces::Selected(selector)) => format!("any pod of namespaces {selector}"),
+            ("", Namespaces::Selected(selector)) => format!("any pod of {}", namespaces(selector)),
             ("", Namespaces::Own(space)) => format!("any pod of {}", shown_space(space)),
             (labels, Namespaces::Any) => format!("pods {labels} of any namespace"),
-            (labels, Namespaces::Selected(selector)) => format!("pods {labels} of namespaces {selector}"),
+            (labels, Namespaces::Selected(selector)) => format!("pods {labels} of {}", namespaces(selector)),
             (labels, Namespaces::Own(space)) => format!("pods {labels} of {}", shown_space(space)),
         };
         let mut ports = Vec::new();
@@ -43,4 +43,13 @@ pub(super) fn outside(outside: &Outside) -> Vec<Line> {
         by_ports.entry(ports.join(" ")).or_default().push(who);
     }
     by_ports.into_iter().map(|(ports, ends)| Line { ends: ends.join(", "), ports }).collect()
+}
+
+/// A selector of one namespace by its name is that name.
+fn namespaces(selector: &str) -> String {
+    let name = selector.strip_prefix(NAME_LABEL).and_then(|rest| rest.strip_prefix('='));
+    match name.filter(|name| !name.contains(',')) {
+        Some(name) => name.to_owned(),
+        None => format!("namespaces {selector}"),
+    }
 }

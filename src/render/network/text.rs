@@ -41,7 +41,7 @@ struct Page<'a, 'g> {
     style: Style,
 }
 
-impl Page<'_, '_> {
+impl<'a> Page<'a, '_> {
     fn head(&mut self) -> io::Result<()> {
         let workload = &self.graph.cluster.workloads[self.workload];
         let bold = self.style.paint(anstyle::Style::new().bold());
@@ -80,12 +80,12 @@ impl Page<'_, '_> {
             }
             if edge.ports.is_empty() {
                 if direction == Direction::Egress {
-                    self.line("denied", graph.names.of(other), "", &needs)?;
+                    self.line("denied", self.near(other), "", &needs)?;
                 }
                 continue;
             }
             is_nothing = false;
-            self.line(word, graph.names.of(other), &self.ports(edge), &needs)?;
+            self.line(word, self.near(other), &self.ports(edge), &needs)?;
         }
         if is_restricted {
             for line in lines::outside(&graph.outside(workload, direction)) {
@@ -117,6 +117,11 @@ impl Page<'_, '_> {
         Ok(())
     }
 
+    fn near(&self, other: usize) -> &'a str {
+        let graph = self.graph;
+        graph.names.beside(graph.cluster, self.workload, other)
+    }
+
     /// What is allowed; between workloads that nothing restricts, what is needed of it.
     fn ports(&self, edge: &Edge) -> String {
         let mut needed = PortSet::none();
@@ -144,10 +149,14 @@ impl Page<'_, '_> {
     }
 
     fn line(&mut self, word: &str, name: &str, ports: &str, rest: &str) -> io::Result<()> {
-        let (name, rest) = (escaped(name), escaped(rest));
-        let line = format!("  {word:<6}  {name:<NAME_WIDTH$}  {ports:<PORTS_WIDTH$}  {rest}");
-        writeln!(self.out, "{}", line.trim_end())
+        line(self.out, word, name, ports, rest)
     }
+}
+
+fn line(out: &mut dyn Write, word: &str, name: &str, ports: &str, rest: &str) -> io::Result<()> {
+    let (name, rest) = (escaped(name), escaped(rest));
+    let line = format!("  {word:<6}  {name:<NAME_WIDTH$}  {ports:<PORTS_WIDTH$}  {rest}");
+    writeln!(out, "{}", line.trim_end())
 }
 
 fn summary(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize) -> bool) -> io::Result<()> {
