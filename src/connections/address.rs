@@ -87,11 +87,56 @@ const NOT_HOSTS: &[&str] = &[
 
 /// Last words of keys that hold addresses: `DB_HOST`, `bootstrapServers`, `--upstream-url`.
 const ADDRESS_WORDS: &[&str] = &[
-    "addr", "address", "addresses", "authority", "backend", "backends", "base", "baseurl", "bootstrap",
-    "broker", "brokers", "connect", "connection", "connectionstring", "destination", "dsn", "endpoint",
-    "endpoints", "exporter", "h", "host", "hostname", "hosts", "hostaddr", "link", "listener", "master", "nodes",
-    "origin", "peer", "peers", "primary", "proxy", "pass", "proxypass", "remote", "replica", "route", "seed",
-    "seeds", "server", "servers", "service", "svc", "target", "targets", "upstream", "uri", "uris", "url",
+    "addr",
+    "address",
+    "addresses",
+    "authority",
+    "backend",
+    "backends",
+    "base",
+    "baseurl",
+    "bootstrap",
+    "broker",
+    "brokers",
+    "connect",
+    "connection",
+    "connectionstring",
+    "destination",
+    "dsn",
+    "endpoint",
+    "endpoints",
+    "exporter",
+    "h",
+    "host",
+    "hostname",
+    "hosts",
+    "hostaddr",
+    "link",
+    "listener",
+    "master",
+    "nodes",
+    "origin",
+    "peer",
+    "peers",
+    "primary",
+    "proxy",
+    "pass",
+    "proxypass",
+    "remote",
+    "replica",
+    "route",
+    "seed",
+    "seeds",
+    "server",
+    "servers",
+    "service",
+    "svc",
+    "target",
+    "targets",
+    "upstream",
+    "uri",
+    "uris",
+    "url",
     "urls",
 ];
 
@@ -120,15 +165,17 @@ fn urls(row: &str, line: usize, found: &mut Vec<Mention>) -> String {
     let mut left = row;
     while let Some(at) = left.find("://") {
         let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-' | ':');
-        let start = left[..at].rfind(|c: char| !is_scheme(c)).map_or(0, |before| {
-            before + left[before..].chars().next().map_or(1, char::len_utf8)
-        });
+        let start = left[..at]
+            .rfind(|c: char| !is_scheme(c))
+            .map_or(0, |before| before + left[before..].chars().next().map_or(1, char::len_utf8));
         rest.push_str(&left[..start]);
         rest.push(' ');
         let scheme = left[start..at].rsplit(':').next().unwrap_or_default().to_ascii_lowercase();
         let body = &left[at + 3..];
         let end = body
-            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ')' | ']' | '}' | ';' | '|'))
+            .find(|c: char| {
+                c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ')' | ']' | '}' | ';' | '|')
+            })
             .unwrap_or(body.len());
         // A list of URLs; a list of hosts behind one scheme stays whole.
         let next = body[..end].find("://").and_then(|next| body[..next].rfind(','));
@@ -164,11 +211,31 @@ fn url(scheme: &str, body: &str, line: usize, found: &mut Vec<Mention>) {
 
 fn words(row: &str, line: usize, keyed: bool, single_line: bool, found: &mut Vec<Mention>) {
     let separators = |c: char| {
-        c.is_whitespace() || matches!(c, '"' | '\'' | '`' | ',' | ';' | '=' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '&' | '@')
+        c.is_whitespace()
+            || matches!(
+                c,
+                '"' | '\''
+                    | '`'
+                    | ','
+                    | ';'
+                    | '='
+                    | '<'
+                    | '>'
+                    | '('
+                    | ')'
+                    | '['
+                    | ']'
+                    | '{'
+                    | '}'
+                    | '|'
+                    | '&'
+                    | '@'
+            )
     };
     let tokens: Vec<&str> = row.split(separators).filter(|token| !token.is_empty()).collect();
     // A list of nothing but addresses, as `a:9092,b:9092`.
-    let is_list = single_line && tokens.iter().all(|token| matches!(host_and_port(token), Some((_, Some(_)))));
+    let is_list =
+        single_line && tokens.iter().all(|token| matches!(host_and_port(token), Some((_, Some(_)))));
     for (idx, token) in tokens.iter().enumerate() {
         let token = token.trim_end_matches([':', '.']);
         if token.starts_with(['/', '-', '.', '$', '%', '\\']) {
@@ -227,7 +294,9 @@ fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'))
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -315,7 +384,11 @@ mod tests {
         check(None, "http://api:8080/v1?x=http", &["Url http://api:8080"]);
         check(None, "jdbc:postgresql://accounts-db:5432/accounts", &["Url postgresql://accounts-db:5432"]);
         check(None, "amqp://user:pa:ss@rabbit:5672/%2f", &["Url amqp://rabbit:5672"]);
-        check(None, "mongodb://a-0.a:27017,a-1.a:27017/db", &["Url mongodb://a-0.a:27017", "Url mongodb://a-1.a:27017"]);
+        check(
+            None,
+            "mongodb://a-0.a:27017,a-1.a:27017/db",
+            &["Url mongodb://a-0.a:27017", "Url mongodb://a-1.a:27017"],
+        );
         check(None, "http://a:1,http://b:2", &["Url http://a:1", "Url http://b:2"]);
         check(None, "redis://db.ns.svc.cluster.local.:6379", &["Url redis://db.ns.svc.cluster.local:6379"]);
         check(None, "unix:///var/run/x.sock", &[]);

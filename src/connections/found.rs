@@ -16,7 +16,15 @@ pub(super) struct Found {
 
 impl Found {
     /// Adds a connection for each port; for all ports when there is none.
-    pub(super) fn add(&mut self, from: &Peer, to: &Peer, ports: &[Port], via: Option<&str>, certainty: &Certainty, evidence: &Evidence) {
+    pub(super) fn add(
+        &mut self,
+        from: &Peer,
+        to: &Peer,
+        ports: &[Port],
+        via: Option<&str>,
+        certainty: &Certainty,
+        evidence: &Evidence,
+    ) {
         if ports.is_empty() {
             self.add_one(from, to, None, via, certainty, evidence);
         }
@@ -25,7 +33,15 @@ impl Found {
         }
     }
 
-    fn add_one(&mut self, from: &Peer, to: &Peer, port: Option<&Port>, via: Option<&str>, certainty: &Certainty, evidence: &Evidence) {
+    fn add_one(
+        &mut self,
+        from: &Peer,
+        to: &Peer,
+        port: Option<&Port>,
+        via: Option<&str>,
+        certainty: &Certainty,
+        evidence: &Evidence,
+    ) {
         let key = (from.clone(), to.clone(), port.cloned());
         if let Some(idx) = self.by_ends.get(&key) {
             let known = &mut self.list[*idx];
@@ -64,7 +80,9 @@ impl Found {
     pub(super) fn observe(&mut self, idx: usize, observed: Observed, evidence: Option<Evidence>) {
         let connection = &mut self.list[idx];
         connection.observed = Some(match (connection.observed, observed) {
-            (Some(Observed::Seen { flows: known }), Observed::Seen { flows }) => Observed::Seen { flows: known + flows },
+            (Some(Observed::Seen { flows: known }), Observed::Seen { flows }) => {
+                Observed::Seen { flows: known + flows }
+            }
             (_, observed) => observed,
         });
         if let Some(evidence) = evidence {

@@ -72,9 +72,24 @@ pub(crate) fn spaces(model: &Model<'_>, object: &Object) -> Vec<Space> {
     let path = &model.file(object).path;
     let builds = model.builds.outermost(path);
     if builds.is_empty() {
-        return vec![Space::Unnamed(folder(path).to_owned())];
+        return beside(model, folder(path));
     }
     builds.into_iter().map(|build| Space::Unnamed(build.to_owned())).collect()
+}
+
+/// Where objects land that no build takes: with those of the kustomization beside them, if it names no namespace.
+fn beside(model: &Model<'_>, folder: &str) -> Vec<Space> {
+    let own = || vec![Space::Unnamed(folder.to_owned())];
+    let Some(kustomization) = model.builds.kustomization(folder) else { return own() };
+    if kustomization.component || model.builds.given_namespaces(&kustomization.path).next().is_some() {
+        return own();
+    }
+    let builds = model.builds.outermost(&kustomization.path);
+    if builds.is_empty() {
+        own()
+    } else {
+        builds.into_iter().map(|build| Space::Unnamed(build.to_owned())).collect()
+    }
 }
 
 fn labels(object: &Value, pod: &Pod<'_>) -> Labels {

@@ -24,8 +24,8 @@ pub(super) enum Outcome {
 
 /// Ends of names on the internet that manifests have most; every two-letter one is a country's.
 const PUBLIC: &[&str] = &[
-    "ai", "app", "biz", "build", "cloud", "com", "dev", "edu", "gov", "info", "int", "io", "mil", "net", "online", "org",
-    "page", "run", "sh", "site", "store", "tech", "tools", "xyz",
+    "ai", "app", "biz", "build", "cloud", "com", "dev", "edu", "gov", "info", "int", "io", "mil", "net",
+    "online", "org", "page", "run", "sh", "site", "store", "tech", "tools", "xyz",
 ];
 
 /// Two-letter words that are no country's: ends of files, most of all.
@@ -36,7 +36,12 @@ const NEVER_CALLED: &[&str] =
     &["example.com", "example.org", "example.net", "www.w3.org", "json-schema.org", "schemas.microsoft.com"];
 
 /// `sibling_port`: the port that a variable beside it gives (`DB_PORT` for `DB_HOST`).
-pub(super) fn resolve(scene: &Scene<'_>, client: MemberId, mention: &Mention, sibling_port: Option<u16>) -> Outcome {
+pub(super) fn resolve(
+    scene: &Scene<'_>,
+    client: MemberId,
+    mention: &Mention,
+    sibling_port: Option<u16>,
+) -> Outcome {
     let host = mention.host.as_str();
     if matches!(host, "localhost" | "host.docker.internal") || host.ends_with(".localhost") {
         return Outcome::Nothing;
@@ -58,7 +63,9 @@ pub(super) fn resolve(scene: &Scene<'_>, client: MemberId, mention: &Mention, si
     match labels.as_slice() {
         [service] => match scene.service(&space, file, service) {
             Some(found) => of_service(scene, found, mention, &wanted, 0),
-            None if is_clear(mention) && !absolute => Outcome::Unknown(format!("the repo has no Service `{service}`")),
+            None if is_clear(mention) && !absolute => {
+                Outcome::Unknown(format!("the repo has no Service `{service}`"))
+            }
             None => Outcome::Nothing,
         },
         [service, namespace, "svc"] | [_, service, namespace, "svc"] => {
@@ -114,7 +121,14 @@ fn is_clear(mention: &Mention) -> bool {
     }
 }
 
-fn in_namespace(scene: &Scene<'_>, client: MemberId, service: &str, namespace: &str, mention: &Mention, wanted: &Wanted) -> Outcome {
+fn in_namespace(
+    scene: &Scene<'_>,
+    client: MemberId,
+    service: &str,
+    namespace: &str,
+    mention: &Mention,
+    wanted: &Wanted,
+) -> Outcome {
     let space = Space::Named(namespace.to_owned());
     let member = scene.member(client);
     if let Some(found) = scene.service(&space, member.file, service).filter(|found| found.space == space) {
@@ -129,11 +143,23 @@ fn in_namespace(scene: &Scene<'_>, client: MemberId, service: &str, namespace: &
         return Outcome::Nothing;
     }
     let peer = Peer::Pods { namespace: space, labels: BTreeMap::new() };
-    let doubt = format!("Service/{service} in {namespace} is not in the repo, so its pods and their ports are not known");
-    Outcome::Peers { peers: vec![(peer, Vec::new())], via: Some(format!("Service/{service}")), doubt: Some(doubt) }
+    let doubt = format!(
+        "Service/{service} in {namespace} is not in the repo, so its pods and their ports are not known"
+    );
+    Outcome::Peers {
+        peers: vec![(peer, Vec::new())],
+        via: Some(format!("Service/{service}")),
+        doubt: Some(doubt),
+    }
 }
 
-fn of_service(scene: &Scene<'_>, service: &Service, mention: &Mention, wanted: &Wanted, depth: usize) -> Outcome {
+fn of_service(
+    scene: &Scene<'_>,
+    service: &Service,
+    mention: &Mention,
+    wanted: &Wanted,
+    depth: usize,
+) -> Outcome {
     if mention.form == Form::Word && mention.port.is_none() {
         return Outcome::Coincidence { service: service.name.clone() };
     }
@@ -146,9 +172,8 @@ fn of_service(scene: &Scene<'_>, service: &Service, mention: &Mention, wanted: &
             Some(port) => Some(port.port),
             None => return Outcome::Unknown(format!("Service/{} has no port `{name}`", service.name)),
         },
-        Wanted::Implied(number) => Some(*number).filter(|number| {
-            service.headless || service.ports.iter().any(|port| port.port == *number)
-        }),
+        Wanted::Implied(number) => Some(*number)
+            .filter(|number| service.headless || service.ports.iter().any(|port| port.port == *number)),
         Wanted::Unknown => None,
     };
     let via = Some(service.shown(number));
@@ -172,7 +197,8 @@ fn of_service(scene: &Scene<'_>, service: &Service, mention: &Mention, wanted: &
         Some(peers) => Outcome::Peers { peers, via, doubt: None },
         // A headless Service may have no ports at all.
         None if service.headless => {
-            let peers = service.targets.iter().map(|target| (Peer::Member(*target), declared(scene, *target)));
+            let peers =
+                service.targets.iter().map(|target| (Peer::Member(*target), declared(scene, *target)));
             Outcome::Peers { peers: peers.collect(), via, doubt: None }
         }
         None => no_such_port(service, number),
@@ -197,16 +223,27 @@ fn no_such_port(service: &Service, number: Option<u16>) -> Outcome {
 
 fn without_selector(service: &Service, number: Option<u16>, via: Option<String>) -> Outcome {
     if service.endpoints.is_empty() {
-        return Outcome::Unknown(format!("Service/{} selects no pods and the repo has no Endpoints of it", service.name));
+        return Outcome::Unknown(format!(
+            "Service/{} selects no pods and the repo has no Endpoints of it",
+            service.name
+        ));
     }
     let ports = service.ports_on(None, number).unwrap_or_default();
     let ports: Vec<Port> = ports.into_iter().filter(|port| port.number.is_some()).collect();
-    let blocks = service.endpoints.iter().filter_map(|address| crate::config::network::canonical_cidr(address));
+    let blocks =
+        service.endpoints.iter().filter_map(|address| crate::config::network::canonical_cidr(address));
     let peers = blocks.map(|cidr| (Peer::IpBlock { cidr, except: Vec::new() }, ports.clone()));
     Outcome::Peers { peers: peers.collect(), via, doubt: None }
 }
 
-fn external_name(scene: &Scene<'_>, service: &Service, target: &str, mention: &Mention, wanted: &Wanted, depth: usize) -> Outcome {
+fn external_name(
+    scene: &Scene<'_>,
+    service: &Service,
+    target: &str,
+    mention: &Mention,
+    wanted: &Wanted,
+    depth: usize,
+) -> Outcome {
     let domain = format!(".{}", scene.network.cluster_domain);
     let inner = target.strip_suffix(&domain).unwrap_or(target);
     if let (Some((name, rest)), true) = (inner.split_once('.'), depth < 4)
@@ -217,8 +254,14 @@ fn external_name(scene: &Scene<'_>, service: &Service, target: &str, mention: &M
             return of_service(scene, found, mention, wanted, depth + 1);
         }
         let peer = Peer::Pods { namespace: space, labels: BTreeMap::new() };
-        let doubt = format!("Service/{name} in {namespace} is not in the repo, so its pods and their ports are not known");
-        return Outcome::Peers { peers: vec![(peer, Vec::new())], via: Some(service.shown(None)), doubt: Some(doubt) };
+        let doubt = format!(
+            "Service/{name} in {namespace} is not in the repo, so its pods and their ports are not known"
+        );
+        return Outcome::Peers {
+            peers: vec![(peer, Vec::new())],
+            via: Some(service.shown(None)),
+            doubt: Some(doubt),
+        };
     }
     // Clients dial the port they name; the Service's own ports mean nothing.
     let ports = match wanted {
@@ -231,7 +274,12 @@ fn external_name(scene: &Scene<'_>, service: &Service, target: &str, mention: &M
 
 fn address_peer(address: std::net::Ipv4Addr, mention: &Mention, wanted: &Wanted) -> Outcome {
     let clear = mention.form >= Form::Keyed || mention.port.is_some();
-    if !clear || address.is_loopback() || address.is_unspecified() || address.is_broadcast() || address.is_multicast() {
+    if !clear
+        || address.is_loopback()
+        || address.is_unspecified()
+        || address.is_broadcast()
+        || address.is_multicast()
+    {
         return Outcome::Nothing;
     }
     let peer = Peer::IpBlock { cidr: format!("{address}/32"), except: Vec::new() };
@@ -274,7 +322,9 @@ fn outside(host: &str, mention: &Mention, wanted: &Wanted, may_be_service: bool)
         (false, true) if is_clear(mention) => {
             let (service, namespace) = host.split_once('.').unwrap_or((host, ""));
             let peer = Peer::Pods { namespace: Space::Named(namespace.to_owned()), labels: BTreeMap::new() };
-            let doubt = format!("namespace {namespace} is not in the repo, so the pods behind Service/{service} and their ports are not known");
+            let doubt = format!(
+                "namespace {namespace} is not in the repo, so the pods behind Service/{service} and their ports are not known"
+            );
             Outcome::Peers { peers: vec![(peer, Vec::new())], via: None, doubt: Some(doubt) }
         }
         (false, _) if is_clear(mention) => Outcome::Unknown(format!("nothing says what `{host}` is")),

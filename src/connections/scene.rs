@@ -54,7 +54,9 @@ impl<'m> Scene<'m> {
         let unnamed = scene.by_space.keys().chain(services.iter().map(|service| &service.space));
         let mut folders: Vec<&str> = unnamed
             .filter_map(|space| match space {
-                Space::Unnamed(path) if !path.ends_with(".yaml") && !path.ends_with(".yml") => Some(path.as_str()),
+                Space::Unnamed(path) if !path.ends_with(".yaml") && !path.ends_with(".yml") => {
+                    Some(path.as_str())
+                }
                 _ => None,
             })
             .collect();
@@ -113,7 +115,10 @@ impl<'m> Scene<'m> {
     }
 
     /// Objects of some kind and the namespaces they land in.
-    pub(super) fn objects(&self, wanted: impl Fn(&Object) -> bool) -> impl Iterator<Item = (usize, &'m Object, Value)> {
+    pub(super) fn objects(
+        &self,
+        wanted: impl Fn(&Object) -> bool,
+    ) -> impl Iterator<Item = (usize, &'m Object, Value)> {
         let files = 0..self.model.repo().files.len();
         files
             .flat_map(|file| self.model.objects_of(file).iter().map(move |object| (file, object)))
@@ -131,7 +136,9 @@ impl<'m> Scene<'m> {
             let found = self.services_by_name.get(space)?.get(name)?;
             // The nearest file, where several define it.
             let path = &self.model.repo().files[file].path;
-            found.iter().max_by_key(|idx| (shared(path, &self.services[**idx].path), std::cmp::Reverse(**idx)))
+            found
+                .iter()
+                .max_by_key(|idx| (shared(path, &self.services[**idx].path), std::cmp::Reverse(**idx)))
         };
         let tiers = self.tiers(space, file);
         tiers.iter().find_map(|tier| tier.iter().find_map(find)).map(|idx| &self.services[*idx])
@@ -184,7 +191,14 @@ impl<'m> Scene<'m> {
     }
 
     /// Evidence at a pointer of an object, `below` lines further down where a block of text starts there.
-    pub(super) fn evidence(&self, file: usize, object: &Object, pointer: &str, below: usize, words: String) -> Evidence {
+    pub(super) fn evidence(
+        &self,
+        file: usize,
+        object: &Object,
+        pointer: &str,
+        below: usize,
+        words: String,
+    ) -> Evidence {
         let pointer = format!("{}{pointer}", object.pointer);
         let source = &self.model.repo().files[file];
         let node = source.stream.root(object.document).and_then(|root| root.at(&pointer));
@@ -201,4 +215,3 @@ fn shared(a: &str, b: &str) -> usize {
     let folders = parts.take_while(|(a, b)| a == b).count();
     if a == b { folders + 1 } else { folders }
 }
-

@@ -59,7 +59,9 @@ pub(super) struct External {
 pub(super) fn services(scene: &Scene<'_>) -> Vec<Service> {
     let mut services = Vec::new();
     let endpoints = endpoints(scene);
-    for (file, object, value) in scene.objects(|object| &*object.id.kind == "Service" && object.id.group().is_empty()) {
+    for (file, object, value) in
+        scene.objects(|object| &*object.id.kind == "Service" && object.id.group().is_empty())
+    {
         for space in scene.spaces(object) {
             let addresses = endpoints.get(&(space.clone(), object.id.name.to_string())).cloned();
             services.push(Service {
@@ -191,9 +193,8 @@ impl ServicePort {
             Target::Number(number) => Port::number(*number, self.protocol),
             Target::Name(name) => {
                 let declared = member.into_iter().flat_map(|member| &member.ports);
-                let mut named = declared.filter(|port| {
-                    port.name.as_deref() == Some(name) && port.protocol == self.protocol
-                });
+                let mut named = declared
+                    .filter(|port| port.name.as_deref() == Some(name) && port.protocol == self.protocol);
                 let number = named.next().map(|port| port.number);
                 Port { name: Some(name.clone()), number, end: None, protocol: self.protocol }
             }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::namespace::hidden_pods;
 use super::{Finding, Placed, RepoFindings, Rule, Settings};
-use crate::connections::{Certainty, Connection, Connections, Evidence, Member, MemberId, Space, Unresolved};
+use crate::connections::{
+    Certainty, Connection, Connections, Evidence, Member, MemberId, Peer, Space, Unresolved,
+};
 use crate::model::{Model, Object};
 use crate::network_policy::{Cluster, Policy, Tier};
 
@@ -120,7 +122,11 @@ impl<'a> View<'a> {
         &self.model.objects_of(member.file)[member.object]
     }
 
-    fn of<'v>(&'v self, map: &'v HashMap<MemberId, Vec<usize>>, id: MemberId) -> impl Iterator<Item = &'v Connection> {
+    fn of<'v>(
+        &'v self,
+        map: &'v HashMap<MemberId, Vec<usize>>,
+        id: MemberId,
+    ) -> impl Iterator<Item = &'v Connection> {
         map.get(&id).into_iter().flatten().map(|idx| &self.connections.list[*idx])
     }
 
@@ -128,9 +134,12 @@ impl<'a> View<'a> {
         self.unresolved.get(&id).into_iter().flatten().map(|idx| &self.connections.unresolved[*idx])
     }
 
-    /// Whether evidence accounts for all that a member opens, as far as anything can tell.
+    /// Whether evidence accounts for all that a member opens, as far as anything can tell. Who reads the API finds
+    /// peers there: controllers of Ingresses, collectors of metrics.
     fn explains_egress(&self, id: MemberId) -> bool {
-        self.of(&self.egress, id).next().is_some()
+        let mut opened = self.of(&self.egress, id).peekable();
+        opened.peek().is_some()
+            && opened.all(|connection| connection.to != Peer::ApiServer)
             && self.unresolved_of(id).next().is_none()
             && self.of(&self.guesses, id).next().is_none()
     }

@@ -34,7 +34,13 @@ impl Bench {
         let stream = Stream::parse(String::new(), &Limits::default()).unwrap();
         let file = File { path: "object.yaml".to_owned(), stream, marker: None, context_only: false };
         let repo = Repo { files: vec![file], ..Repo::default() };
-        Bench { config, templates: Templates::builtin(), repo, lock: Lock::default(), flows: Flows::default() }
+        Bench {
+            config,
+            templates: Templates::builtin(),
+            repo,
+            lock: Lock::default(),
+            flows: Flows::default(),
+        }
     }
 
     /// What all rules find in the object.

@@ -51,7 +51,8 @@ pub enum WantedPeer {
     Pods {
         namespace: InNamespace,
         labels: BTreeMap<String, String>,
-        /// Whether a build would write labels of its own into `matchLabels`, which these pods do not have.
+        /// Whether a build would write labels of its own into `matchLabels`, which these pods do not have:
+        /// <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/commonlabels/>.
         foreign: bool,
     },
     Block {
@@ -114,11 +115,24 @@ fn says_the_same(spec: &Value, wanted: &Value) -> Result<(), Problem> {
     if typed(spec)? == typed(wanted)? {
         return Ok(());
     }
-    let field = ["podSelector", "policyTypes", "ingress", "egress"].into_iter().find(|key| spec[*key] != wanted[*key]);
+    let field = ["podSelector", "policyTypes", "ingress", "egress"]
+        .into_iter()
+        .find(|key| spec[*key] != wanted[*key]);
     Err(Problem::new(format!("`spec.{}` does not say what was asked for", field.unwrap_or_default())))
 }
 
 impl WantedPolicy {
+    /// Makes sure that labels which a build adds do not reach selectors of pods of other namespaces.
+    pub fn keep_from_labels(&mut self) {
+        for rule in [&mut self.ingress, &mut self.egress].into_iter().flatten().flatten() {
+            for peer in &mut rule.peers {
+                if let WantedPeer::Pods { namespace, foreign, .. } = peer {
+                    *foreign = *namespace != InNamespace::Own;
+                }
+            }
+        }
+    }
+
     fn directions(&self) -> [(&'static str, &'static str, &'static str, &Option<Vec<WantedRule>>); 2] {
         [("Ingress", "ingress", "from", &self.ingress), ("Egress", "egress", "to", &self.egress)]
     }
@@ -165,9 +179,9 @@ impl WantedPolicy {
 impl WantedRule {
     fn variables(&self) -> Value {
         let peers: Vec<Value> = self.peers.iter().map(WantedPeer::variables).collect();
-        let ports = self.ports.iter().map(|port| {
-            json!({"port": port.port(), "end_port": port.end, "protocol": port.protocol.as_str()})
-        });
+        let ports = self.ports.iter().map(
+            |port| json!({"port": port.port(), "end_port": port.end, "protocol": port.protocol.as_str()}),
+        );
         json!({"comments": self.comments, "peers": peers, "ports": ports.collect::<Vec<_>>()})
     }
 

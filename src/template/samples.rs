@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    AdmissionLabels, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, Standard, WantedPeer, WantedPolicy,
-    WantedPort, WantedRule, WritableDirectory,
+    AdmissionLabels, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, Standard, WantedPeer,
+    WantedPolicy, WantedPort, WantedRule, WritableDirectory,
 };
 use crate::config::{Distribution, KubernetesVersion, Profile};
 use crate::connections::Protocol;
@@ -65,7 +65,11 @@ pub(super) fn policies() -> [WantedPolicy; 2] {
     let labels = |labels: &[(&str, &str)]| {
         labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
-    let pods = |namespace, pairs: &[(&str, &str)], foreign| WantedPeer::Pods { namespace, labels: labels(pairs), foreign };
+    let pods = |namespace, pairs: &[(&str, &str)], foreign| WantedPeer::Pods {
+        namespace,
+        labels: labels(pairs),
+        foreign,
+    };
     let other = || InNamespace::Named("other".to_owned());
     let app = [("app.kubernetes.io/name", "yes")];
     let peers = vec![

@@ -24,7 +24,8 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
             if mounts == Some(false) || !scene.model.accounts.is_bound(&namespaces, account) {
                 continue;
             }
-            let words = format!("ServiceAccount/{account} of {} is given rights in the API", member.subject());
+            let words =
+                format!("ServiceAccount/{account} of {} is given rights in the API", member.subject());
             let pointer = format!("{}/serviceAccountName", pod.pointer);
             let evidence = scene.evidence(member.file, object, &pointer, 0, words);
             found.add(&Peer::Member(id), &Peer::ApiServer, &ports, None, &Certainty::Sure, &evidence);

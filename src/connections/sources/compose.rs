@@ -19,7 +19,8 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
         by_name.entry(&scene.member(id).id.name).or_default().push(id);
     }
     for file in &scene.model.repo().compose {
-        let services = (0..file.stream.documents()).filter_map(|document| file.stream.root(document)?.get("services"));
+        let services =
+            (0..file.stream.documents()).filter_map(|document| file.stream.root(document)?.get("services"));
         for (name, service) in services.flat_map(Node::entries) {
             let Some(client) = name.as_str() else { continue };
             for (target, node) in needed(service) {
@@ -59,7 +60,8 @@ fn join(scene: &Scene<'_>, from: MemberId, to: MemberId, evidence: &Evidence, fo
     }
     // The ports that clients use are those of the Services in front of it.
     let services = scene.services.iter().filter(|service| service.targets.contains(&to));
-    let mut ports: Vec<Port> = services.flat_map(|service| service.ports_on(Some(scene.member(to)), None)).flatten().collect();
+    let mut ports: Vec<Port> =
+        services.flat_map(|service| service.ports_on(Some(scene.member(to)), None)).flatten().collect();
     if ports.is_empty() {
         ports = declared(scene, to);
     }

@@ -9,9 +9,22 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
         let Some(external) = &service.external else { continue };
         let words = match external.ranges.as_slice() {
             [] => format!("Service/{} is of type {} and open to any address", service.name, external.kind),
-            ranges => format!("Service/{} is of type {} and open to {}", service.name, external.kind, ranges.join(", ")),
+            ranges => format!(
+                "Service/{} is of type {} and open to {}",
+                service.name,
+                external.kind,
+                ranges.join(", ")
+            ),
         };
         let evidence = scene.evidence(service.file, &service.object, "/spec/type", 0, words);
+        let hides =
+            !external.ranges.is_empty() && !external.keeps_addresses && scene.network.nodes.is_empty();
+        let certainty = if hides {
+            let why = "without `externalTrafficPolicy: Local` pods may see a node's address instead; `nodes` in caseharden.toml adds those";
+            Certainty::Likely(why.to_owned())
+        } else {
+            Certainty::Sure
+        };
         let mut from: Vec<Peer> = external
             .ranges
             .iter()
@@ -29,7 +42,7 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
             let ports = service.ports_on(Some(scene.member(*target)), None).unwrap_or_default();
             for peer in &from {
                 let to = Peer::Member(*target);
-                found.add(peer, &to, &ports, Some(&service.shown(None)), &Certainty::Sure, &evidence);
+                found.add(peer, &to, &ports, Some(&service.shown(None)), &certainty, &evidence);
             }
         }
     }

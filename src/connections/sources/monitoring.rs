@@ -51,7 +51,8 @@ fn service_monitor(scene: &Scene<'_>, file: usize, object: &Object, value: &Valu
         return;
     }
     let fits = |service: &&Service| {
-        watched.as_ref().is_none_or(|spaces| spaces.contains(&service.space)) && covers(&labels, &service.labels)
+        watched.as_ref().is_none_or(|spaces| spaces.contains(&service.space))
+            && covers(&labels, &service.labels)
     };
     for service in scene.services.iter().filter(fits) {
         for (idx, endpoint) in endpoints.into_iter().flatten().enumerate() {
@@ -92,11 +93,13 @@ fn pod_monitor(scene: &Scene<'_>, file: usize, object: &Object, value: &Value, f
     let endpoints = value["spec"]["podMetricsEndpoints"].as_array();
     for id in candidates.into_iter().filter(|id| covers(&labels, &scene.member(*id).labels)) {
         for (idx, endpoint) in endpoints.into_iter().flatten().enumerate() {
-            let wanted = if endpoint["port"].is_string() { &endpoint["port"] } else { &endpoint["targetPort"] };
+            let wanted =
+                if endpoint["port"].is_string() { &endpoint["port"] } else { &endpoint["targetPort"] };
             let wanted = if wanted.is_null() { &endpoint["portNumber"] } else { wanted };
             let Some(port) = target_port(wanted) else { continue };
             let words = format!("PodMonitor/{} has {} scraped", object.id.name, scene.member(id).subject());
-            let evidence = scene.evidence(file, object, &format!("/spec/podMetricsEndpoints/{idx}"), 0, words);
+            let evidence =
+                scene.evidence(file, object, &format!("/spec/podMetricsEndpoints/{idx}"), 0, words);
             add(found, id, port.on(Some(scene.member(id))), None, &evidence);
         }
     }

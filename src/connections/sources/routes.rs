@@ -32,7 +32,10 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
         matches!(
             (object.id.group(), &*object.id.kind),
             ("networking.k8s.io" | "extensions", "Ingress")
-                | ("gateway.networking.k8s.io", "HTTPRoute" | "GRPCRoute" | "TCPRoute" | "TLSRoute" | "UDPRoute")
+                | (
+                    "gateway.networking.k8s.io",
+                    "HTTPRoute" | "GRPCRoute" | "TCPRoute" | "TLSRoute" | "UDPRoute"
+                )
                 | ("route.openshift.io", "Route")
                 | ("networking.istio.io", "VirtualService")
         )
@@ -50,7 +53,14 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     }
 }
 
-fn lead(scene: &Scene<'_>, file: usize, object: &Object, class: Option<&str>, backend: &Backend, found: &mut Found) {
+fn lead(
+    scene: &Scene<'_>,
+    file: usize,
+    object: &Object,
+    class: Option<&str>,
+    backend: &Backend,
+    found: &mut Found,
+) {
     let spaces = match &backend.namespace {
         Some(namespace) => vec![Space::Named(namespace.clone())],
         None => scene.spaces(object),
@@ -64,7 +74,9 @@ fn lead(scene: &Scene<'_>, file: usize, object: &Object, class: Option<&str>, ba
             let ports = match &backend.port {
                 BackendPort::Number(number) => service.ports_on(Some(member), Some(*number)),
                 BackendPort::Name(name) => service.port_named(name).map(|port| vec![port.on(Some(member))]),
-                BackendPort::Target(Target::Number(number)) => Some(vec![Port::number(*number, Protocol::Tcp)]),
+                BackendPort::Target(Target::Number(number)) => {
+                    Some(vec![Port::number(*number, Protocol::Tcp)])
+                }
                 // By the name of the Service's port, or of the pods'.
                 BackendPort::Target(Target::Name(name)) => {
                     let fits = service.ports.iter().find(|port| {
@@ -107,7 +119,10 @@ fn ingress_backend(value: &Value, pointer: String) -> Option<Backend> {
     let service = &value["service"];
     let name = service["name"].as_str().or_else(|| value["serviceName"].as_str())?;
     let old = &value["servicePort"];
-    let port = match (service["port"]["number"].as_u64().or_else(|| old.as_u64()), service["port"]["name"].as_str().or_else(|| old.as_str())) {
+    let port = match (
+        service["port"]["number"].as_u64().or_else(|| old.as_u64()),
+        service["port"]["name"].as_str().or_else(|| old.as_str()),
+    ) {
         (Some(number), _) => BackendPort::Number(u16::try_from(number).ok()?),
         (None, Some(name)) => BackendPort::Name(name.to_owned()),
         // Annotations of controllers (`use-annotation`) say what happens.
@@ -144,9 +159,12 @@ fn gateway_class(scene: &Scene<'_>, route: &Object, value: &Value) -> Option<Str
         .filter_map(|parent| parent["name"].as_str())
         .collect();
     let gateways = scene.objects(|object| {
-        &*object.id.kind == "Gateway" && object.id.group() == route.id.group() && parents.contains(&&*object.id.name)
+        &*object.id.kind == "Gateway"
+            && object.id.group() == route.id.group()
+            && parents.contains(&&*object.id.name)
     });
-    let mut classes = gateways.filter_map(|(_, _, value)| value["spec"]["gatewayClassName"].as_str().map(str::to_owned));
+    let mut classes =
+        gateways.filter_map(|(_, _, value)| value["spec"]["gatewayClassName"].as_str().map(str::to_owned));
     classes.next().or_else(|| Some("gateway".to_owned()))
 }
 

@@ -21,7 +21,8 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
         if replicas < 2 || !service.headless || !service.targets.contains(&id) {
             continue;
         }
-        let words = format!("StatefulSet/{} runs {replicas} pods that Service/{name} gives names", member.id.name);
+        let words =
+            format!("StatefulSet/{} runs {replicas} pods that Service/{name} gives names", member.id.name);
         let evidence = scene.evidence(member.file, object, "/spec/serviceName", 0, words);
         let why = "pods with names of their own often form a cluster".to_owned();
         let mut ports = declared(scene, id);

@@ -33,7 +33,9 @@ fn end(connections: &Connections, peer: &Peer) -> String {
                 Space::Unnamed(_) => member.id.name.to_string(),
             }
         }
-        Peer::Pods { namespace, labels } => format!("pods {labels:?} of {}", namespace.name().unwrap_or("here")),
+        Peer::Pods { namespace, labels } => {
+            format!("pods {labels:?} of {}", namespace.name().unwrap_or("here"))
+        }
         Peer::IngressController { class } => format!("ingress {}", class.as_deref().unwrap_or("-")),
         Peer::Monitoring => "monitoring".to_owned(),
         Peer::ApiServer => "api server".to_owned(),
@@ -97,7 +99,10 @@ fn environment_variables_name_services() {
     let found = &["web -> db TCP main (5432) (web.yaml:14)"];
     check_client("          env:\n            - name: DB\n              value: db:5432\n", found);
     check_client("          env:\n            - name: DB_HOST\n              value: db\n", found);
-    check_client("          env:\n            - name: URL\n              value: postgres://u:p@db/x\n", found);
+    check_client(
+        "          env:\n            - name: URL\n              value: postgres://u:p@db/x\n",
+        found,
+    );
 }
 
 #[test]
@@ -155,10 +160,15 @@ fn hosts_outside_are_named_with_their_port() {
 
 #[test]
 fn services_of_other_namespaces_are_found_by_every_form_of_their_name() {
-    let namespaced = |text: String, namespace: &str| text.replace("metadata: {name:", &format!("metadata: {{namespace: {namespace}, name:"));
+    let namespaced = |text: String, namespace: &str| {
+        text.replace("metadata: {name:", &format!("metadata: {{namespace: {namespace}, name:"))
+    };
     let db = namespaced(server("db", 5432), "data");
     for name in ["db.data", "db.data.svc", "db.data.svc.cluster.local", "db.data.svc.cluster.local."] {
-        let web = namespaced(client(&format!("          env:\n            - name: DB\n              value: {name}:5432\n")), "shop");
+        let web = namespaced(
+            client(&format!("          env:\n            - name: DB\n              value: {name}:5432\n")),
+            "shop",
+        );
         check(
             &[("db.yaml", &db), ("web.yaml", &web)],
             &["shop/web -> data/db TCP main (5432) (web.yaml:14)"],
@@ -201,8 +211,11 @@ fn routes_lead_from_the_controller_of_their_class() {
 
 #[test]
 fn services_open_to_the_outside_say_to_whom() {
-    let open = server("db", 5432).replace("spec: {selector", "spec: {type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/8], selector");
-    check(&[("db.yaml", &open)], &["10.0.0.0/8 -> db TCP main (5432) (db.yaml:13)"]);
+    let open = server("db", 5432).replace(
+        "spec: {selector",
+        "spec: {type: LoadBalancer, loadBalancerSourceRanges: [10.0.0.0/8], selector",
+    );
+    check(&[("db.yaml", &open)], &["10.0.0.0/8 -> db TCP main (5432) likely (db.yaml:13)"]);
     let open = server("db", 5432).replace("spec: {selector", "spec: {type: NodePort, selector");
     check(&[("db.yaml", &open)], &["anything -> db TCP main (5432) (db.yaml:13)"]);
 }
@@ -217,7 +230,8 @@ fn the_api_server_calls_webhooks() {
 #[test]
 fn accounts_with_rights_talk_to_the_api_server() {
     let binding = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: b, namespace: shop}\nroleRef: {kind: Role, name: r}\nsubjects: [{kind: ServiceAccount, name: web, namespace: shop}]\n";
-    let web = client("      serviceAccountName: web\n").replace("metadata: {name:", "metadata: {namespace: shop, name:");
+    let web = client("      serviceAccountName: web\n")
+        .replace("metadata: {name:", "metadata: {namespace: shop, name:");
     check(
         &[("b.yaml", binding), ("web.yaml", &web)],
         &["shop/web -> api server TCP 443 (web.yaml:12)", "shop/web -> api server TCP 6443 (web.yaml:12)"],
@@ -227,9 +241,15 @@ fn accounts_with_rights_talk_to_the_api_server() {
 #[test]
 fn monitors_and_annotations_ask_for_scrapes() {
     let monitor = "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: m}\nspec:\n  selector: {matchLabels: {team: a}}\n  endpoints: [{targetPort: 5432}]\n";
-    let db = server("db", 5432).replace("kind: Service\nmetadata: {name: db}", "kind: Service\nmetadata: {name: db, labels: {team: a}}");
+    let db = server("db", 5432).replace(
+        "kind: Service\nmetadata: {name: db}",
+        "kind: Service\nmetadata: {name: db, labels: {team: a}}",
+    );
     check(&[("db.yaml", &db), ("m.yaml", monitor)], &["monitoring -> db TCP 5432 (m.yaml:6)"]);
-    let db = server("db", 5432).replace("metadata: {labels", "metadata: {annotations: {prometheus.io/scrape: 'true', prometheus.io/port: '9090'}, labels");
+    let db = server("db", 5432).replace(
+        "metadata: {labels",
+        "metadata: {annotations: {prometheus.io/scrape: 'true', prometheus.io/port: '9090'}, labels",
+    );
     check(&[("db.yaml", &db)], &["monitoring -> db TCP 9090 (db.yaml:7)"]);
 }
 

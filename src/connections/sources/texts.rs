@@ -8,7 +8,7 @@ mod pieces;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::config_maps::ConfigMaps;
-use self::pieces::{Piece, Place, Pieces};
+use self::pieces::{Piece, Pieces, Place};
 use super::super::address::{Form, mentions};
 use super::super::found::Found;
 use super::super::resolve::{Outcome, resolve};
@@ -39,7 +39,11 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
             }
             for opaque in pieces.opaque.into_iter().filter(|_| patch.is_none()) {
                 for member in members {
-                    found.unresolved(*member, opaque.reason.clone(), opaque.place.evidence(scene, 0, opaque.words.clone()));
+                    found.unresolved(
+                        *member,
+                        opaque.reason.clone(),
+                        opaque.place.evidence(scene, 0, opaque.words.clone()),
+                    );
                 }
             }
         };
@@ -99,10 +103,18 @@ fn guess(scene: &Scene<'_>, client: MemberId, name: &str, evidence: Evidence, fo
     if service.targets.contains(&client) {
         return;
     }
-    let certainty = Certainty::Guess(format!("it may be another word that is only spelled like Service/{name}"));
+    let certainty =
+        Certainty::Guess(format!("it may be another word that is only spelled like Service/{name}"));
     for target in &service.targets {
         let ports: Vec<Port> = service.ports_on(Some(scene.member(*target)), None).unwrap_or_default();
-        found.add(&Peer::Member(client), &Peer::Member(*target), &ports, Some(&service.shown(None)), &certainty, &evidence);
+        found.add(
+            &Peer::Member(client),
+            &Peer::Member(*target),
+            &ports,
+            Some(&service.shown(None)),
+            &certainty,
+            &evidence,
+        );
     }
 }
 

@@ -13,14 +13,20 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     let wanted = |object: &Object| {
         matches!(
             &*object.id.kind,
-            "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" | "APIService" | "CustomResourceDefinition"
+            "ValidatingWebhookConfiguration"
+                | "MutatingWebhookConfiguration"
+                | "APIService"
+                | "CustomResourceDefinition"
         )
     };
     for (file, object, value) in scene.objects(wanted) {
         for (pointer, service) in called(&object.id.kind, &value) {
             let Some(name) = service["name"].as_str() else { continue };
             let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
-            let words = format!("the API server calls Service/{name}:{port} for {}/{}", object.id.kind, object.id.name);
+            let words = format!(
+                "the API server calls Service/{name}:{port} for {}/{}",
+                object.id.kind, object.id.name
+            );
             for space in namespaces(scene, object, service) {
                 let Some(called) = scene.service(&space, file, name) else { continue };
                 let evidence = scene.evidence(file, object, &pointer, 0, words.clone());
@@ -28,7 +34,14 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                     let ports = called.ports_on(Some(scene.member(*target)), Some(port)).unwrap_or_default();
                     if !ports.is_empty() {
                         let via = called.shown(Some(port));
-                        found.add(&Peer::ApiServer, &Peer::Member(*target), &ports, Some(&via), &Certainty::Sure, &evidence);
+                        found.add(
+                            &Peer::ApiServer,
+                            &Peer::Member(*target),
+                            &ports,
+                            Some(&via),
+                            &Certainty::Sure,
+                            &evidence,
+                        );
                     }
                 }
             }
@@ -49,7 +62,9 @@ fn called<'v>(kind: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
             let hooks = value["webhooks"].as_array().into_iter().flatten().enumerate();
             hooks
                 .filter(|(_, hook)| hook["clientConfig"]["service"].is_object())
-                .map(|(idx, hook)| (format!("/webhooks/{idx}/clientConfig/service"), &hook["clientConfig"]["service"]))
+                .map(|(idx, hook)| {
+                    (format!("/webhooks/{idx}/clientConfig/service"), &hook["clientConfig"]["service"])
+                })
                 .collect()
         }
     }

@@ -23,14 +23,22 @@ pub(super) fn isolates_all(view: &View<'_>, space: &Space, direction: Direction)
 }
 
 /// Whether policies already allow what a rule would, all of it.
-pub(super) fn allows(view: &View<'_>, own: &Member, policies: &[&Policy], direction: Direction, wanted: &WantedRule) -> bool {
+pub(super) fn allows(
+    view: &View<'_>,
+    own: &Member,
+    policies: &[&Policy],
+    direction: Direction,
+    wanted: &WantedRule,
+) -> bool {
     let rules: Vec<&Rule> = policies.iter().filter_map(|policy| policy.rules(direction)).flatten().collect();
     let each_port: Vec<Option<&WantedPort>> =
         if wanted.ports.is_empty() { vec![None] } else { wanted.ports.iter().map(Some).collect() };
     let each_peer: Vec<Option<&WantedPeer>> =
         if wanted.peers.is_empty() { vec![None] } else { wanted.peers.iter().map(Some).collect() };
     each_port.iter().all(|port| {
-        each_peer.iter().all(|peer| rules.iter().any(|rule| has_port(rule, *port) && has_peer(view, own, rule, *peer)))
+        each_peer
+            .iter()
+            .all(|peer| rules.iter().any(|rule| has_port(rule, *port) && has_peer(view, own, rule, *peer)))
     })
 }
 
@@ -55,7 +63,9 @@ fn has_peer(view: &View<'_>, own: &Member, rule: &Rule, wanted: Option<&WantedPe
     peers.iter().any(|peer| match (peer, wanted) {
         (Peer::Block(block), WantedPeer::Block { cidr, except }) => {
             let Some(cidr) = Cidr::parse(cidr) else { return false };
-            let same = |list: &[Cidr]| list.iter().all(|own| except.iter().any(|other| Cidr::parse(other) == Some(*own)));
+            let same = |list: &[Cidr]| {
+                list.iter().all(|own| except.iter().any(|other| Cidr::parse(other) == Some(*own)))
+            };
             (block.cidr == cidr || block.cidr.is_strictly_around(&cidr)) && same(&block.except)
         }
         (Peer::Pods { namespaces, pods }, WantedPeer::Pods { namespace, labels, .. }) => {

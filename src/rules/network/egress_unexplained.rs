@@ -35,9 +35,9 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
         if view.is_system(&member.space) {
             continue;
         }
-        let guesses = view.of(&view.guesses, id).filter_map(|connection| {
-            Some((connection.evidence.first()?, doubt(&connection.certainty)?))
-        });
+        let guesses = view
+            .of(&view.guesses, id)
+            .filter_map(|connection| Some((connection.evidence.first()?, doubt(&connection.certainty)?)));
         let open = view.unresolved_of(id).map(|item| (&item.evidence, item.reason.as_str()));
         for (evidence, reason) in open.chain(guesses) {
             let message = format!("{}: {}: {reason}", member.subject(), evidence.words);

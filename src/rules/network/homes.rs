@@ -23,6 +23,13 @@ impl Home {
         Home { folder: folder(path).to_owned(), listings: listings.collect() }
     }
 
+    /// Whether some build of what lies here writes labels of its own into selectors.
+    pub(super) fn adds_labels(&self, view: &View<'_>) -> bool {
+        let builds = &view.model.builds;
+        let mut using = self.listings.iter().flat_map(|kustomization| builds.using(kustomization));
+        using.any(|kustomization| kustomization.labels_selectors)
+    }
+
     /// For what concerns all of some files: the innermost kustomization that takes them all, else the folder above.
     pub(super) fn around(view: &View<'_>, files: &BTreeSet<usize>) -> Option<Home> {
         let first = *files.first()?;
@@ -38,7 +45,8 @@ impl Home {
             let inner = candidates.iter().filter(|inner| inner.path != outer.path);
             inner.into_iter().any(|inner| view.model.builds.takes(&outer.path, &inner.path))
         };
-        let innermost: Vec<&&Kustomization> = candidates.iter().filter(|candidate| !is_outer(candidate)).collect();
+        let innermost: Vec<&&Kustomization> =
+            candidates.iter().filter(|candidate| !is_outer(candidate)).collect();
         if let [only] = innermost.as_slice() {
             return Some(Home { folder: folder(&only.path).to_owned(), listings: vec![only.path.clone()] });
         }
@@ -86,7 +94,8 @@ impl Names {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "yaml"));
         let numbered = (2..).map(|number| at(&format!("{stem}-{number}.{extension}")));
         let mut candidates = std::iter::once(at(name)).chain(numbered);
-        let path = candidates.find(|path| !self.taken.contains(path)).expect("there is a number for every name");
+        let path =
+            candidates.find(|path| !self.taken.contains(path)).expect("there is a number for every name");
         self.taken.insert(path.clone());
         path
     }
@@ -107,7 +116,10 @@ impl Files {
         found: &mut RepoFindings,
     ) -> Vec<NewFile> {
         let mut files = Vec::new();
-        for (home, policies) in self.policies {
+        // What a kustomization lists takes the plain name.
+        let mut homes: Vec<(Home, Vec<WantedPolicy>)> = self.policies.into_iter().collect();
+        homes.sort_by_key(|(home, _)| home.listings.is_empty());
+        for (home, policies) in homes {
             let Ok(rendered) = view.settings.templates.network_policies(&policies) else { continue };
             let path = names.choose(&home.folder, &view.settings.config.network.file);
             for kustomization in home.listings.iter().filter(|path| is_editable(view, path)) {
@@ -120,7 +132,9 @@ impl Files {
 }
 
 fn mention(view: &View<'_>, rule: &'static Rule, kustomization: &str, path: &str, found: &mut RepoFindings) {
-    let Some(file) = view.model.repo().files.iter().position(|file| file.path == kustomization) else { return };
+    let Some(file) = view.model.repo().files.iter().position(|file| file.path == kustomization) else {
+        return;
+    };
     let name = relative(folder(kustomization), path);
     let mut finding = Finding::new("/resources", format!("{kustomization} does not list {name}"))
         .change(Change::append("/resources", name))

@@ -1,6 +1,7 @@
 //! See the rule's own docs below.
 
 use super::*;
+use crate::model::pods;
 use crate::rules::{Area, Check, Severity};
 
 crate::rules::rule! {
@@ -32,11 +33,17 @@ crate::rules::rule! {
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     let mut said: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (_, member) in view.connections.members() {
-        if !member.host_network || view.is_system(&member.space) || !said.insert((member.file, member.object)) {
+        if !member.host_network || view.is_system(&member.space) || !said.insert((member.file, member.object))
+        {
             continue;
         }
-        let message = format!("{} uses the network of its node: NetworkPolicy does not apply to it", member.subject());
-        let finding = Finding::new("/spec/template/spec/hostNetwork", message);
-        found.by_file.entry(member.file).or_default().push(placed(&RULE, view.object(member), finding));
+        let message =
+            format!("{} uses the network of its node: NetworkPolicy does not apply to it", member.subject());
+        let object = view.object(member);
+        let value = view.model.value(object).unwrap_or_default();
+        let pods = object.layout.as_ref().map(|layout| pods(layout, &value)).unwrap_or_default();
+        let pointer = pods.first().map_or_else(String::new, |pod| format!("{}/hostNetwork", pod.pointer));
+        let finding = Finding::new(pointer, message);
+        found.by_file.entry(member.file).or_default().push(placed(&RULE, object, finding));
     }
 }

@@ -1,9 +1,10 @@
 //! See the rule's own docs below.
 
-use super::homes::Names;
-use super::policies::{Group, Lacking, groups, lacking};
+use super::homes::{Files, Home, Names, is_editable};
+use super::policies::{Group, Lacking, default_deny, groups, lacking};
 use super::*;
 use crate::config::Mode;
+use crate::network_policy::Direction;
 use crate::rules::{Area, Check, Safety, Severity};
 
 crate::rules::rule! {
@@ -47,7 +48,8 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
         }
         let mut finding = describe(view, &group, &lacking);
         let object = subject(view, &group);
-        let marker = group.members.iter().find_map(|id| view.model.file(view.object(view.member(*id))).marker);
+        let marker =
+            group.members.iter().find_map(|id| view.model.file(view.object(view.member(*id))).marker);
         let files = lacking.files.into_files(view, &RULE, &mut names, found);
         if files.is_empty() {
             if let Some(marker) = marker {
@@ -58,6 +60,56 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
             finding.new_files = files;
         }
         found.new_files.push(placed(&RULE, &object, finding));
+    }
+    check_empty(view, &mut names, found);
+}
+
+/// Namespaces whose manifest is here and whose workloads are not: nothing is known to need anything.
+fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
+    let manifests = view.model.objects().filter(|object| {
+        &*object.id.kind == "Namespace" && object.id.group().is_empty() && !object.id.name.is_empty()
+    });
+    let used: BTreeSet<&str> =
+        view.connections.members().filter_map(|(_, member)| member.space.name()).collect();
+    for object in manifests {
+        let path = &view.model.file(object).path;
+        let given: Vec<&str> = view.model.builds.given_namespaces(path).collect();
+        let all = given.iter().copied().chain([&*object.id.name]);
+        let spaces: BTreeSet<Space> = all.map(|name| Space::Named(name.to_owned())).collect();
+        let is_used = spaces.iter().any(|space| {
+            space.name().is_some_and(|name| used.contains(name))
+                || view.is_system(space)
+                || view.hidden_in(space).next().is_some()
+                || view.policies(space).next().is_some()
+        });
+        let home = crate::repo::folder(path);
+        let is_beside = |space: &Space| match space {
+            Space::Unnamed(at) => at
+                .strip_prefix(home)
+                .is_some_and(|rest| home.is_empty() || rest.is_empty() || rest.starts_with('/')),
+            Space::Named(_) => false,
+        };
+        // Workloads beside it that name no namespace may be meant for it.
+        let is_used = is_used || view.connections.members().any(|(_, member)| is_beside(&member.space));
+        if is_used || !is_editable(view, path) {
+            continue;
+        }
+        let mode = view.settings.config.network.mode;
+        let directions: &[Direction] = match mode {
+            Mode::Ingress => &[Direction::Ingress],
+            Mode::Known | Mode::Full => &[Direction::Ingress, Direction::Egress],
+        };
+        let namespace = given.is_empty().then(|| object.id.name.to_string());
+        let mut files = Files::default();
+        files.add(
+            Home::beside(view, object.file),
+            default_deny("default-deny".to_owned(), namespace, directions),
+        );
+        let mut finding = Finding::new("", format!("namespace {} denies nothing", object.id.name))
+            .note("no workload of it is in the repo: check that none is deployed from elsewhere");
+        finding.new_files = files.into_files(view, &RULE, names, found);
+        finding.safety = Safety::Review;
+        found.new_files.push(placed(&RULE, object, finding));
     }
 }
 
@@ -105,7 +157,8 @@ fn describe(view: &View<'_>, group: &Group, lacking: &Lacking) -> Finding {
     }
     if !lacking.open_ingress.is_empty() {
         let subjects = listed(view, &lacking.open_ingress);
-        finding = finding.note(format!("ingress stays open to pods, since nobody is known to call: {subjects}"));
+        finding =
+            finding.note(format!("ingress stays open to pods, since nobody is known to call: {subjects}"));
     }
     if mode == Mode::Full {
         finding.notes.extend(cut(view, group));

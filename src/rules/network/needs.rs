@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{View, doubt};
 use crate::config::{Mode, PodPeer};
-use crate::connections::{Connection, Member, MemberId, Peer, Port, Space};
+use crate::connections::{Connection, Evidence, Member, MemberId, Peer, Port, Space};
+use crate::repo::folder;
 use crate::template::{InNamespace, WantedPeer, WantedPort, WantedRule};
 
 /// Ranges that no address on the internet is from: <https://www.iana.org/assignments/iana-ipv4-special-registry>.
-const PRIVATE: &[&str] = &["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
+const PRIVATE: &[&str] =
+    &["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
 const PRIVATE_V6: &[&str] = &["fc00::/7", "fe80::/10"];
 
 /// What a member needs, and what stays open because nothing explains it.
@@ -39,7 +41,7 @@ pub(super) fn needs(view: &View<'_>, id: MemberId) -> Needs {
     }
     if mode == Mode::Known && !view.explains_egress(id) {
         needs.open_egress = true;
-        needs.egress = vec![open_egress(view, id)];
+        needs.egress.push(open_egress(view, id));
     }
     needs
 }
@@ -55,10 +57,10 @@ fn ingress(view: &View<'_>, id: MemberId, member: &Member) -> Vec<WantedRule> {
             Peer::ApiServer => blocks(&view.settings.config.network.api_server),
             Peer::Everything => everything(),
             Peer::IpBlock { cidr, except } => vec![block(cidr, except)],
-            Peer::Pods { namespace, labels } => vec![pods_of(&member.space, namespace, labels.clone(), false)],
+            Peer::Pods { namespace, labels } => vec![pods_of(&member.space, namespace, labels.clone())],
             Peer::Dns | Peer::Host(_) => Vec::new(),
         };
-        rule(connection, peers, true)
+        rule(view, member, connection, peers, true)
     });
     merged(rules)
 }
@@ -67,14 +69,14 @@ fn egress(view: &View<'_>, id: MemberId, member: &Member) -> Vec<WantedRule> {
     let rules = view.of(&view.egress, id).map(|connection| {
         let peers = match &connection.to {
             Peer::Member(to) => called(view, member, view.member(*to)),
-            Peer::Pods { namespace, labels } => vec![pods_of(&member.space, namespace, labels.clone(), false)],
+            Peer::Pods { namespace, labels } => vec![pods_of(&member.space, namespace, labels.clone())],
             Peer::ApiServer => blocks(&view.settings.config.network.api_server),
             Peer::Host(host) => of_host(host, connection.port.as_ref()),
             Peer::IpBlock { cidr, except } => vec![block(cidr, except)],
             Peer::Everything => everything(),
             Peer::IngressController { .. } | Peer::Monitoring | Peer::Dns => Vec::new(),
         };
-        rule(connection, peers, false)
+        rule(view, member, connection, peers, false)
     });
     merged(rules)
 }
@@ -104,8 +106,11 @@ fn of_member(own: &Member, other: &Member) -> Vec<WantedPeer> {
     let here = WantedPeer::Pods { namespace: InNamespace::Own, labels: selector(other), foreign: false };
     match (&own.space, &other.space) {
         (Space::Unnamed(_), Space::Named(name)) => {
-            let there =
-                WantedPeer::Pods { namespace: InNamespace::Named(name.clone()), labels: selector(other), foreign: false };
+            let there = WantedPeer::Pods {
+                namespace: InNamespace::Named(name.clone()),
+                labels: selector(other),
+                foreign: false,
+            };
             // Where nothing names the namespace it is often `default`.
             if name == "default" { vec![here, there] } else { vec![there] }
         }
@@ -129,20 +134,20 @@ pub(super) fn selector(member: &Member) -> BTreeMap<String, String> {
     member.selector.clone()
 }
 
-fn pods_of(own: &Space, namespace: &Space, labels: BTreeMap<String, String>, foreign: bool) -> WantedPeer {
+fn pods_of(own: &Space, namespace: &Space, labels: BTreeMap<String, String>) -> WantedPeer {
     let namespace = match namespace {
         other if other == own => InNamespace::Own,
         Space::Named(name) => InNamespace::Named(name.clone()),
         Space::Unnamed(_) => InNamespace::Own,
     };
-    WantedPeer::Pods { namespace, labels, foreign }
+    WantedPeer::Pods { namespace, labels, foreign: false }
 }
 
 /// Pods that the configuration describes.
 pub(super) fn configured(peer: &PodPeer) -> WantedPeer {
     let namespace =
         if peer.namespace.is_empty() { InNamespace::Any } else { InNamespace::Named(peer.namespace.clone()) };
-    WantedPeer::Pods { namespace, labels: peer.labels.clone(), foreign: true }
+    WantedPeer::Pods { namespace, labels: peer.labels.clone(), foreign: false }
 }
 
 /// Blocks; any peer where none is known.
@@ -173,15 +178,36 @@ fn is_private_name(host: &str) -> bool {
     matches!(end, "internal" | "local" | "lan" | "corp" | "home" | "intranet" | "private")
 }
 
-fn rule(connection: &Connection, peers: Vec<WantedPeer>, is_ingress: bool) -> WantedRule {
+/// What a comment says of a piece of evidence: without the line, which soon is another, and without the folder where
+/// that is the workload's own.
+fn in_comment(view: &View<'_>, own: &Member, evidence: &Evidence) -> String {
+    let here = folder(&view.model.repo().files[own.file].path);
+    let path = if folder(&evidence.path) == here {
+        evidence.path.rsplit('/').next().unwrap_or(&evidence.path)
+    } else {
+        &evidence.path
+    };
+    format!("{path}: {}", evidence.words)
+}
+
+fn rule(
+    view: &View<'_>,
+    own: &Member,
+    connection: &Connection,
+    peers: Vec<WantedPeer>,
+    is_ingress: bool,
+) -> WantedRule {
     let mut comments: Vec<String> =
-        connection.evidence.iter().map(|evidence| format!("{} ({})", evidence.words, evidence.path)).collect();
+        connection.evidence.iter().map(|evidence| in_comment(view, own, evidence)).collect();
     comments.dedup();
     if let Some(why) = doubt(&connection.certainty) {
         comments.push(format!("check: {why}"));
     }
     if let (Peer::Host(host), false) = (&connection.to, is_ingress) {
-        comments.push(format!("for {host}: the core API has no names, so this is by address and port"));
+        comments.push(format!("the core API has no names: {host} by address and port"));
+        if peers.iter().any(|peer| matches!(peer, WantedPeer::Block { except, .. } if !except.is_empty())) {
+            comments.push("check: private addresses are left out".to_owned());
+        }
     }
     let ports = connection.port.iter().map(|port| wanted_port(port, is_ingress)).collect();
     WantedRule { comments, peers, ports }
@@ -203,10 +229,9 @@ pub(super) fn merged(rules: impl Iterator<Item = WantedRule>) -> Vec<WantedRule>
     let mut by_peers: BTreeMap<(bool, Vec<WantedPeer>), WantedRule> = BTreeMap::new();
     for rule in rules {
         // Rules without ports allow all of them, and must not be lost among others.
-        let known = by_peers.entry((rule.ports.is_empty(), rule.peers.clone())).or_insert_with(|| WantedRule {
-            peers: rule.peers.clone(),
-            ..WantedRule::default()
-        });
+        let known = by_peers
+            .entry((rule.ports.is_empty(), rule.peers.clone()))
+            .or_insert_with(|| WantedRule { peers: rule.peers.clone(), ..WantedRule::default() });
         for comment in rule.comments {
             if !known.comments.contains(&comment) {
                 known.comments.push(comment);
@@ -215,7 +240,10 @@ pub(super) fn merged(rules: impl Iterator<Item = WantedRule>) -> Vec<WantedRule>
         let ports: BTreeSet<WantedPort> = known.ports.drain(..).chain(rule.ports).collect();
         known.ports = ports.into_iter().collect();
     }
-    by_peers.into_values().collect()
+    // The open rule is the widest, and comes last.
+    let (open, narrow): (Vec<_>, Vec<_>) =
+        by_peers.into_values().partition(|rule| rule.peers.is_empty() && rule.ports.is_empty());
+    narrow.into_iter().chain(open).collect()
 }
 
 /// For a workload that is meant to be called, and nothing says by whom.
@@ -246,18 +274,23 @@ fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&st
     Some(WantedRule { comments: vec![why], peers: vec![peer], ports })
 }
 
+/// The last rule, so that what is known is there when this one goes.
 fn open_egress(view: &View<'_>, id: MemberId) -> WantedRule {
-    let mut comments = vec!["open: not everything this opens is known; narrow it when it is".to_owned()];
-    let known = view.of(&view.egress, id).flat_map(|connection| &connection.evidence);
-    let mut words: Vec<String> = known.map(|evidence| format!("known: {} ({})", evidence.words, evidence.path)).collect();
+    let own = view.member(id);
     let open = view.unresolved_of(id);
-    words.extend(open.map(|item| format!("not known: {}: {}", item.evidence.words, item.reason)));
+    let mut words: Vec<String> = open
+        .map(|item| format!("not known: {}: {}", in_comment(view, own, &item.evidence), item.reason))
+        .collect();
     let guesses = view.of(&view.guesses, id).flat_map(|connection| &connection.evidence);
-    words.extend(guesses.map(|evidence| format!("not sure: {}", evidence.words)));
-    if words.is_empty() {
+    words.extend(guesses.map(|evidence| format!("not sure: {}", in_comment(view, own, evidence))));
+    if view.of(&view.egress, id).any(|connection| connection.to == Peer::ApiServer) {
+        words.push("it reads the API, and may find there what it connects to".to_owned());
+    } else if words.is_empty() {
         words.push("the repo names no address that it is given".to_owned());
     }
     words.dedup();
+    let mut comments =
+        vec!["open: not everything that this opens is known; drop this rule when it is".to_owned()];
     comments.extend(words);
     WantedRule { comments, ..WantedRule::default() }
 }

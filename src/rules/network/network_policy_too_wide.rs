@@ -35,14 +35,18 @@ crate::rules::rule! {
 }
 
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
-    let policies = view.model.objects().enumerate().filter(|(_, object)| {
-        &*object.id.kind == "NetworkPolicy" && object.id.group() == "networking.k8s.io"
-    });
-    for (_, object) in policies {
+    let policies = view
+        .model
+        .objects()
+        .filter(|object| &*object.id.kind == "NetworkPolicy" && object.id.group() == "networking.k8s.io");
+    for object in policies {
         let path = &view.model.file(object).path;
         let (Some(value), line) = (view.model.value(object), view.model.line(object)) else { continue };
-        let mut of_object =
-            view.cluster.policies.iter().filter(|policy| policy.place.path == *path && policy.place.line == line);
+        let mut of_object = view
+            .cluster
+            .policies
+            .iter()
+            .filter(|policy| policy.place.path == *path && policy.place.line == line);
         let Some(first) = of_object.next() else { continue };
         if first.namespace.as_ref().is_some_and(|space| view.is_system(space)) {
             continue;
@@ -61,15 +65,24 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
 
 fn is_wide(rule: &PolicyRule) -> bool {
     let any = |peer: &Peer| match peer {
-        Peer::Pods { namespaces, pods } => namespaces.as_ref().is_some_and(|all| all.is_empty()) && pods.is_empty(),
+        Peer::Pods { namespaces, pods } => {
+            namespaces.as_ref().is_some_and(|all| all.is_empty()) && pods.is_empty()
+        }
         Peer::Block(_) => false,
     };
     rule.peers.as_ref().is_none_or(|peers| peers.iter().any(any))
 }
 
-fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, direction: Direction) -> Option<Finding> {
+fn too_wide(
+    view: &View<'_>,
+    object: &Object,
+    value: &Value,
+    policy: &Policy,
+    direction: Direction,
+) -> Option<Finding> {
     let rules = policy.rules(direction)?;
-    let wide: Vec<usize> = rules.iter().enumerate().filter(|(_, rule)| is_wide(rule)).map(|(idx, _)| idx).collect();
+    let wide: Vec<usize> =
+        rules.iter().enumerate().filter(|(_, rule)| is_wide(rule)).map(|(idx, _)| idx).collect();
     let first = *wide.first()?;
     let key = direction.as_str();
     let selected: Vec<MemberId> = view
@@ -86,7 +99,9 @@ fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, di
         format!("NetworkPolicy/{} allows connections {ends} anything", object.id.name),
     );
     if policy.subject.pods.is_empty() {
-        return Some(finding.note("it is for every pod of its namespace: what other policies deny, it allows"));
+        return Some(
+            finding.note("it is for every pod of its namespace: what other policies deny, it allows"),
+        );
     }
     if objects.len() != 1 {
         return None;
@@ -98,19 +113,13 @@ fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, di
         egress: keep(&policy.egress, direction == Direction::Egress, &wide),
         ..policy.clone()
     };
+    let mut others: Vec<&Policy> = selecting(view, selected[0]);
+    others.retain(|other| other.place != policy.place);
+    others.push(&kept);
     let missing: Vec<&WantedRule> =
-        wanted.iter().filter(|rule| !allows(view, own, &[&kept], direction, rule)).collect();
-    if missing.iter().any(|rule| rule.peers.is_empty() && rule.ports.is_empty()) {
-        return None;
-    }
-    let mut narrowed: Vec<Value> = value["spec"][key].as_array()?.clone();
-    let mut idx = 0;
-    narrowed.retain(|_| {
-        idx += 1;
-        !wide.contains(&(idx - 1))
-    });
-    narrowed.extend(missing.iter().map(|rule| rule.value(ends)));
-    if value["spec"][key] == Value::Array(narrowed.clone()) {
+        wanted.iter().filter(|rule| !allows(view, own, &others, direction, rule)).collect();
+    // The API server, for example, is any address where nobody says which.
+    if missing.iter().any(|rule| rule.peers.is_empty()) {
         return None;
     }
     for connection in selected.iter().flat_map(|id| {
@@ -121,10 +130,28 @@ fn too_wide(view: &View<'_>, object: &Object, value: &Value, policy: &Policy, di
     finding.evidence.dedup();
     Some(
         finding
-            .change(Change::set(format!("/spec/{key}"), narrowed))
+            .changes(changes(value, key, &wide, missing.iter().map(|rule| rule.value(ends)).collect()))
             .safety(Safety::Review)
             .note(format!("check that {} needs nothing that the repo does not state", own.subject())),
     )
+}
+
+/// The first of the wide rules becomes the first that is missing; further ones are appended, or taken away.
+fn changes(value: &Value, key: &str, wide: &[usize], missing: Vec<Value>) -> Vec<Change> {
+    let list = format!("/spec/{key}");
+    if let ([only], false) = (wide, missing.is_empty()) {
+        let mut missing = missing.into_iter();
+        let first = missing.next().map(|rule| Change::set(format!("{list}/{only}"), rule));
+        return first.into_iter().chain(missing.map(|rule| Change::append(list.clone(), rule))).collect();
+    }
+    let mut rules: Vec<Value> = value["spec"][key].as_array().cloned().unwrap_or_default();
+    let mut idx = 0;
+    rules.retain(|_| {
+        idx += 1;
+        !wide.contains(&(idx - 1))
+    });
+    rules.extend(missing);
+    vec![Change::set(list, rules)]
 }
 
 fn keep(rules: &Option<Vec<PolicyRule>>, is_narrowed: bool, wide: &[usize]) -> Option<Vec<PolicyRule>> {

@@ -55,8 +55,12 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
         let Some(other) = rarest.into_iter().flatten().find(shares) else { continue };
         let object = view.object(member);
         let shown: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let message =
-            format!("{} selects the pods of {} too: {}", member.subject(), view.member(*other).subject(), shown.join(", "));
+        let message = format!(
+            "{} selects the pods of {} too: {}",
+            member.subject(),
+            view.member(*other).subject(),
+            shown.join(", ")
+        );
         if said.insert((member.file, member.object, message.clone())) {
             let finding = Finding::new("/spec/selector", message);
             found.by_file.entry(member.file).or_default().push(placed(&RULE, object, finding));

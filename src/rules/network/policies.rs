@@ -109,10 +109,14 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         policies.push(policy);
     }
     if denies && lacking.is_open {
-        policies.push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
+        policies
+            .push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
     }
     lacking.is_empty = policies.is_empty();
-    for (home, policy) in policies {
+    for (home, mut policy) in policies {
+        if home.adds_labels(view) {
+            policy.keep_from_labels();
+        }
         lacking.files.add(home, policy);
     }
     lacking
@@ -148,13 +152,16 @@ fn workloads(
             let Needs { ingress: needed, egress: opened, open_egress, open_ingress } = needs(view, *id);
             let own = view.member(*id);
             let missing = |rules: Vec<WantedRule>, direction| {
-                rules.into_iter().filter(|rule| !allows(view, own, &existing, direction, rule)).collect::<Vec<_>>()
+                rules
+                    .into_iter()
+                    .filter(|rule| !allows(view, own, &existing, direction, rule))
+                    .collect::<Vec<_>>()
             };
             let (needed, opened) = (missing(needed, Direction::Ingress), missing(opened, Direction::Egress));
             if !needed.is_empty() || !opened.is_empty() {
                 lacking.uncovered.push(*id);
             }
-            if open_egress && opened.iter().any(|rule| rule.peers.is_empty()) {
+            if open_egress && opened.iter().any(|rule| rule.peers.is_empty() && rule.ports.is_empty()) {
                 lacking.open_egress.push(*id);
             }
             if open_ingress {
@@ -232,7 +239,11 @@ fn allow_dns(name: String, namespace: Option<String>, rule: WantedRule) -> Wante
     }
 }
 
-pub(super) fn default_deny(name: String, namespace: Option<String>, directions: &[Direction]) -> WantedPolicy {
+pub(super) fn default_deny(
+    name: String,
+    namespace: Option<String>,
+    directions: &[Direction],
+) -> WantedPolicy {
     let rules = |direction| directions.contains(&direction).then(Vec::new);
     WantedPolicy {
         kind: PolicyKind::DefaultDeny,
@@ -259,7 +270,8 @@ impl NameChoice {
     fn free(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number| format!("{name}-{number}"));
         let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-        let chosen = candidates.find(|name| !self.taken.contains(name)).expect("there is a number for every name");
+        let chosen =
+            candidates.find(|name| !self.taken.contains(name)).expect("there is a number for every name");
         self.taken.insert(chosen.clone());
         chosen
     }

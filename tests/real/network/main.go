@@ -159,6 +159,12 @@ func (w *world) take(path string, object runtime.Object) {
 	case *appsv1.ReplicaSet:
 		add("ReplicaSet", object.ObjectMeta, object.Spec.Template.ObjectMeta, object.Spec.Template.Spec)
 	case *batchv1.Job:
+		// The controller does this.
+		if object.Spec.Template.Labels == nil {
+			object.Spec.Template.Labels = map[string]string{}
+		}
+		object.Spec.Template.Labels["job-name"] = object.Name
+		object.Spec.Template.Labels[batchv1.JobNameLabel] = object.Name
 		add("Job", object.ObjectMeta, object.Spec.Template.ObjectMeta, object.Spec.Template.Spec)
 	case *batchv1.CronJob:
 		template := object.Spec.JobTemplate.Spec.Template

@@ -37,7 +37,9 @@ impl ConfigMaps {
         maps.read_objects(scene);
         for (file, source) in scene.model.repo().files.iter().enumerate() {
             let folder = crate::repo::folder(&source.path);
-            if let Some(kustomization) = scene.model.builds.kustomization(folder).filter(|k| k.path == source.path) {
+            if let Some(kustomization) =
+                scene.model.builds.kustomization(folder).filter(|k| k.path == source.path)
+            {
                 maps.read_generators(scene, file, kustomization);
             }
         }
@@ -78,18 +80,25 @@ impl ConfigMaps {
 
     /// <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/configmapgenerator/>
     fn read_generators(&mut self, scene: &Scene<'_>, file: usize, kustomization: &Kustomization) {
-        let Some(Ok(value)) = scene.model.repo().files[file].stream.root(0).map(|root| root.value()) else { return };
+        let Some(Ok(value)) = scene.model.repo().files[file].stream.root(0).map(|root| root.value()) else {
+            return;
+        };
         for (idx, generator) in value["configMapGenerator"].as_array().into_iter().flatten().enumerate() {
             let Some(name) = generator["name"].as_str() else { continue };
             let mut entries = Entries::default();
             for (at, literal) in generator["literals"].as_array().into_iter().flatten().enumerate() {
-                let Some((key, text)) = literal.as_str().and_then(|literal| literal.split_once('=')) else { continue };
+                let Some((key, text)) = literal.as_str().and_then(|literal| literal.split_once('=')) else {
+                    continue;
+                };
                 let pointer = format!("/configMapGenerator/{idx}/literals/{at}");
                 let text = text.trim_matches(['"', '\'']).to_owned();
                 entries.texts.push((key.to_owned(), text, Place::Kustomization { file, pointer }));
             }
             entries.is_partial = ["files", "envs", "env"].iter().any(|key| !generator[key].is_null());
-            self.generated.entry(kustomization.path.clone()).or_default().push((name.to_owned(), self.maps.len()));
+            self.generated
+                .entry(kustomization.path.clone())
+                .or_default()
+                .push((name.to_owned(), self.maps.len()));
             self.maps.push(entries);
         }
     }

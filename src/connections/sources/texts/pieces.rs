@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::super::super::MemberId;
 use super::super::super::address::{names_address, split_words};
 use super::super::super::scene::Scene;
-use super::super::super::MemberId;
 use super::config_maps::{ConfigMaps, Entries};
 use crate::model::{Container, Pod};
 
@@ -89,7 +89,9 @@ impl Reader<'_, '_> {
                 let prefix = source["prefix"].as_str().unwrap_or_default();
                 self.whole(name, &at, source["configMapRef"]["optional"] == true);
                 if let Some(entries) = maps.get(scene, self.member, name) {
-                    values.extend(entries.texts.iter().map(|(key, text, _)| (format!("{prefix}{key}"), text.clone())));
+                    values.extend(
+                        entries.texts.iter().map(|(key, text, _)| (format!("{prefix}{key}"), text.clone())),
+                    );
                 }
             }
             if let Some(name) = source["secretRef"]["name"].as_str() {
@@ -135,7 +137,13 @@ impl Reader<'_, '_> {
     }
 
     /// The text of a variable, where the repo has it.
-    fn variable(&mut self, container: &Container<'_>, idx: usize, name: &str, variable: &Value) -> Option<String> {
+    fn variable(
+        &mut self,
+        container: &Container<'_>,
+        idx: usize,
+        name: &str,
+        variable: &Value,
+    ) -> Option<String> {
         let words = format!("env {name} of {} `{}`", container.role.noun(), container.name);
         let here = self.here(format!("{}/env/{idx}", container.pointer));
         if let Some(text) = variable["value"].as_str() {
@@ -150,7 +158,9 @@ impl Reader<'_, '_> {
             return Some(text.to_owned());
         }
         let from = &variable["valueFrom"];
-        if let (Some(map), Some(key)) = (from["configMapKeyRef"]["name"].as_str(), from["configMapKeyRef"]["key"].as_str()) {
+        if let (Some(map), Some(key)) =
+            (from["configMapKeyRef"]["name"].as_str(), from["configMapKeyRef"]["key"].as_str())
+        {
             let entry = self.maps.get(self.scene, self.member, map);
             let text = entry.and_then(|entries| entries.texts.iter().find(|(known, _, _)| known == key));
             let Some((_, text, place)) = text else {
@@ -170,7 +180,8 @@ impl Reader<'_, '_> {
             });
             return Some(text.clone());
         }
-        if let (Some(secret), Some(key)) = (from["secretKeyRef"]["name"].as_str(), from["secretKeyRef"]["key"].as_str())
+        if let (Some(secret), Some(key)) =
+            (from["secretKeyRef"]["name"].as_str(), from["secretKeyRef"]["key"].as_str())
             && (names_address(name) || names_address(key))
         {
             let reason = format!("it is given by Secret/{secret}, which is not read");
