@@ -15,19 +15,23 @@
 mod index;
 mod outside;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use self::index::Index;
 pub use self::outside::{Namespaces, Outside, OutsidePods};
-use super::cluster::Cluster;
-use super::policy::{Action, Direction, Peer, PortMatch, Rule, Tier};
+use super::cluster::{Cluster, Workload};
+use super::policy::{Action, Direction, Peer, Policy, PortMatch, Rule, Tier};
 use super::ports::PortSet;
+use super::selector::Selector;
 
 /// One end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum End<'a> {
     /// Index of a workload of the cluster.
     Workload(usize),
+    /// Pods that are none of the cluster's workloads.
+    Pods(&'a Workload),
     /// An address outside the cluster.
     Address(IpAddr),
     /// The node that the pod at the other end runs on: its kubelet, for example.
@@ -103,7 +107,7 @@ impl<'c> Evaluator<'c> {
 
     /// What is allowed from one end to another. A pod always reaches itself, which is not asked here: two ends of one
     /// workload are two of its pods.
-    pub fn verdict(&self, from: End, to: End) -> Verdict {
+    pub fn verdict(&self, from: End<'_>, to: End<'_>) -> Verdict {
         let egress = self.side(Direction::Egress, from, to);
         let ingress = self.side(Direction::Ingress, to, from);
         let (allowed, possible) =
@@ -122,21 +126,24 @@ impl<'c> Evaluator<'c> {
     }
 
     /// What the policies of `own` say of traffic with `other`.
-    pub fn side(&self, direction: Direction, own: End, other: End) -> Side {
+    pub fn side(&self, direction: Direction, own: End<'_>, other: End<'_>) -> Side {
         let open = Side {
             selecting: Vec::new(),
             rules: Vec::new(),
             allowed: PortSet::all(),
             possible: PortSet::all(),
         };
-        let End::Workload(workload) = own else { return open };
-        let selecting = self.index.selecting(workload, direction);
+        let selecting = match own {
+            End::Workload(workload) => Cow::Borrowed(self.index.selecting(workload, direction)),
+            End::Pods(pods) => Cow::Owned(self.selecting_pods(pods, direction)),
+            End::Address(_) | End::OwnNode => return open,
+        };
         if selecting.is_empty() {
             return open;
         }
         let destination = if direction == Direction::Ingress { own } else { other };
         let mut rules = Vec::new();
-        for (policy, is_sure) in selecting {
+        for (policy, is_sure) in selecting.iter() {
             let of = &self.cluster.policies[*policy];
             for (idx, rule) in of.rules(direction).unwrap_or_default().iter().enumerate() {
                 let found = self.matches(*policy, direction, idx, rule, other);
@@ -181,10 +188,14 @@ impl<'c> Evaluator<'c> {
         })
     }
 
-    fn matches(&self, policy: usize, direction: Direction, idx: usize, rule: &Rule, other: End) -> Match {
+    fn matches(&self, policy: usize, direction: Direction, idx: usize, rule: &Rule, other: End<'_>) -> Match {
         let Some(peers) = &rule.peers else { return Match::Sure };
         match other {
             End::Workload(workload) => self.index.peer_match(policy, direction, idx, workload),
+            End::Pods(pods) => {
+                let policy = &self.cluster.policies[policy];
+                peers.iter().map(|peer| self.peer_is(policy, peer, pods)).max().unwrap_or(Match::No)
+            }
             End::Address(address) => {
                 let holds = |peer: &Peer| matches!(peer, Peer::Block(block) if block.contains(address));
                 if peers.iter().any(holds) { Match::Sure } else { Match::No }
@@ -197,16 +208,74 @@ impl<'c> Evaluator<'c> {
         }
     }
 
+    /// The policies that select pods which are no workload of the cluster.
+    fn selecting_pods(&self, pods: &Workload, direction: Direction) -> Vec<(usize, bool)> {
+        let mut selecting: Vec<(usize, bool)> = Vec::new();
+        for (idx, policy) in self.cluster.policies.iter().enumerate() {
+            if policy.rules(direction).is_none() || pods.host_network {
+                continue;
+            }
+            match self.selects(policy, policy.subject.namespaces.as_ref(), &policy.subject.pods, pods) {
+                Match::Sure => selecting.push((idx, true)),
+                Match::Maybe => selecting.push((idx, false)),
+                Match::No => {}
+            }
+        }
+        selecting.sort_by_key(|(idx, _)| (self.cluster.policies[*idx].tier, *idx));
+        selecting
+    }
+
+    fn selects(
+        &self,
+        policy: &Policy,
+        namespaces: Option<&Selector>,
+        labels: &Selector,
+        pods: &Workload,
+    ) -> Match {
+        if !labels.matches(&pods.labels) {
+            return Match::No;
+        }
+        match namespaces {
+            None if policy.namespace.as_ref() == Some(&pods.space) => Match::Sure,
+            None => Match::No,
+            Some(selector) => {
+                let namespace = self.cluster.namespace(&pods.space);
+                match selector.matches_known(&namespace.labels, |key| namespace.knows(key)) {
+                    Some(true) => Match::Sure,
+                    Some(false) => Match::No,
+                    None => Match::Maybe,
+                }
+            }
+        }
+    }
+
+    fn peer_is(&self, policy: &Policy, peer: &Peer, pods: &Workload) -> Match {
+        match peer {
+            Peer::Block(_) => Match::Maybe,
+            Peer::Pods { namespaces, pods: labels } => {
+                match (self.selects(policy, namespaces.as_ref(), labels, pods), pods.host_network) {
+                    (found, false) | (found @ Match::No, true) => found,
+                    (_, true) if policy.tier == Tier::Namespaced => Match::Maybe,
+                    (_, true) => Match::No,
+                }
+            }
+        }
+    }
+
     /// The ports of a rule at a destination. Names are those of its containers; an address has none.
-    fn ports(&self, rule: &Rule, destination: End) -> PortSet {
+    fn ports(&self, rule: &Rule, destination: End<'_>) -> PortSet {
         let Some(list) = &rule.ports else { return PortSet::all() };
         let mut ports = PortSet::none();
         for port in list {
             match port {
                 PortMatch::Numbers(set) => ports.add(set),
                 PortMatch::Named(protocol, name) => {
-                    let End::Workload(workload) = destination else { continue };
-                    for port in self.cluster.workloads[workload].named_ports(name, *protocol) {
+                    let pods = match destination {
+                        End::Workload(workload) => &self.cluster.workloads[workload],
+                        End::Pods(pods) => pods,
+                        End::Address(_) | End::OwnNode => continue,
+                    };
+                    for port in pods.named_ports(name, *protocol) {
                         ports.add(&PortSet::one(port.protocol, port.number));
                     }
                 }

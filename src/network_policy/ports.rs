@@ -11,7 +11,7 @@ use crate::connections::Protocol;
 pub const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 
 /// Reads a protocol as the API spells it; case matters there.
-pub(super) fn protocol(text: &str) -> Option<Protocol> {
+pub fn protocol(text: &str) -> Option<Protocol> {
     PROTOCOLS.into_iter().find(|protocol| protocol.as_str() == text)
 }
 

@@ -11,9 +11,10 @@ use super::admin::{self, Unread};
 use super::cluster::{Cluster, Foreign, Namespace, Note, Workload};
 use super::foreign::{self, Reach};
 use super::policy::{NetworkPolicySpec, Place, Policy, Refused, Subject, Tier};
-use super::selector::Labels;
+use super::selector::{Labels, Selector};
 use crate::connections::{Connections, Space};
 use crate::model::{Model, Object, ObjectId};
+use crate::repo;
 use crate::yaml::LineIndex;
 
 impl Cluster {
@@ -146,7 +147,7 @@ fn read_policy<'m>(model: &'m Model<'m>, object: &Object, lines: &mut Lines<'m>,
         let message = format!("{} is judged without its patch in {patch}", object.id);
         cluster.notes.push(Note { place: place.clone(), message });
     }
-    for space in crate::connections::spaces(model, object) {
+    for space in spaces(model, object, &spec.pods, cluster) {
         cluster.policies.push(Policy {
             tier: Tier::Namespaced,
             name: object.id.name.to_string(),
@@ -157,6 +158,40 @@ fn read_policy<'m>(model: &'m Model<'m>, object: &Object, lines: &mut Lines<'m>,
             egress: spec.egress.clone(),
         });
     }
+}
+
+/// The namespaces that a policy is put in. One that nothing tells is that of the workloads around it: what names no
+/// namespace and no build joins is applied together, whichever folders it is sorted into.
+fn spaces(model: &Model<'_>, object: &Object, pods: &Selector, cluster: &Cluster) -> Vec<Space> {
+    let own = crate::connections::spaces(model, object);
+    let [Space::Unnamed(at)] = own.as_slice() else { return own };
+    if repo::is_kustomization_name(at) {
+        return own;
+    }
+    let folder_of = |space: &Space| match space {
+        Space::Unnamed(at) if repo::is_kustomization_name(at) => Some(repo::folder(at).to_owned()),
+        Space::Unnamed(at) => Some(at.clone()),
+        Space::Named(_) => None,
+    };
+    let parent = |at: &str| (!at.is_empty()).then(|| repo::folder(at).to_owned());
+    let tiers: [&dyn Fn(&Space) -> bool; 5] = [
+        &|space| folder_of(space).as_ref() == Some(at),
+        &|space| folder_of(space).and_then(|of| parent(&of)).as_ref() == Some(at),
+        &|space| parent(at).is_some() && folder_of(space) == parent(at),
+        &|space| parent(at).is_some() && folder_of(space).and_then(|of| parent(&of)) == parent(at),
+        &|space| space.name() == Some("default"),
+    ];
+    for tier in tiers {
+        let inside = cluster.workloads.iter().filter(|workload| tier(&workload.space));
+        let selected: BTreeSet<&Space> = inside
+            .filter(|workload| pods.matches(&workload.labels))
+            .map(|workload| &workload.space)
+            .collect();
+        if !selected.is_empty() {
+            return selected.into_iter().cloned().collect();
+        }
+    }
+    own
 }
 
 fn refusal(object: &Object, refused: &Refused, lines: &mut Lines<'_>) -> Note {
@@ -261,3 +296,6 @@ fn same_priorities(cluster: &mut Cluster) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,6 +67,7 @@ impl Bench {
             object: &object,
             pods,
             namespaces: Vec::new(),
+            claim_templates: Vec::new(),
             patches: Vec::new(),
         })
     }

@@ -9,6 +9,9 @@ use crate::network_policy::address::{AddressMap, Block, Cidr};
 use crate::network_policy::policy::{Action, Direction, Peer, PortMatch, Rule, Tier};
 use crate::network_policy::ports::PortSet;
 
+/// Ports that a policy names and that nothing known numbers.
+type PortNames = BTreeSet<(Protocol, String)>;
+
 /// What lies beyond the known workloads, for one direction of one of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outside {
@@ -26,7 +29,7 @@ pub struct OutsidePods {
     pub pods: String,
     pub ports: PortSet,
     /// Ports that only their own containers could number.
-    pub names: BTreeSet<(Protocol, String)>,
+    pub names: PortNames,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +40,14 @@ pub enum Namespaces {
 }
 
 impl Outside {
+    /// Whether every address and every pod may be reached on every port.
+    pub fn is_everything(&self) -> bool {
+        let is_any = |pods: &OutsidePods| {
+            pods.namespaces == Namespaces::Any && pods.pods.is_empty() && pods.ports.is_all()
+        };
+        self.pods.iter().any(is_any) && self.addresses == Outside::everything().addresses
+    }
+
     fn everything() -> Outside {
         let blocks = Cidr::ANY.map(|cidr| Block { cidr, except: Vec::new() });
         let ports = PortSet::all();
@@ -63,8 +74,7 @@ impl Evaluator<'_> {
             return Outside::everything();
         }
         let mut blocks: Vec<(Block, PortSet)> = Vec::new();
-        let mut pods: BTreeMap<(Namespaces, String), (PortSet, BTreeSet<(Protocol, String)>)> =
-            BTreeMap::new();
+        let mut pods: BTreeMap<(Namespaces, String), (PortSet, PortNames)> = BTreeMap::new();
         for policy in plain {
             let of = &self.cluster.policies[policy];
             for (idx, rule) in of.rules(direction).unwrap_or_default().iter().enumerate() {
@@ -113,16 +123,11 @@ impl Evaluator<'_> {
     }
 
     /// The ports of a rule; those of its names that nothing known numbers stay names.
-    fn ports_outside(
-        &self,
-        rule: &Rule,
-        workload: usize,
-        direction: Direction,
-    ) -> (PortSet, BTreeSet<(Protocol, String)>) {
+    fn ports_outside(&self, rule: &Rule, workload: usize, direction: Direction) -> (PortSet, PortNames) {
         if direction == Direction::Ingress {
             return (self.ports(rule, super::End::Workload(workload)), BTreeSet::new());
         }
-        let mut names = BTreeSet::new();
+        let mut names = PortNames::new();
         let Some(list) = &rule.ports else { return (PortSet::all(), names) };
         let mut ports = PortSet::none();
         for port in list {

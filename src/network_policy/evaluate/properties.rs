@@ -231,7 +231,7 @@ fn world(with_admins: bool) -> impl Strategy<Value = World> {
 fn check(world: &World) -> Result<(), TestCaseError> {
     let cluster = world.cluster();
     let evaluator = Evaluator::new(&cluster);
-    let mut ends: Vec<(End, Other)> =
+    let mut ends: Vec<(End<'_>, Other)> =
         (0..world.pods.len()).map(|pod| (End::Workload(pod), Other::Pod(pod))).collect();
     ends.extend(ADDRESSES.map(|address| {
         let address = address.parse().unwrap();
@@ -282,6 +282,19 @@ proptest! {
             }
         }
         prop_assert_eq!(evaluator.connections(), expected);
+    }
+
+    #[test]
+    fn pods_that_are_no_workload_are_judged_like_one(world in world(true)) {
+        let cluster = world.cluster();
+        let evaluator = Evaluator::new(&cluster);
+        for (idx, pods) in cluster.workloads.iter().enumerate() {
+            for other in (0..cluster.workloads.len()).map(End::Workload) {
+                let (own, alike) = (End::Workload(idx), End::Pods(pods));
+                prop_assert_eq!(evaluator.verdict(own, other), evaluator.verdict(alike, other));
+                prop_assert_eq!(evaluator.verdict(other, own), evaluator.verdict(other, alike));
+            }
+        }
     }
 
     #[test]
