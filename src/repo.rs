@@ -27,6 +27,8 @@ pub struct Repo {
     pub patches: Vec<(String, Stream)>,
     /// Files of Helm values that name images, ordered by path. Neither judged nor counted as manifests.
     pub values: Vec<File>,
+    /// Compose files, ordered by path: they may say what manifests do not.
+    pub compose: Vec<File>,
     /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
     pub build_folders: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
@@ -164,6 +166,10 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
                 repo.others += 1;
                 repo.values.push(*file);
             }
+            Outcome::Compose(file) => {
+                repo.others += 1;
+                repo.compose.push(*file);
+            }
             Outcome::Other => repo.others += 1,
             Outcome::Skipped(skip) => repo.skipped.push(skip),
         }
@@ -193,6 +199,7 @@ fn read_patches(source: &dyn Source, files: &[File], config: &Config) -> Vec<(St
 enum Outcome {
     Manifest(Box<File>),
     Values(Box<File>),
+    Compose(Box<File>),
     Other,
     Skipped(Skip),
 }
@@ -215,6 +222,8 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
     if !is_kustomization_name(path) && !classify::may_hold_objects(&bytes) {
         return if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
+        } else if classify::is_compose(path) {
+            compose(entry, bytes)
         } else if classify::may_be_values(path, &bytes) {
             values(entry, bytes, facts, config)
         } else {
@@ -253,6 +262,18 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
             },
             detail: error.message,
         }),
+    }
+}
+
+fn compose(entry: &Entry, bytes: Vec<u8>) -> Outcome {
+    match String::from_utf8(bytes).ok().and_then(|text| Stream::parse(text, &LIMITS).ok()) {
+        Some(stream) => Outcome::Compose(Box::new(File {
+            path: entry.path.clone(),
+            stream,
+            marker: None,
+            context_only: entry.context_only,
+        })),
+        None => Outcome::Other,
     }
 }
 
