@@ -137,7 +137,7 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
