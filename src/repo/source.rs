@@ -46,7 +46,7 @@ fn is_dockerfile(path: &str) -> bool {
 
 fn is_candidate(path: &str) -> bool {
     let extension = path.rsplit('/').next().unwrap_or(path).rsplit_once('.').map(|(_, extension)| extension);
-    extension.is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+    extension.is_some_and(|e| ["yaml", "yml", "json", "tpl"].iter().any(|known| e.eq_ignore_ascii_case(known)))
         || is_kustomization_name(path)
 }
 
