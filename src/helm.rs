@@ -65,8 +65,8 @@ pub enum Unproved {
     Unused,
     #[error("the chart renders `{before}` and would render `{after}`")]
     Renders { before: String, after: String },
-    #[error("the chart would render something else than an image differently")]
-    RendersOther,
+    #[error("the chart would render something else than an image differently, in {0}")]
+    RendersOther(String),
 }
 
 impl Chart {
@@ -77,7 +77,8 @@ impl Chart {
 
     /// `path` is how Helm names the chart's files for itself: `parent/charts/child`.
     fn below(chart: &repo::Chart, all: &[repo::Chart], key: String, path: &str) -> Chart {
-        let prefix = if chart.folder.is_empty() { "charts/".to_owned() } else { format!("{}/charts/", chart.folder) };
+        let prefix =
+            if chart.folder.is_empty() { "charts/".to_owned() } else { format!("{}/charts/", chart.folder) };
         let inside = |other: &&repo::Chart| {
             other.folder.strip_prefix(&prefix).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
         };
@@ -94,7 +95,11 @@ impl Chart {
         let mut read = Chart {
             key,
             base: format!("{path}/templates"),
-            metadata: chart.metadata.iter().map(|(key, text)| (key.clone(), Value::text(text.as_str()))).collect(),
+            metadata: chart
+                .metadata
+                .iter()
+                .map(|(key, text)| (key.clone(), Value::text(text.as_str())))
+                .collect(),
             defaults: chart.values.clone(),
             files: Vec::new(),
             defined: BTreeMap::new(),
@@ -149,7 +154,13 @@ impl Chart {
     ///
     /// # Errors
     /// Why this is not so, or cannot be shown.
-    pub fn prove(&self, before: &Json, after: &Json, changing: &[&str], pin: Pin<'_>) -> Result<(), Unproved> {
+    pub fn prove(
+        &self,
+        before: &Json,
+        after: &Json,
+        changing: &[&str],
+        pin: Pin<'_>,
+    ) -> Result<(), Unproved> {
         let before = self.render(before, changing)?;
         let after = self.render(after, changing)?;
         before.pinned(&after, pin)
@@ -173,7 +184,8 @@ impl Chart {
         let values_of_files = Value::from_json(values, at, changing);
         for (path, body) in &self.files {
             let root = self.root(&values_of_files, path);
-            run.text.push_str(&format!("\n--- {path}\n"));
+            run.text.push_str(&format!("\n{}{path}\n", compare::FILE));
+            run.file_name.clone_from(path);
             run.file(body, &root);
         }
         for subchart in &self.subcharts {

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use self::chart::Part;
 pub use self::chart::{Chart, Dependency};
 pub use self::classify::{Facts, Marker};
 pub use self::kustomization::{ImageSetting, Kustomization, PatchReference, PatchTarget};
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
-use self::chart::Part;
 use crate::config::Config;
 use crate::contained::contained;
 use crate::yaml::{Limits, Stream};
@@ -345,13 +345,7 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
     if has_actions && let Some(line) = classify::template_line(&stream) {
         return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
     }
-    Outcome::File(Box::new(File {
-        path,
-        stream,
-        marker,
-        context_only: entry.context_only,
-        is_values: false,
-    }))
+    Outcome::File(Box::new(File { path, stream, marker, context_only: entry.context_only, is_values: false }))
 }
 
 /// The path with `/` between its parts, as shown to users and as git writes it.

@@ -5,6 +5,9 @@ use super::{Pin, Unproved};
 use crate::image::Reference;
 use crate::model::Image;
 
+/// In front of the path of the file that the lines behind it are from.
+pub(super) const FILE: &str = "--- file ";
+
 /// What a chart renders.
 #[derive(Debug)]
 pub(super) struct Rendered {
@@ -31,7 +34,7 @@ impl Rendered {
 
     fn differences(&self, after: &Rendered, pin: Pin<'_>, found: &mut usize) -> Result<(), Unproved> {
         if self.untaken.len() != after.untaken.len() {
-            return Err(Unproved::RendersOther);
+            return Err(Unproved::RendersOther("its templates".to_owned()));
         }
         *found += same_lines(&self.text, &after.text, |before, after| is_pinned(before, after, pin))?;
         for (before, after) in self.untaken.iter().zip(&after.untaken) {
@@ -46,9 +49,11 @@ impl Rendered {
 /// The number of lines that differ, each as `is_right` allows.
 fn same_lines(before: &str, after: &str, is_right: impl Fn(&str, &str) -> bool) -> Result<usize, Unproved> {
     let (mut old, mut new) = (before.lines(), after.lines());
-    let mut found = 0;
+    let (mut found, mut file) = (0, "");
     loop {
-        match (old.next(), new.next()) {
+        let (old, new) = (old.next(), new.next());
+        file = old.and_then(|line| line.strip_prefix(FILE)).unwrap_or(file);
+        match (old, new) {
             (None, None) => return Ok(found),
             (Some(old), Some(new)) if old == new => {}
             (Some(old), Some(new)) if is_right(old, new) => found += 1,
@@ -57,12 +62,12 @@ fn same_lines(before: &str, after: &str, is_right: impl Fn(&str, &str) -> bool) 
                 let (before, after) = words(old, new);
                 let is_long = |text: &str| text.len() > 200 || text.contains([TERM_START, TERM_END]);
                 return Err(if is_long(before) || is_long(after) {
-                    Unproved::RendersOther
+                    Unproved::RendersOther(file.to_owned())
                 } else {
                     Unproved::Renders { before: before.to_owned(), after: after.to_owned() }
                 });
             }
-            _ => return Err(Unproved::RendersOther),
+            _ => return Err(Unproved::RendersOther(file.to_owned())),
         }
     }
 }
@@ -79,8 +84,7 @@ fn is_checksum(line: &str) -> bool {
 /// The words of two lines that differ.
 fn words<'a>(before: &'a str, after: &'a str) -> (&'a str, &'a str) {
     let shared = |(a, b): &(char, char)| a == b;
-    let start: usize =
-        before.chars().zip(after.chars()).take_while(shared).map(|(a, _)| a.len_utf8()).sum();
+    let start: usize = before.chars().zip(after.chars()).take_while(shared).map(|(a, _)| a.len_utf8()).sum();
     let most = before.len().min(after.len()) - start;
     let mut end = 0;
     for (a, b) in before.chars().rev().zip(after.chars().rev()) {
@@ -93,7 +97,8 @@ fn words<'a>(before: &'a str, after: &'a str) -> (&'a str, &'a str) {
     let start = before[..start].rfind(ends_word).map_or(0, |at| at + 1);
     let tail = |text: &'a str| {
         let from = text.len() - end;
-        let stop = text[from..].find(ends_word).map_or(text.len(), |at| from + at);
+        let stop =
+            text[from..].find(|c| ends_word(c) || matches!(c, ']' | '}')).map_or(text.len(), |at| from + at);
         text.get(start..stop).unwrap_or_default()
     };
     (tail(before), tail(after))
@@ -101,7 +106,8 @@ fn words<'a>(before: &'a str, after: &'a str) -> (&'a str, &'a str) {
 
 fn is_pinned(before: &str, after: &str, pin: Pin<'_>) -> bool {
     let (before, after) = words(before, after);
-    Reference::parse(before).is_ok_and(|reference| reference == *pin.reference) && has_digest(before, after, pin)
+    Reference::parse(before).is_ok_and(|reference| reference == *pin.reference)
+        && has_digest(before, after, pin)
 }
 
 /// The same repository and tag from another registry, which other values would name.
@@ -123,6 +129,6 @@ fn has_digest(before: &str, after: &str, pin: Pin<'_>) -> bool {
     let (Some(old), Some(new)) = (Image::parse(before), Image::parse(after)) else { return false };
     new.name() == old.name()
         && new.digest == Some(pin.digest.as_str())
-        && (new.tag.is_none() || new.tag == old.tag)
+        && (new.tag.is_none() || new.tag == old.tag || old.tag.is_none() && new.tag == Some("latest"))
         && Reference::parse(after).is_ok()
 }

@@ -13,8 +13,23 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Option<Value> {
     let changing = arguments.iter().any(Value::changes_within);
     let is_about_items = matches!(
         name,
-        "dict" | "list" | "tuple" | "index" | "get" | "pick" | "omit" | "values" | "first" | "last" | "rest"
-            | "initial" | "append" | "prepend" | "concat" | "deepCopy" | "dig"
+        "dict"
+            | "list"
+            | "tuple"
+            | "index"
+            | "get"
+            | "pick"
+            | "omit"
+            | "values"
+            | "first"
+            | "last"
+            | "rest"
+            | "initial"
+            | "append"
+            | "prepend"
+            | "concat"
+            | "deepCopy"
+            | "dig"
     );
     let value = logic(name, arguments)
         .or_else(|| collections(name, arguments))
@@ -44,7 +59,11 @@ fn logic(name: &str, arguments: &[Value]) -> Option<Value> {
         ("any", _) => Value::bool(truths()?.into_iter().any(|truth| truth)),
         ("default", [default]) => default.clone(),
         ("default", [default, given]) => {
-            if given.truth()? { given.clone() } else { default.clone() }
+            if given.truth()? {
+                given.clone()
+            } else {
+                default.clone()
+            }
         }
         ("coalesce", _) => {
             for argument in arguments {
@@ -55,7 +74,11 @@ fn logic(name: &str, arguments: &[Value]) -> Option<Value> {
             Value::null()
         }
         ("ternary", [yes, no, condition]) => {
-            if condition.truth()? { yes.clone() } else { no.clone() }
+            if condition.truth()? {
+                yes.clone()
+            } else {
+                no.clone()
+            }
         }
         ("required", [_, value]) => {
             // Helm stops at nothing and at the empty text, not at `false`.
@@ -241,7 +264,9 @@ fn collections(name: &str, arguments: &[Value]) -> Option<Value> {
             Value::bool(items(1)?.iter().any(|item| item.term() == needle.term()))
         }
         ("until", [count]) => match count.data {
-            Data::Int(count) => Value::list((0..count.clamp(0, 1000)).map(|n| Value::new(Data::Int(n))).collect()),
+            Data::Int(count) => {
+                Value::list((0..count.clamp(0, 1000)).map(|n| Value::new(Data::Int(n))).collect())
+            }
             _ => return None,
         },
         _ => return None,
@@ -437,7 +462,10 @@ fn scalar(value: &Value) -> String {
             let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@".contains(c))
                 && !text.ends_with(':')
-                && !matches!(&*text.to_ascii_lowercase(), "true" | "false" | "null" | "yes" | "no" | "on" | "off");
+                && !matches!(
+                    &*text.to_ascii_lowercase(),
+                    "true" | "false" | "null" | "yes" | "no" | "on" | "off"
+                );
             if is_word { text.to_string() } else { format!("{text:?}") }
         }
         _ => value.printed(),

@@ -11,10 +11,25 @@ pub(super) type Block = Vec<Node>;
 pub(super) enum Node {
     Text(String),
     Action(Pipeline),
-    If { condition: Pipeline, then: Block, otherwise: Block },
-    With { value: Pipeline, then: Block, otherwise: Block },
-    Range { value: Pipeline, body: Block, otherwise: Block },
-    Template { name: String, value: Option<Pipeline> },
+    If {
+        condition: Pipeline,
+        then: Block,
+        otherwise: Block,
+    },
+    With {
+        value: Pipeline,
+        then: Block,
+        otherwise: Block,
+    },
+    Range {
+        value: Pipeline,
+        body: Block,
+        otherwise: Block,
+    },
+    Template {
+        name: String,
+        value: Option<Pipeline>,
+    },
     /// `break` and `continue`: how often a range runs is not known from here on.
     Leave,
 }
@@ -123,7 +138,10 @@ fn action_length(action: &str) -> Result<usize, Malformed> {
     if comment.starts_with("/*") {
         let start = action.len() - comment.len();
         let close = action[start..].find("*/").ok_or(Malformed("a comment without an end"))? + start;
-        return action[close..].find("}}").map(|end| close + end).ok_or(Malformed("an action without an end"));
+        return action[close..]
+            .find("}}")
+            .map(|end| close + end)
+            .ok_or(Malformed("an action without an end"));
     }
     let mut at = 0;
     while at < bytes.len() {
@@ -176,9 +194,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, Malformed> {
             rest = &rest[first.len_utf8()..];
             continue;
         }
-        let word = |text: &str| {
-            text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
-        };
+        let word = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
         let (token, length) = match first {
             '|' => (Token::Pipe, 1),
             ',' => (Token::Comma, 1),
@@ -465,9 +481,16 @@ mod tests {
 
     #[test]
     fn what_is_no_template_is_refused() {
-        for text in
-            ["{{ .a", "{{ if .a }}", "{{ end }}", "{{ }}", "{{ \"a }}", "{{ | a }}", "{{ a := b }}", "{{ ! }}"]
-        {
+        for text in [
+            "{{ .a",
+            "{{ if .a }}",
+            "{{ end }}",
+            "{{ }}",
+            "{{ \"a }}",
+            "{{ | a }}",
+            "{{ a := b }}",
+            "{{ ! }}",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         let deep = "{{ if .a }}".repeat(10_000) + &"{{ end }}".repeat(10_000);

@@ -12,16 +12,20 @@ use super::parse::{self, Block, Head, Node, Operand, Pipeline};
 use super::value::{Data, Map, TERM_END, TERM_START, Value};
 
 /// More than any chart needs; a chart that needs more is not understood.
-const MOST_STEPS: usize = 3_000_000;
+const MOST_STEPS: usize = 1_000_000;
 const DEEPEST: usize = 60;
+/// Stands for a value that is not there.
+const MISSING: &str = "missing";
 const LONGEST_TEXT: usize = 8 << 20;
 
 pub(super) struct Run<'d> {
     pub(super) defined: &'d BTreeMap<String, Block>,
     /// The text so far.
     pub(super) text: String,
-    /// What the ways not taken would have rendered, each with where it is from.
+    /// What the ways not taken would have rendered, each with the file it is from.
     pub(super) untaken: Vec<String>,
+    /// The file that is rendered.
+    pub(super) file_name: String,
     /// Templates and functions that had to do with the change and are not known.
     pub(super) unknown: Vec<String>,
     variables: Vec<(String, Value)>,
@@ -41,6 +45,7 @@ impl<'d> Run<'d> {
             defined,
             text: String::new(),
             untaken: Vec::new(),
+            file_name: String::new(),
             unknown: Vec::new(),
             variables: Vec::new(),
             includes: Vec::new(),
@@ -169,7 +174,7 @@ impl<'d> Run<'d> {
         let (taken, other) = if truth { (then, otherwise) } else { (otherwise, then) };
         if !condition.changing {
             // `with` of a missing value: what would be there is not known.
-            let missing = Value::unknown("missing");
+            let missing = Value::unknown(MISSING);
             let is_missing = !truth && std::ptr::eq(other.1, condition);
             self.explore(other.0, if is_missing { &missing } else { other.1 });
         }
@@ -192,7 +197,7 @@ impl<'d> Run<'d> {
         (self.variables, self.touched) = (variables, touched);
         let found = std::mem::replace(&mut self.text, text);
         if !found.trim().is_empty() {
-            self.untaken.push(found);
+            self.untaken.push(format!("{}{}\n{found}", super::compare::FILE, self.file_name));
         }
     }
 
@@ -323,7 +328,10 @@ impl<'d> Run<'d> {
                 None => term(name, arguments),
             },
             ("tpl", [text, context]) => self.tpl(text, context),
-            ("set" | "unset" | "merge" | "mergeOverwrite" | "mustMerge" | "mustMergeOverwrite", [target, ..]) => {
+            (
+                "set" | "unset" | "merge" | "mergeOverwrite" | "mustMerge" | "mustMergeOverwrite",
+                [target, ..],
+            ) => {
                 match &target.data {
                     Data::Map(map) => {
                         let done = mutate(name, map, &arguments[1..], &mut self.undo);
@@ -366,7 +374,10 @@ impl<'d> Run<'d> {
 
     fn tpl(&mut self, text: &Value, context: &Value) -> Value {
         let Some(template) = text.as_text().filter(|template| !template.contains(TERM_START)) else {
-            return term("tpl", &[text.clone(), context.clone()]);
+            // What values that nobody has given would say is not the chart's matter.
+            let is_missing = text.printed().contains(MISSING);
+            let context = if is_missing { Value::null() } else { context.clone() };
+            return term("tpl", &[text.clone(), context]);
         };
         if !template.contains("{{") {
             return text.clone();

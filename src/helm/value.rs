@@ -86,7 +86,8 @@ impl Value {
             Json::String(text) => Data::Text(text.as_str().into()),
             Json::Array(items) => {
                 let items = items.iter().enumerate();
-                let items = items.map(|(idx, item)| Value::from_json(item, &below(&idx.to_string()), changing));
+                let items =
+                    items.map(|(idx, item)| Value::from_json(item, &below(&idx.to_string()), changing));
                 Data::List(Rc::new(items.collect()))
             }
             Json::Object(entries) => {

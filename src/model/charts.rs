@@ -125,10 +125,30 @@ pub fn overrides(model: &Model<'_>, chart: &Chart) -> Vec<Value> {
     found
 }
 
+/// What names the chart of an object that is not in this repo: its name and where it comes from.
+pub fn source(id: &ObjectId, value: &Value) -> Option<String> {
+    match &*id.kind {
+        "HelmRelease" => {
+            let spec = &value["spec"];
+            let (chart, reference) = (&spec["chart"]["spec"], &spec["chartRef"]);
+            match chart["chart"].as_str() {
+                Some(name) => Some(format!("{name} of {}", chart["sourceRef"]["name"])),
+                None => Some(format!("{} {}", reference["kind"], reference["name"].as_str()?)),
+            }
+        }
+        "Application" => {
+            let source = &value["spec"]["source"];
+            Some(format!("{} of {}", source["chart"].as_str()?, source["repoURL"]))
+        }
+        _ => None,
+    }
+}
+
 pub(super) fn gives_values(id: &ObjectId) -> bool {
     matches!(
         (id.group(), &*id.kind),
-        ("helm.toolkit.fluxcd.io", "HelmRelease") | ("argoproj.io", "Application" | "ApplicationSet")
+        ("helm.toolkit.fluxcd.io", "HelmRelease")
+            | ("argoproj.io", "Application" | "ApplicationSet")
             | ("helm.cattle.io", "HelmChart" | "HelmChartConfig")
     )
 }
@@ -176,7 +196,8 @@ fn given(id: &ObjectId, value: &Value) -> Vec<Given> {
             vec![Given { chart, called, files, inline, parameters: Vec::new() }]
         }
         "Application" | "ApplicationSet" => {
-            let spec = if &*id.kind == "Application" { &value["spec"] } else { &value["spec"]["template"]["spec"] };
+            let spec =
+                if &*id.kind == "Application" { &value["spec"] } else { &value["spec"]["template"]["spec"] };
             let sources: Vec<&Value> = match spec["sources"].as_array() {
                 Some(sources) => sources.iter().collect(),
                 None => vec![&spec["source"]],
@@ -185,7 +206,8 @@ fn given(id: &ObjectId, value: &Value) -> Vec<Given> {
         }
         _ => {
             let called = value["spec"]["chart"].as_str();
-            let called = called.map_or_else(|| "its chart".to_owned(), |chart| format!("the chart `{chart}`"));
+            let called =
+                called.map_or_else(|| "its chart".to_owned(), |chart| format!("the chart `{chart}`"));
             let (files, inline) = (Vec::new(), Value::Null);
             vec![Given { chart: None, called, files, inline, parameters: Vec::new() }]
         }

@@ -65,11 +65,7 @@ pub enum Class {
 }
 
 /// All uses of a repo, ordered by file, document and place.
-pub fn references(
-    model: &Model<'_>,
-    custom: &[CustomWorkload],
-    fields: &[ImageFields],
-) -> Vec<ImageUse> {
+pub fn references(model: &Model<'_>, custom: &[CustomWorkload], fields: &[ImageFields]) -> Vec<ImageUse> {
     let repo = model.repo();
     let scope = Scope { model, custom, fields };
     let mut uses = Vec::new();
@@ -345,7 +341,8 @@ fn inline_patches(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) 
     }
     for (pointer, text) in texts.into_iter().filter(|(_, text)| text.contains('\n')) {
         let Ok(stream) = Stream::parse(text, &LIMITS) else { continue };
-        let inner = File { path: file.path.clone(), stream, marker: None, context_only: false, is_values: false };
+        let inner =
+            File { path: file.path.clone(), stream, marker: None, context_only: false, is_values: false };
         let mut found = Vec::new();
         of_objects(scope, &inner, &mut found);
         let mut place = Place::new(&file.path, &file.stream, 0, &scope.model.builders, uses);

@@ -28,8 +28,11 @@ pub(super) fn check_repo(
     }
     let config = settings.config;
     let mut pins = image_not_pinned::elsewhere::Pins::new(model, settings);
-    for place in references(model, &config.workloads, &config.image_fields) {
-        let Some(elsewhere) = Elsewhere::new(model, place) else { continue };
+    let places = references(model, &config.workloads, &config.image_fields);
+    let places: Vec<Elsewhere> =
+        places.into_iter().filter_map(|place| Elsewhere::new(model, place)).collect();
+    places.iter().for_each(|elsewhere| pins.learn(elsewhere));
+    for elsewhere in places {
         let latest = asked(&image_tag_latest::RULE)
             .and_then(|rule| Some((rule, image_tag_latest::elsewhere(&elsewhere, settings)?)));
         let pin = asked(&image_not_pinned::RULE).and_then(|rule| Some((rule, pins.finding(&elsewhere)?)));
@@ -51,9 +54,7 @@ impl Elsewhere {
         };
         let objects = model.objects_of(file).iter().filter(around);
         let object = objects.max_by_key(|object| object.pointer.len()).cloned();
-        if place.class == Class::Container
-            && object.as_ref().is_some_and(|object| object.layout.is_some())
-        {
+        if place.class == Class::Container && object.as_ref().is_some_and(|object| object.layout.is_some()) {
             return None;
         }
         let id = || match place.class {

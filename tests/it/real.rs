@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
 
 mod builds;
+mod charts;
 mod decoders;
 
 use std::ffi::OsString;

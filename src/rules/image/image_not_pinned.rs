@@ -24,8 +24,9 @@ crate::rules::rule! {
     /// from `caseharden.lock`, which `caseharden lock` makes by asking the registries; nothing is changed without it.
     ///
     /// ## What could break
-    /// Rebuilt images under the same tag are not picked up any more: updates need a change of the manifest. With a digest
-    /// the default of `imagePullPolicy` is `IfNotPresent`.
+    /// Rebuilt images under the same tag are not picked up any more: updates need a change of the manifest. The default
+    /// of `imagePullPolicy` stays what the tag makes it. Kustomize before v5 keeps a base's digest beside an overlay's
+    /// `newTag`: pin the overlay too.
     ///
     /// ## Sources
     /// - Images: <https://kubernetes.io/docs/concepts/containers/images/#image-names>
@@ -41,11 +42,18 @@ crate::rules::rule! {
 
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for container in workload.pods.iter().flat_map(|pod| &pod.containers) {
-        if let Some(text) = container.image()
-            && let Some(image) = Image::parse(text)
-            && image.digest.is_none()
-        {
-            findings.push(finding(workload, container, text, &image));
+        let Some(text) = container.image() else { continue };
+        match Image::parse(text) {
+            Some(image) if image.digest.is_none() => {
+                findings.push(finding(workload, container, text, &image));
+            }
+            None if workload.model.builders.target(text) == Err(Skipped::Placeholder) => {
+                let subject = workload.container(container);
+                let message = format!("{subject} runs what `{text}` stands for, without a digest here");
+                let finding = Finding::new(format!("{}/image", container.pointer), message);
+                findings.push(finding.container(container).note(Skipped::Placeholder.to_string()));
+            }
+            _ => {}
         }
     }
 }
@@ -76,10 +84,20 @@ fn finding(workload: &Workload<'_>, container: &Container<'_>, text: &str, image
     match workload.locked(container) {
         None => finding.note(NOT_LOCKED),
         Some(locked) => {
-            let finding = finding.change(Change::set(pointer, format!("{text}@{}", locked.digest)));
+            let finding = finding.change(Change::set(pointer, with_digest(text, locked)));
             let finding = has_digest(finding, locked);
             if is_moving(text) { pin_note(finding) } else { finding }
         }
+    }
+}
+
+/// The reference as it is written, with the digest behind it. A tag that was left out is written: updates start from
+/// it, and without it the default of `imagePullPolicy` would change (it is `Always` for `latest`, digest or not, see
+/// `SetDefaults_Container` in <https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go>).
+fn with_digest(text: &str, locked: &Locked) -> String {
+    match Image::parse(text) {
+        Some(image) if image.tag.is_none() => format!("{text}:latest@{}", locked.digest),
+        _ => format!("{text}@{}", locked.digest),
     }
 }
 
@@ -88,11 +106,9 @@ fn is_moving(text: &str) -> bool {
     matches!(Image::parse(text).and_then(|image| image.tag), None | Some("latest"))
 }
 
-/// For tags that move: their digest changes more than what a push does.
+/// For tags that move: what a push did until now, a change of the digest does.
 fn pin_note(finding: Finding) -> Finding {
-    finding.safety(Safety::Review).note(
-        "the default of `imagePullPolicy` becomes `IfNotPresent`, and new releases wait for a change of the digest",
-    )
+    finding.safety(Safety::Review).note("new releases wait for a change of the digest from now on")
 }
 
 /// Says where the digest is from.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::Elsewhere;
 use super::values::ChartPins;
-use super::{NOT_LOCKED, has_digest, is_moving, pin_note};
+use super::{NOT_LOCKED, has_digest, is_moving, pin_note, with_digest};
 use crate::lock::Locked;
 use crate::model::references::{Class, Skipped};
 use crate::model::{Image, KubernetesOrder, Model};
@@ -22,6 +22,11 @@ pub(in crate::rules::image) struct Pins<'p, 'm> {
 impl<'p, 'm> Pins<'p, 'm> {
     pub(in crate::rules::image) fn new(model: &'p Model<'m>, settings: &'p Settings<'p>) -> Pins<'p, 'm> {
         Pins { model, settings, charts: ChartPins::new(model) }
+    }
+
+    /// Learns from all images before any is judged.
+    pub(in crate::rules::image) fn learn(&mut self, at: &Elsewhere) {
+        self.charts.learn(at);
     }
 
     /// What is to be said of an image; nothing where it has its digest, or is never used as it stands.
@@ -92,11 +97,6 @@ impl<'p, 'm> Pins<'p, 'm> {
         let flag = argument.strip_suffix(at.place.text.as_str())?;
         Some(Change::set(at.pointer(), format!("{flag}{}", with_digest(&at.place.text, locked))))
     }
-}
-
-/// The reference as it is written, with the digest behind it.
-pub(super) fn with_digest(text: &str, locked: &Locked) -> String {
-    format!("{text}@{}", locked.digest)
 }
 
 /// Changes one scalar of YAML that is itself the text of a scalar, when all else of that text stays as it is.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::Elsewhere;
-use super::elsewhere::{edited, scalar, with_digest};
-use super::has_digest;
+use super::elsewhere::{edited, scalar};
+use super::{has_digest, with_digest};
 use crate::helm::{self, Pin, Unproved};
 use crate::image::Reference;
 use crate::lock::Locked;
@@ -26,11 +26,35 @@ pub(super) struct ChartPins<'p, 'm> {
     model: &'p Model<'m>,
     /// By folder; a chart is read when it is first asked.
     charts: BTreeMap<String, helm::Chart>,
+    /// Charts that are not here and whose values elsewhere in the repo have a digest behind the tag: an object that
+    /// has such values, by what the chart is called.
+    examples: BTreeMap<String, String>,
 }
 
 impl<'p, 'm> ChartPins<'p, 'm> {
     pub(super) fn new(model: &'p Model<'m>) -> ChartPins<'p, 'm> {
-        ChartPins { model, charts: BTreeMap::new() }
+        ChartPins { model, charts: BTreeMap::new(), examples: BTreeMap::new() }
+    }
+
+    /// Learns from values that have their digest behind the tag already.
+    pub(super) fn learn(&mut self, at: &Elsewhere) {
+        let Some(values) = self.values(at).filter(|_| at.place.class == Class::ValuesParts) else { return };
+        let image = values.value.pointer(&values.pointer);
+        let tag = image.and_then(|image| image.get("tag")?.as_str());
+        if tag.is_some_and(|tag| tag.contains("@sha256:"))
+            && let Some(object) = self.model.value(&at.object)
+            && let Some(chart) = charts::source(&at.object.id, &object)
+        {
+            let id = &at.object.id;
+            self.examples.entry(chart).or_insert_with(|| format!("{}/{}", id.kind, id.name));
+        }
+    }
+
+    /// An object that gives the same chart a digest behind the tag.
+    fn example(&self, at: &Elsewhere) -> Option<&str> {
+        let object = self.model.value(&at.object)?;
+        let chart = charts::source(&at.object.id, &object)?;
+        self.examples.get(&chart).map(String::as_str)
     }
 
     /// Adds the pin to a finding, or why there is none.
@@ -44,7 +68,7 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         let Some(values) = self.values(at) else { return finding };
         let releases = match self.releases(at) {
             Ok(releases) => releases,
-            Err(why) => return without_chart(at, &values, finding, locked, &why),
+            Err(why) => return without_chart(at, &values, finding, locked, (&why, self.example(at))),
         };
         let is_default = releases.iter().any(|release| release.is_default);
         let mut reason = None;
@@ -132,11 +156,13 @@ impl<'p, 'm> ChartPins<'p, 'm> {
             if let Some((parent, _)) = pointer.rsplit_once('/') {
                 let tags = ["tag", "imageTag"].iter().map(|key| format!("{parent}/{key}"));
                 let tag = tags.filter_map(|at| Some((values.value.pointer(&at).map(written)??, at))).next();
-                candidates.extend(tag.map(|(tag, at)| (Change::set(at, with_digest(&tag, locked)), false)));
+                candidates
+                    .extend(tag.map(|(tag, at)| (Change::set(at, tag_with_digest(&tag, locked)), false)));
             }
             return candidates;
         };
-        let overridden = releases.iter().any(|release| release.is_default && self.is_overridden(release, pointer));
+        let overridden =
+            releases.iter().any(|release| release.is_default && self.is_overridden(release, pointer));
         for field in DIGEST_FIELDS.iter().filter(|_| !overridden) {
             let is_there = parts.contains_key(*field);
             let chart = self.chart(&releases[0]);
@@ -144,7 +170,8 @@ impl<'p, 'm> ChartPins<'p, 'm> {
                 continue;
             }
             let (full, bare) = (locked.digest.as_str(), locked.digest.hex());
-            let forms = if *field == "digest" || *field == "imageDigest" { [full, bare] } else { [bare, full] };
+            let forms =
+                if *field == "digest" || *field == "imageDigest" { [full, bare] } else { [bare, full] };
             for form in forms {
                 candidates.push((Change::set(format!("{pointer}/{field}"), form), true));
             }
@@ -152,12 +179,15 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         for key in ["tag", "version"] {
             let own = parts.get(key).and_then(written).filter(|tag| !tag.is_empty());
             candidates.extend(
-                own.map(|tag| (Change::set(format!("{pointer}/{key}"), with_digest(&tag, locked)), false)),
+                own.map(|tag| {
+                    (Change::set(format!("{pointer}/{key}"), tag_with_digest(&tag, locked)), false)
+                }),
             );
         }
         for key in ["repository", "image", "name"] {
             let own = parts.get(key).and_then(Value::as_str);
-            if let Some(text) = own.filter(|text| Image::parse(text).is_some_and(|image| image.tag.is_some())) {
+            if let Some(text) = own.filter(|text| Image::parse(text).is_some_and(|image| image.tag.is_some()))
+            {
                 candidates.push((Change::set(format!("{pointer}/{key}"), with_digest(text, locked)), false));
             }
         }
@@ -223,14 +253,30 @@ impl Values {
     }
 }
 
-/// A chart that nobody can look at: only a field that is there for the digest is filled in.
-fn without_chart(at: &Elsewhere, values: &Values, finding: Finding, locked: &Locked, why: &str) -> Finding {
+/// A chart that nobody can look at: only a field that is there for the digest is filled in, and where the repo's own
+/// values put the digest behind the tag for the same chart, these do so too.
+fn without_chart(
+    at: &Elsewhere,
+    values: &Values,
+    finding: Finding,
+    locked: &Locked,
+    (why, example): (&str, Option<&str>),
+) -> Finding {
     let image = values.value.pointer(&values.pointer);
     let is_empty = |field: &&&str| {
         // `null` takes a default of the chart's away, and is meant.
         image.and_then(|image| image.get(**field)?.as_str()) == Some("")
     };
     let Some(field) = DIGEST_FIELDS.iter().take(2).find(is_empty) else {
+        let tag = image.and_then(|image| image.get("tag")?.as_str()).filter(|tag| !tag.is_empty());
+        if let (Some(tag), Some(example), Class::ValuesParts) = (tag, example, at.place.class) {
+            let change =
+                Change::set(format!("{}{}/tag", values.outer, values.pointer), tag_with_digest(tag, locked));
+            return has_digest(finding.change(change), locked)
+                .safety(Safety::Review)
+                .evidence(format!("the values of {example} give the same chart a digest behind the tag"))
+                .note(format!("{why}: it was not rendered"));
+        }
         return finding.note(format!("not pinned: {why}, so how it takes a digest is not known"));
     };
     if at.place.class == Class::ValuesInText {
@@ -241,6 +287,10 @@ fn without_chart(at: &Elsewhere, values: &Values, finding: Finding, locked: &Loc
     has_digest(finding.change(change), locked)
         .safety(Safety::Review)
         .note(format!("{why}: look whether it takes `{field}` in this form"))
+}
+
+fn tag_with_digest(tag: &str, locked: &Locked) -> String {
+    format!("{tag}@{}", locked.digest)
 }
 
 /// A tag as it stands in text.
