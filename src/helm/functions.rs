@@ -32,7 +32,8 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Option<Value> {
             | "dig"
     );
     let value = logic(name, arguments)
-        .or_else(|| collections(name, arguments))
+        .or_else(|| maps(name, arguments))
+        .or_else(|| lists(name, arguments))
         .or_else(|| strings(name, arguments))
         .or_else(|| numbers(name, arguments))?;
     // Collections keep for each item whether it changes; what is computed from several depends on all of them.
@@ -158,14 +159,9 @@ fn type_name(value: &Value) -> Option<&'static str> {
     })
 }
 
-fn collections(name: &str, arguments: &[Value]) -> Option<Value> {
-    let items = |idx: usize| match &arguments.get(idx)?.data {
-        Data::List(items) => Some(items.as_slice()),
-        _ => None,
-    };
+fn maps(name: &str, arguments: &[Value]) -> Option<Value> {
     Some(match (name, arguments) {
-        ("list" | "tuple", _) => Value::list(arguments.to_vec()),
-        ("dict", _) if arguments.len() % 2 == 0 => {
+        ("dict", _) if arguments.len().is_multiple_of(2) => {
             let pairs = arguments.chunks_exact(2);
             let pairs = pairs.map(|pair| Some((pair[0].as_text()?.to_string(), pair[1].clone())));
             Value::map(pairs.collect::<Option<BTreeMap<_, _>>>()?)
@@ -228,6 +224,17 @@ fn collections(name: &str, arguments: &[Value]) -> Option<Value> {
             Data::Text(text) if !text.contains(TERM_START) => text.len() as i64,
             _ => return None,
         })),
+        _ => return None,
+    })
+}
+
+fn lists(name: &str, arguments: &[Value]) -> Option<Value> {
+    let items = |idx: usize| match &arguments.get(idx)?.data {
+        Data::List(items) => Some(items.as_slice()),
+        _ => None,
+    };
+    Some(match (name, arguments) {
+        ("list" | "tuple", _) => Value::list(arguments.to_vec()),
         ("first" | "mustFirst", [_]) => items(0)?.first().cloned().unwrap_or_else(Value::null),
         ("last" | "mustLast", [_]) => items(0)?.last().cloned().unwrap_or_else(Value::null),
         ("rest" | "mustRest", [_]) => Value::list(items(0)?.get(1..).unwrap_or_default().to_vec()),

@@ -83,7 +83,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Malformed> {
     let mut parser = Parser { pieces: pieces(text)?, at: 0, defined: BTreeMap::new(), depth: 0 };
     let (body, end) = parser.block()?;
     match end {
-        End::Text => Ok(Parsed { body, defined: parser.defined }),
+        Stop::Text => Ok(Parsed { body, defined: parser.defined }),
         _ => Err(Malformed("an `end` without its beginning")),
     }
 }
@@ -260,7 +260,7 @@ fn unquoted(text: &str) -> String {
     plain
 }
 
-enum End {
+enum Stop {
     Text,
     End,
     Else(Vec<Token>),
@@ -275,14 +275,14 @@ struct Parser {
 
 impl Parser {
     /// Nodes up to the `end`, the `else` or the end of the text.
-    fn block(&mut self) -> Result<(Block, End), Malformed> {
+    fn block(&mut self) -> Result<(Block, Stop), Malformed> {
         self.depth += 1;
         if self.depth > DEEPEST {
             return Err(Malformed("blocks nested too deeply"));
         }
         let mut block = Vec::new();
         let end = loop {
-            let Some(piece) = self.pieces.get_mut(self.at) else { break End::Text };
+            let Some(piece) = self.pieces.get_mut(self.at) else { break Stop::Text };
             self.at += 1;
             let action = match piece {
                 Piece::Text(text) => {
@@ -296,8 +296,8 @@ impl Parser {
                 _ => ("", action.as_slice()),
             };
             match first {
-                "end" => break End::End,
-                "else" => break End::Else(rest.to_vec()),
+                "end" => break Stop::End,
+                "else" => break Stop::Else(rest.to_vec()),
                 "define" => {
                     let name = name(rest)?;
                     let (body, _) = self.closed()?;
@@ -325,13 +325,13 @@ impl Parser {
     fn closed(&mut self) -> Result<(Block, Block), Malformed> {
         let (body, end) = self.block()?;
         match end {
-            End::End => Ok((body, Vec::new())),
-            End::Text => Err(Malformed("a block without its `end`")),
-            End::Else(tokens) => match tokens.split_first() {
+            Stop::End => Ok((body, Vec::new())),
+            Stop::Text => Err(Malformed("a block without its `end`")),
+            Stop::Else(tokens) => match tokens.split_first() {
                 None => {
                     let (otherwise, end) = self.block()?;
                     match end {
-                        End::End => Ok((body, otherwise)),
+                        Stop::End => Ok((body, otherwise)),
                         _ => Err(Malformed("a block without its `end`")),
                     }
                 }
@@ -393,8 +393,7 @@ fn inner_pipeline(mut tokens: &[Token], depth: usize) -> Result<(Pipeline, &[Tok
         _ => {}
     }
     let mut command: Vec<Operand> = Vec::new();
-    loop {
-        let Some((token, rest)) = tokens.split_first() else { break };
+    while let Some((token, rest)) = tokens.split_first() {
         tokens = rest;
         let plain = |head| Operand { head, fields: Vec::new() };
         match token {

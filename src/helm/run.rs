@@ -430,10 +430,10 @@ fn mutate(name: &str, map: &Map, rest: &[Value], undo: &mut Undo) -> Option<()> 
             if holds(value, map) {
                 return None;
             }
-            put(map, &**key.as_text()?, Some(value.clone()), undo);
+            put(map, key.as_text()?, Some(value.clone()), undo);
         }
         ("unset", [key]) => {
-            put(map, &**key.as_text()?, None, undo);
+            put(map, key.as_text()?, None, undo);
         }
         ("set" | "unset", _) => return None,
         (_, sources) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{LIMITS, folder};
+use super::LIMITS;
 use crate::yaml::{Node, Stream};
 
 /// A chart.
@@ -22,8 +22,6 @@ pub struct Chart {
     pub values: Value,
     /// `values.schema.json`.
     pub schema: Option<String>,
-    /// Whether it uses charts that are not in the repo, or in an archive.
-    pub is_partial: bool,
 }
 
 /// A chart that another one uses.
@@ -63,22 +61,10 @@ pub(super) fn charts(parts: Vec<Part>) -> Vec<Chart> {
             _ => chart.templates.push((part.path, part.text)),
         }
     }
-    let folders: Vec<String> = charts.keys().cloned().collect();
     for chart in charts.values_mut() {
         chart.templates.sort();
-        let is_here = |dependency: &Dependency| {
-            folders.iter().any(|other| {
-                folder(other) == format!("{}charts", prefix(&chart.folder))
-                    && (other.ends_with(&format!("/{}", dependency.name)))
-            })
-        };
-        chart.is_partial = !chart.dependencies.iter().all(is_here);
     }
     charts.into_values().collect()
-}
-
-fn prefix(folder: &str) -> String {
-    if folder.is_empty() { String::new() } else { format!("{folder}/") }
 }
 
 impl Chart {

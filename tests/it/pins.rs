@@ -57,7 +57,7 @@ fn values_can_allow_a_finding() {
     folder.write("chart/Chart.yaml", "apiVersion: v2\nname: chart\nversion: 0.1.0\n");
     folder.write(
         "chart/values.yaml",
-        "# caseharden: allow image-not-pinned -- built by the release job\nimage: ghcr.io/a/b:1\nother:\n  image: ghcr.io/a/c:1\n",
+        "other:\n  image: ghcr.io/a/c:1\n# caseharden: allow image-not-pinned -- built by the release job\nimage: ghcr.io/a/b:1\n",
     );
     let report = check_json(&folder);
     let messages: Vec<&str> =
