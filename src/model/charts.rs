@@ -36,6 +36,7 @@ impl Release<'_> {
 }
 
 /// Values that an object gives to a chart.
+#[derive(Debug)]
 struct Given {
     /// The chart's folder as the object names it, from the root.
     chart: Option<String>,
@@ -48,21 +49,30 @@ struct Given {
     parameters: Vec<String>,
 }
 
+/// All values that the objects of a repo give to charts.
+#[derive(Debug)]
+pub struct Gifts(Vec<Given>);
+
+impl Gifts {
+    pub fn new(model: &Model<'_>) -> Gifts {
+        let objects = model.objects().filter(|object| gives_values(&object.id));
+        let values = objects.filter_map(|object| Some((&object.id, model.value(object)?)));
+        Gifts(values.flat_map(|(id, value)| given(id, &value)).collect())
+    }
+}
+
 /// The charts that take the values of a file.
-pub fn of_file<'m>(model: &Model<'m>, file: &File) -> Vec<Release<'m>> {
+pub fn of_file<'m>(model: &Model<'m>, gifts: &Gifts, file: &File) -> Vec<Release<'m>> {
     let repo = model.repo();
     let own = own_chart(repo, &file.path);
     let mut releases: Vec<Release<'m>> = Vec::new();
-    for object in model.objects().filter(|object| gives_values(&object.id)) {
-        let Some(value) = model.value(object) else { continue };
-        for given in given(&object.id, &value) {
-            let (Some(chart), true) = (given.chart(repo), given.files.contains(&file.path)) else { continue };
-            let at = given.files.iter().position(|path| *path == file.path).unwrap_or_default();
-            let below = given.files[..at].iter().fold(Value::Null, |below, path| over(repo, below, path));
-            let above = given.files[at + 1..].iter().fold(Value::Null, |above, path| over(repo, above, path));
-            let above = layered(&above, &given.inline);
-            releases.push(Release { chart, below, above, is_default: false });
-        }
+    for given in &gifts.0 {
+        let at = given.files.iter().position(|path| *path == file.path);
+        let (Some(at), Some(chart)) = (at, given.chart(repo)) else { continue };
+        let below = given.files[..at].iter().fold(Value::Null, |below, path| over(repo, below, path));
+        let above = given.files[at + 1..].iter().fold(Value::Null, |above, path| over(repo, above, path));
+        let above = layered(&above, &given.inline);
+        releases.push(Release { chart, below, above, is_default: false });
     }
     if releases.is_empty()
         && let Some(chart) = own
@@ -102,7 +112,7 @@ pub fn of_object<'m>(
 }
 
 /// Values of this repo that lie over a chart's own: their files' and their objects'.
-pub fn overrides(model: &Model<'_>, chart: &Chart) -> Vec<Value> {
+pub fn overrides(model: &Model<'_>, gifts: &Gifts, chart: &Chart) -> Vec<Value> {
     let repo = model.repo();
     let default = inside(chart, "values.yaml");
     let mut paths = BTreeSet::new();
@@ -112,13 +122,10 @@ pub fn overrides(model: &Model<'_>, chart: &Chart) -> Vec<Value> {
         }
     }
     let mut found = Vec::new();
-    for object in model.objects().filter(|object| gives_values(&object.id)) {
-        let Some(value) = model.value(object) else { continue };
-        for given in given(&object.id, &value) {
-            if given.chart(repo).is_some_and(|taken| taken.folder == chart.folder) {
-                paths.extend(given.files.iter().filter(|path| **path != default).cloned());
-                found.push(given.inline);
-            }
+    for given in &gifts.0 {
+        if given.chart(repo).is_some_and(|taken| taken.folder == chart.folder) {
+            paths.extend(given.files.iter().filter(|path| **path != default).cloned());
+            found.push(given.inline.clone());
         }
     }
     found.extend(paths.iter().map(|path| over(repo, Value::Null, path)));

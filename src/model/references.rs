@@ -67,7 +67,7 @@ pub enum Class {
 /// All uses of a repo, ordered by file, document and place.
 pub fn references(model: &Model<'_>, custom: &[CustomWorkload], fields: &[ImageFields]) -> Vec<ImageUse> {
     let repo = model.repo();
-    let scope = Scope { model, custom, fields };
+    let scope = Scope { model, custom, fields, gifts: super::charts::Gifts::new(model) };
     let mut uses = Vec::new();
     for file in repo.files.iter().filter(|file| !file.context_only) {
         if file.is_values {
@@ -96,10 +96,11 @@ struct Scope<'s, 'r> {
     model: &'s Model<'r>,
     custom: &'s [CustomWorkload],
     fields: &'s [ImageFields],
+    gifts: super::charts::Gifts,
 }
 
 fn of_values(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
-    let releases = super::charts::of_file(scope.model, file);
+    let releases = super::charts::of_file(scope.model, &scope.gifts, file);
     let under = releases.first().map_or(Value::Null, super::charts::Release::under);
     for document in 0..file.stream.documents() {
         let Some(root) = file.stream.root(document) else { continue };

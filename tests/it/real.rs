@@ -6,6 +6,7 @@
 mod builds;
 mod charts;
 mod decoders;
+mod kustomized_images;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

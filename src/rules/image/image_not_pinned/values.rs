@@ -11,7 +11,7 @@ use super::{has_digest, with_digest};
 use crate::helm::{self, Pin, Unproved};
 use crate::image::Reference;
 use crate::lock::Locked;
-use crate::model::charts::{self, Release};
+use crate::model::charts::{self, Gifts, Release};
 use crate::model::references::Class;
 use crate::model::{Image, Model};
 use crate::rules::{Change, Finding, Safety};
@@ -24,6 +24,7 @@ const PARTS: &[&str] = &["registry", "repository", "name", "tag", "version"];
 
 pub(super) struct ChartPins<'p, 'm> {
     model: &'p Model<'m>,
+    gifts: Gifts,
     /// By folder; a chart is read when it is first asked.
     charts: BTreeMap<String, helm::Chart>,
     /// Charts that are not here and whose values elsewhere in the repo have a digest behind the tag: an object that
@@ -33,12 +34,15 @@ pub(super) struct ChartPins<'p, 'm> {
 
 impl<'p, 'm> ChartPins<'p, 'm> {
     pub(super) fn new(model: &'p Model<'m>) -> ChartPins<'p, 'm> {
-        ChartPins { model, charts: BTreeMap::new(), examples: BTreeMap::new() }
+        ChartPins { model, gifts: Gifts::new(model), charts: BTreeMap::new(), examples: BTreeMap::new() }
     }
 
     /// Learns from values that have their digest behind the tag already.
     pub(super) fn learn(&mut self, at: &Elsewhere) {
-        let Some(values) = self.values(at).filter(|_| at.place.class == Class::ValuesParts) else { return };
+        if at.place.class != Class::ValuesParts || !at.place.text.contains('@') {
+            return;
+        }
+        let Some(values) = self.values(at) else { return };
         let image = values.value.pointer(&values.pointer);
         let tag = image.and_then(|image| image.get("tag")?.as_str());
         if tag.is_some_and(|tag| tag.contains("@sha256:"))
@@ -122,7 +126,7 @@ impl<'p, 'm> ChartPins<'p, 'm> {
 
     fn releases(&self, at: &Elsewhere) -> Result<Vec<Release<'m>>, String> {
         if &*at.object.id.kind == "Values" {
-            let releases = charts::of_file(self.model, self.model.file(&at.object));
+            let releases = charts::of_file(self.model, &self.gifts, self.model.file(&at.object));
             return if releases.is_empty() {
                 Err("no chart of this repo takes these values".to_owned())
             } else {
@@ -196,7 +200,7 @@ impl<'p, 'm> ChartPins<'p, 'm> {
 
     /// Whether values of this repo set another tag or name over a default.
     fn is_overridden(&self, release: &Release<'_>, pointer: &str) -> bool {
-        let over = charts::overrides(self.model, release.chart);
+        let over = charts::overrides(self.model, &self.gifts, release.chart);
         over.iter()
             .filter_map(|values| values.pointer(pointer))
             .any(|image| PARTS.iter().any(|part| image.get(part).is_some()))
