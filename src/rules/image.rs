@@ -4,10 +4,20 @@ use super::{Placed, RepoFindings, Rule, Settings};
 use crate::model::references::{Class, ImageUse, references};
 use crate::model::{Model, Object, ObjectId};
 
+mod image_digest_of_one_platform;
 mod image_not_pinned;
+mod image_not_signed;
+mod image_signature_invalid;
 mod image_tag_latest;
+mod signature;
 
-pub(super) const RULES: &[&Rule] = &[&image_tag_latest::RULE, &image_not_pinned::RULE];
+pub(super) const RULES: &[&Rule] = &[
+    &image_tag_latest::RULE,
+    &image_not_pinned::RULE,
+    &image_digest_of_one_platform::RULE,
+    &image_signature_invalid::RULE,
+    &image_not_signed::RULE,
+];
 
 /// An image that is named elsewhere than in a container of a workload.
 struct Elsewhere {
@@ -23,7 +33,7 @@ pub(super) fn check_repo(
     found: &mut RepoFindings,
 ) {
     let asked = |rule: &'static Rule| selected(rule).then_some(rule);
-    if !RULES.iter().any(|rule| selected(rule)) {
+    if asked(&image_tag_latest::RULE).or(asked(&image_not_pinned::RULE)).is_none() {
         return;
     }
     let config = settings.config;

@@ -65,6 +65,7 @@ impl Bench {
             object: &object,
             pods,
             namespaces: Vec::new(),
+            claim_templates: Vec::new(),
             patches: Vec::new(),
         })
     }
