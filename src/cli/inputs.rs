@@ -194,7 +194,7 @@ impl Inputs {
 
     /// All that was skipped, from reading and from the model.
     pub(super) fn skipped(&self, planner: &Planner<'_>) -> Vec<Skip> {
-        let marked = self.repo.files.iter().filter(|file| !file.context_only).filter_map(|file| {
+        let marked = self.repo.manifests().filter_map(|file| {
             let marker = file.marker?;
             Some(Skip {
                 path: file.path.clone(),
@@ -362,7 +362,7 @@ fn show_plan(
         counts,
     };
     renderer.end(out, &ending)?;
-    if inputs.repo.files.is_empty() && skipped.is_empty() {
+    if inputs.repo.manifests().next().is_none() && skipped.is_empty() {
         say("warning: no Kubernetes manifest was found; nothing was judged\n");
     }
     Ok(counts)
@@ -375,7 +375,7 @@ pub(super) fn before<'a>(inputs: &'a Inputs, path: &str) -> Option<&'a str> {
 
 pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
     Counts {
-        files: inputs.repo.files.iter().filter(|file| !file.context_only).count(),
+        files: inputs.repo.manifests().count(),
         objects: planner.model.objects().count(),
         workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
         others: inputs.repo.others,
