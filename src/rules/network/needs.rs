@@ -197,9 +197,13 @@ fn rule(
     peers: Vec<WantedPeer>,
     is_ingress: bool,
 ) -> WantedRule {
-    let mut comments: Vec<String> =
-        connection.evidence.iter().map(|evidence| in_comment(view, own, evidence)).collect();
-    comments.dedup();
+    let mut comments: Vec<String> = Vec::new();
+    for evidence in &connection.evidence {
+        // Once for each thing that is said, wherever copies of it are.
+        if !comments.iter().any(|known| known.ends_with(&evidence.words)) {
+            comments.push(in_comment(view, own, evidence));
+        }
+    }
     if let Some(why) = doubt(&connection.certainty) {
         comments.push(format!("check: {why}"));
     }

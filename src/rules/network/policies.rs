@@ -264,12 +264,17 @@ pub(super) fn default_deny(
 /// Names of policies that the group's namespaces do not have yet.
 struct NameChoice {
     taken: BTreeSet<String>,
+    /// By kind and name: copies of a workload, for other builds, have copies of its policy.
+    of_workloads: BTreeMap<(String, String), String>,
 }
 
 impl NameChoice {
     fn new(view: &View<'_>, group: &Group) -> NameChoice {
         let policies = group.spaces.iter().flat_map(|space| view.policies(space));
-        NameChoice { taken: policies.map(|policy| policy.name.clone()).collect() }
+        NameChoice {
+            taken: policies.map(|policy| policy.name.clone()).collect(),
+            of_workloads: BTreeMap::new(),
+        }
     }
 
     fn free(&mut self, name: &str) -> String {
@@ -282,10 +287,17 @@ impl NameChoice {
     }
 
     fn of_workload(&mut self, id: &ObjectId) -> String {
-        let name = id.name.trim_end_matches('*').trim_end_matches('-');
-        if self.taken.contains(name) {
-            return self.free(&format!("{name}-{}", id.kind.to_lowercase()));
+        let key = (id.kind.to_string(), id.name.to_string());
+        if let Some(name) = self.of_workloads.get(&key) {
+            return name.clone();
         }
-        self.free(name)
+        let name = id.name.trim_end_matches('*').trim_end_matches('-');
+        let chosen = if self.taken.contains(name) {
+            self.free(&format!("{name}-{}", id.kind.to_lowercase()))
+        } else {
+            self.free(name)
+        };
+        self.of_workloads.insert(key, chosen.clone());
+        chosen
     }
 }
