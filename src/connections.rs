@@ -8,15 +8,16 @@ mod address;
 mod flow_log;
 mod found;
 mod members;
+mod observed;
 mod resolve;
 mod scene;
 mod services;
 mod sources;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-pub use self::flow_log::{Flow, FlowEnd, Flows};
+pub use self::flow_log::{Flow, FlowEnd, FlowReader, Flows, Special};
 pub(crate) use self::members::spaces;
 use crate::config::Config;
 use crate::model::{Model, ObjectId};
@@ -32,6 +33,8 @@ pub struct Connections {
     pub unresolved: Vec<Unresolved>,
     /// Ports that Services lead to, of members that are meant to be called.
     pub served: BTreeMap<MemberId, Vec<Port>>,
+    /// Members whose flows the logs show.
+    pub shown: BTreeSet<MemberId>,
 }
 
 /// A workload in one of the namespaces it lands in. A base that two overlays build is two members.
@@ -207,11 +210,11 @@ impl Connections {
         let scene = scene::Scene::new(model, config);
         let mut found = found::Found::default();
         sources::read(&scene, &mut found);
-        let _ = flows;
+        let shown = observed::apply(&scene, flows, &mut found);
         let served = scene.served();
         let members = scene.into_members();
         let (list, unresolved) = found.into_sorted();
-        Connections { members, list, unresolved, served }
+        Connections { members, list, unresolved, served, shown: shown.members }
     }
 
     pub fn member(&self, id: MemberId) -> &Member {

@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
-use crate::connections::Flows;
+use crate::connections::{FlowReader, Flows};
 use crate::lock::{self, Lock};
 use crate::model::Model;
 use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
@@ -41,6 +42,9 @@ pub(super) struct Select {
     /// Pod Security level that rules ask for, and the version it is judged by
     #[arg(long, value_name = "LEVEL[@VERSION]")]
     pub(super) profile: Option<Profile>,
+    /// Observed flows: Hubble's JSON, Calico's flow logs, or plain CSV or JSON lines; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) flow_log: Vec<PathBuf>,
     /// Treat generated and vendored files as one's own
     #[arg(long)]
     pub(super) include_generated: bool,
@@ -69,10 +73,13 @@ impl Inputs {
         let (config, templates) = decide(&root.folder, select, global)?;
         let disk = Disk::new(root.folder.clone());
         let listing = disk.list(&root.wanted);
-        Inputs::read(root, config, templates, &disk, listing, global)
+        let flows = flows(&select.flow_log)?;
+        Ok(Inputs { flows, ..Inputs::read(root, config, templates, &disk, listing, global)? })
     }
 
     fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
+        let twice = select.flow_log.iter().any(|path| path == Path::new("-"));
+        anyhow::ensure!(!twice, "standard input is either the manifests or the flow log");
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
         let folder = std::env::current_dir()?;
@@ -83,6 +90,7 @@ impl Inputs {
         let mut inputs = Inputs::read(root, config, templates, &input, listing, global)?;
         inputs.exceptions = Exceptions::default();
         inputs.stdin = true;
+        inputs.flows = flows(&select.flow_log)?;
         Ok(inputs)
     }
 
@@ -238,6 +246,30 @@ pub(super) fn unknown_rule(id: &str) -> Helped {
             None => "`caseharden rules` lists all of them".to_owned(),
         }),
     }
+}
+
+/// Reads flow logs as they come; what no format reads is said, and the rest counts.
+pub(super) fn flows(logs: &[PathBuf]) -> anyhow::Result<Flows> {
+    let mut reader = FlowReader::default();
+    for path in logs {
+        let shown = path.display().to_string();
+        let read = if path == Path::new("-") {
+            reader.read("stdin", io::stdin().lock())
+        } else {
+            let file = std::fs::File::open(path).with_context(|| shown.clone())?;
+            reader.read(&shown, io::BufReader::new(file))
+        };
+        read.with_context(|| shown)?;
+    }
+    let flows = reader.finish();
+    if let Some((path, line)) = &flows.first_unread {
+        let path = escaped(path);
+        say(&format!("warning: {path}:{line}: {} lines are no flows of a known format\n", flows.unread));
+    }
+    if !logs.is_empty() && flows.is_empty() {
+        say("warning: the flow logs show no flow\n");
+    }
+    Ok(flows)
 }
 
 fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {

@@ -249,7 +249,7 @@ pub(super) fn merged(rules: impl Iterator<Item = WantedRule>) -> Vec<WantedRule>
 /// For a workload that is meant to be called, and nothing says by whom.
 fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&str]) -> Option<WantedRule> {
     let is_known = view.of(&view.ingress, id).any(|connection| !matches!(connection.from, Peer::Monitoring));
-    if is_known && hidden.is_empty() {
+    if (is_known || view.connections.shown.contains(&id)) && hidden.is_empty() {
         return None;
     }
     let ports = view.connections.served(id);
