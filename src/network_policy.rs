@@ -13,6 +13,7 @@ mod graph;
 mod names;
 mod policy;
 mod ports;
+mod probe;
 mod read;
 mod selector;
 mod services;
@@ -27,5 +28,6 @@ pub use self::policy::{
     Action, Direction, NetworkPolicySpec, Peer, Place, Policy, PortMatch, Refused, Rule, Subject, Tier,
 };
 pub use self::ports::{PROTOCOLS, PortSet, protocol};
+pub use self::probe::{Attempt, Probe, probes};
 pub use self::selector::{Labels, Selector};
 pub use self::services::{Service, ServicePort, Target};

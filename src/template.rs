@@ -10,6 +10,7 @@ mod error;
 mod holes;
 mod inputs;
 mod network;
+mod probe;
 mod samples;
 mod scalar;
 mod sources;
@@ -27,6 +28,7 @@ use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+pub use probe::{ProbeRow, WantedProbe};
 use sources::Source;
 pub use sources::{ExportError, Exported};
 
@@ -305,6 +307,7 @@ impl Templates {
         }
         note(self.exceptions(&samples::exceptions()).map(drop));
         note(self.network_policies(&samples::policies()).map(drop));
+        note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
         errors
     }

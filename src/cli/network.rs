@@ -3,6 +3,7 @@
 mod diff;
 mod explain;
 mod graph;
+mod probe;
 mod state;
 
 use std::io::Write;
@@ -17,7 +18,8 @@ use super::{Global, Outcome};
 #[command(after_help = "Examples:\n  \
     caseharden network graph apps/                 who may connect to whom, and what needs it\n  \
     caseharden network explain web db:5432         allowed or denied, and by which line\n  \
-    caseharden network diff                        what the fixes would newly deny or allow")]
+    caseharden network diff                        what the fixes would newly deny or allow\n  \
+    caseharden network probe | kubectl apply -f -  try connections in a staging cluster")]
 pub(super) struct NetworkArgs {
     #[command(subcommand)]
     action: Action,
@@ -28,6 +30,7 @@ enum Action {
     Graph(graph::GraphArgs),
     Explain(explain::ExplainArgs),
     Diff(diff::DiffArgs),
+    Probe(probe::ProbeArgs),
 }
 
 pub(super) fn run(args: &NetworkArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
@@ -35,5 +38,6 @@ pub(super) fn run(args: &NetworkArgs, global: &Global, out: &mut dyn Write) -> a
         Action::Graph(args) => graph::run(args, global, out),
         Action::Explain(args) => explain::run(args, global, out),
         Action::Diff(args) => diff::run(args, global, out),
+        Action::Probe(args) => probe::run(args, global, out),
     }
 }

@@ -18,6 +18,8 @@ pub struct Service {
     /// Empty for a Service without a selector.
     pub selector: Labels,
     pub ports: Vec<ServicePort>,
+    /// Sends to pods that are not ready as well.
+    pub takes_unready: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +53,9 @@ impl Service {
             let ports: Vec<ServicePort> =
                 spec["ports"].as_array().into_iter().flatten().filter_map(ServicePort::read).collect();
             for space in crate::connections::spaces(model, object) {
+                let takes_unready = spec["publishNotReadyAddresses"] == true;
                 let (name, selector, ports) = (object.id.name.to_string(), selector.clone(), ports.clone());
-                services.push(Service { name, space, selector, ports });
+                services.push(Service { name, space, selector, ports, takes_unready });
             }
         }
         services

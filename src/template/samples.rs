@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    AdmissionLabels, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, Standard, WantedPeer,
-    WantedPolicy, WantedPort, WantedRule, WritableDirectory,
+    AdmissionLabels, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, ProbeRow, Standard,
+    WantedPeer, WantedPolicy, WantedPort, WantedProbe, WantedRule, WritableDirectory,
 };
 use crate::config::{Distribution, KubernetesVersion, Profile};
 use crate::connections::Protocol;
@@ -115,4 +115,17 @@ pub(super) fn policies() -> [WantedPolicy; 2] {
         egress: Some(rules),
     };
     [deny, full]
+}
+
+pub(super) fn probe() -> WantedProbe {
+    WantedProbe {
+        name: "sample".to_owned(),
+        namespace: Some("yes".to_owned()),
+        labels: [("app".to_owned(), "no".to_owned())].into(),
+        image: "example.org/probe:1".to_owned(),
+        rows: vec![
+            ProbeRow { host: "web.shop.svc".to_owned(), port: 80, should_work: true },
+            ProbeRow { host: "db".to_owned(), port: 5432, should_work: false },
+        ],
+    }
 }

@@ -23,6 +23,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "namespace-labels.yaml",
     "namespace.yaml",
     "network/policy.yaml",
+    "network/probe.yaml",
     "pod-security-context.yaml",
     "pod-security-exceptions.yaml",
     "writable-volume.yaml",

@@ -159,3 +159,46 @@ fn a_diff_shows_what_the_fixes_restrict_and_loses_nothing_that_is_needed() {
     let again = folder.run(&["network", "diff"]).expect_code(0).stdout;
     assert_eq!(again, "the fixes change no connection\n");
 }
+
+#[test]
+fn a_probe_tries_what_must_work_and_what_must_not_and_is_restricted_itself() {
+    let folder = shop();
+    let run = folder.run(&["network", "probe"]).expect_code(0);
+    assert!(run.stdout.contains("- blocked db 80") && run.stdout.contains("- works db 80"), "{}", run.stdout);
+    assert!(run.stderr.contains("3 jobs: "), "{}", run.stderr);
+    let report = folder.run_with(&["check", "--format", "json", "-"], run.stdout.as_bytes()).json();
+    let workloads = report["workloads"].as_array().unwrap();
+    assert_eq!(workloads.len(), 3);
+    assert!(workloads.iter().all(|workload| workload["level"] == "restricted"), "{workloads:?}");
+}
+
+/// The script of a probe, run with stand-ins for what it calls: `db` has no address, `web:80` answers.
+#[cfg(unix)]
+#[test]
+fn a_probes_script_says_pass_or_fail_and_fails_with_any_row() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = shop();
+    let jobs = folder.run(&["network", "probe"]).expect_code(0).stdout;
+    let job: serde_json::Value = serde_yaml::from_str(jobs.split("---\n").nth(1).unwrap()).unwrap();
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    let script = container["command"][2].as_str().unwrap();
+    folder.write("bin/nslookup", "#!/bin/sh\n[ \"$1\" != db ]\n");
+    folder.write("bin/nc", "#!/bin/sh\n[ \"$4 $5\" = 'web 80' ]\n");
+    for name in ["nslookup", "nc"] {
+        let path = folder.path().join("bin").join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let run = |rows: &[&str]| {
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", script, "probe"]).args(rows);
+        let path = format!("{}:/usr/bin:/bin", folder.path().join("bin").display());
+        let output = command.env("PATH", path).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(
+        run(&["works web 80", "blocked web 81"]),
+        (0, "pass  web:80 works\npass  web:81 blocked\n".to_owned())
+    );
+    let (code, text) = run(&["blocked web 80", "works web 81", "blocked db 80"]);
+    assert_eq!((code, text.matches("FAIL").count()), (1, 3), "{text}");
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::soft;
 use crate::program::Folder;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "",
     "check",
     "diff",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 18] = [
     "network graph",
     "network explain",
     "network diff",
+    "network probe",
     "rules",
     "explain",
     "templates",

@@ -172,7 +172,7 @@ func (w *world) take(path string, object runtime.Object) {
 	case *networkingv1.NetworkPolicy:
 		setDefaults(object)
 		if isValid(object) {
-			w.policies = append(w.policies, object)
+			w.policies = append(w.policies, bothWays(object)...)
 		}
 	}
 }
@@ -195,6 +195,56 @@ func setDefaults(policy *networkingv1.NetworkPolicy) {
 	}
 }
 
+// bothWays writes each requirement with NotIn as two policies or peers, one for pods that have the label and one for
+// those that do not. For Kubernetes these are the same, the simulator takes NotIn to need the label.
+func bothWays(policy *networkingv1.NetworkPolicy) (policies []*networkingv1.NetworkPolicy) {
+	for i := range policy.Spec.Ingress {
+		policy.Spec.Ingress[i].From = peersBothWays(policy.Spec.Ingress[i].From)
+	}
+	for i := range policy.Spec.Egress {
+		policy.Spec.Egress[i].To = peersBothWays(policy.Spec.Egress[i].To)
+	}
+	for _, selector := range selectorBothWays(&policy.Spec.PodSelector) {
+		policy := policy.DeepCopy()
+		policy.Spec.PodSelector = *selector
+		policies = append(policies, policy)
+	}
+	return policies
+}
+
+func peersBothWays(peers []networkingv1.NetworkPolicyPeer) (both []networkingv1.NetworkPolicyPeer) {
+	for _, peer := range peers {
+		for _, namespaces := range selectorBothWays(peer.NamespaceSelector) {
+			for _, pods := range selectorBothWays(peer.PodSelector) {
+				peer := *peer.DeepCopy()
+				peer.NamespaceSelector, peer.PodSelector = namespaces, pods
+				both = append(both, peer)
+			}
+		}
+	}
+	return both
+}
+
+func selectorBothWays(selector *metav1.LabelSelector) []*metav1.LabelSelector {
+	both := []*metav1.LabelSelector{selector}
+	if selector == nil {
+		return both
+	}
+	for i, requirement := range selector.MatchExpressions {
+		if requirement.Operator != metav1.LabelSelectorOpNotIn {
+			continue
+		}
+		for _, known := range slices.Clone(both) {
+			without := known.DeepCopy()
+			without.MatchExpressions[i] = metav1.LabelSelectorRequirement{
+				Key: requirement.Key, Operator: metav1.LabelSelectorOpDoesNotExist,
+			}
+			both = append(both, without)
+		}
+	}
+	return both
+}
+
 // isValid says whether the API server would take the peers and ports; the simulator panics where it would not.
 func isValid(policy *networkingv1.NetworkPolicy) (valid bool) {
 	defer func() {
@@ -212,7 +262,13 @@ func isValid(policy *networkingv1.NetworkPolicy) (valid bool) {
 			}
 		}
 	}
-	return !hasBadPort(policy)
+	return !hasBadPort(policy) && !slices.ContainsFunc(peers(policy), isBadPeer)
+}
+
+// isBadPeer says what ValidateNetworkPolicyPeer of the API server refuses and the simulator does not.
+func isBadPeer(peer networkingv1.NetworkPolicyPeer) bool {
+	isSelected := peer.NamespaceSelector != nil || peer.PodSelector != nil
+	return isSelected == (peer.IPBlock != nil)
 }
 
 func hasBadPort(policy *networkingv1.NetworkPolicy) bool {
