@@ -170,9 +170,32 @@ impl<'a> Planner<'a> {
     }
 
     fn survey(&mut self) {
+        let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
+        let (surveyed, of_repo) =
+            rayon::join(|| self.survey_files(), || rules::check_repo(self.model, self.settings, &selected));
+        let mut verdicts = Vec::new();
+        for surveyed in surveyed {
+            verdicts.extend(surveyed.verdicts);
+            self.refused.extend(surveyed.refused);
+            self.drafts.push(surveyed.draft);
+        }
+        let mut repo = rules::check_namespaces(self.model, self.settings, &verdicts, &selected);
+        repo.append(of_repo);
+        let records = exceptions::records(self, &verdicts);
+        if selected(&rules::EXCEPTION_NOT_RECORDED) {
+            repo.new_files.extend(self.exceptions.findings(self, &records));
+        }
+        if selected(&rules::ALLOW_UNMATCHED) && self.selection.is_complete() {
+            self.unmatched = self.exceptions.unmatched(&records);
+        }
+        self.survey = repo;
+        self.settle_repo_findings();
+    }
+
+    fn survey_files(&self) -> Vec<document::Surveyed> {
         let kept = AtomicUsize::new(0);
-        let surveyed: Vec<document::Surveyed> = (0..self.model.repo().files.len())
-            .into_par_iter()
+        let files = (0..self.model.repo().files.len()).into_par_iter();
+        files
             .map(|file| {
                 let keeps = kept.load(Ordering::Relaxed) < MOST_KEPT;
                 let show = self.show.filter(|_| keeps);
@@ -183,24 +206,7 @@ impl<'a> Planner<'a> {
                 }
                 surveyed
             })
-            .collect();
-        let mut verdicts = Vec::new();
-        for surveyed in surveyed {
-            verdicts.extend(surveyed.verdicts);
-            self.refused.extend(surveyed.refused);
-            self.drafts.push(surveyed.draft);
-        }
-        let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
-        let mut repo = rules::check_repo(self.model, self.settings, &verdicts, &selected);
-        let records = exceptions::records(self, &verdicts);
-        if selected(&rules::EXCEPTION_NOT_RECORDED) {
-            repo.new_files.extend(self.exceptions.findings(self, &records));
-        }
-        if selected(&rules::ALLOW_UNMATCHED) && self.selection.is_complete() {
-            self.unmatched = self.exceptions.unmatched(&records);
-        }
-        self.survey = repo;
-        self.settle_repo_findings();
+            .collect()
     }
 
     /// Keeps what the run is about, and decides which new files are wanted before the files that must mention

@@ -49,7 +49,7 @@ pub struct Rule {
 pub enum Check {
     /// For each object that makes pods.
     Workload(fn(&Workload<'_>, &mut Vec<Finding>)),
-    /// Once, when all workloads are judged: [`check_repo`].
+    /// Once: [`check_repo`], or [`check_namespaces`] when all workloads are judged.
     Repo,
     /// Raised while findings are allowed, not by looking at objects.
     Notice,
@@ -156,13 +156,22 @@ pub fn check_workload(workload: &Workload<'_>, selected: &dyn Fn(&Rule) -> bool)
 pub fn check_repo(
     model: &Model<'_>,
     settings: &Settings<'_>,
-    verdicts: &[WorkloadVerdict],
     selected: &dyn Fn(&Rule) -> bool,
 ) -> RepoFindings {
-    let mut found = namespace::check(model, settings, verdicts, selected);
+    let mut found = RepoFindings::default();
     image::check_repo(model, settings, selected, &mut found);
     network::check(model, settings, selected, &mut found);
     found
+}
+
+/// What the rules find in namespaces, given the levels that their workloads meet.
+pub fn check_namespaces(
+    model: &Model<'_>,
+    settings: &Settings<'_>,
+    verdicts: &[WorkloadVerdict],
+    selected: &dyn Fn(&Rule) -> bool,
+) -> RepoFindings {
+    namespace::check(model, settings, verdicts, selected)
 }
 
 /// Writes a rule's docs once: they are its rustdoc, `explain`, and its page.

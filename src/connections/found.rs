@@ -74,6 +74,19 @@ impl Found {
         });
     }
 
+    /// Adds all that was found elsewhere, as if it had been found here.
+    pub(super) fn absorb(&mut self, other: Found) {
+        for connection in other.list {
+            let Connection { from, to, port, via, certainty, evidence, .. } = connection;
+            for evidence in evidence {
+                self.add_one(&from, &to, port.as_ref(), via.as_deref(), &certainty, &evidence);
+            }
+        }
+        for (key, unresolved) in other.unresolved {
+            self.unresolved.entry(key).or_insert(unresolved);
+        }
+    }
+
     /// Whether something is known to connect two peers.
     pub(super) fn has_pair(&self, from: &Peer, to: &Peer) -> bool {
         self.pairs.contains(&(from.clone(), to.clone()))

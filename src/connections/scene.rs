@@ -2,8 +2,8 @@
 //!
 //! Says what is where; finds no connections.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(super) struct Scene<'m> {
     /// Folders that hold objects without a namespace, below the folder they are in.
     folders_below: HashMap<String, Vec<String>>,
     /// Of the kustomizations too.
-    lines: Vec<OnceCell<LineIndex<'m>>>,
+    lines: Vec<OnceLock<LineIndex<'m>>>,
 }
 
 impl<'m> Scene<'m> {
@@ -48,7 +48,7 @@ impl<'m> Scene<'m> {
             by_object,
             services_by_name: HashMap::new(),
             folders_below: HashMap::new(),
-            lines: (0..model.repo().files.len()).map(|_| OnceCell::new()).collect(),
+            lines: (0..model.repo().files.len()).map(|_| OnceLock::new()).collect(),
         };
         let services = services(&scene);
         let unnamed = scene.by_space.keys().chain(services.iter().map(|service| &service.space));

@@ -66,6 +66,17 @@ pub struct RepoFindings {
     pub namespaces: Vec<NamespaceVerdict>,
 }
 
+impl RepoFindings {
+    /// Adds what was found elsewhere.
+    pub fn append(&mut self, other: RepoFindings) {
+        for (file, mut placed) in other.by_file {
+            self.by_file.entry(file).or_default().append(&mut placed);
+        }
+        self.new_files.extend(other.new_files);
+        self.namespaces.extend(other.namespaces);
+    }
+}
+
 /// Asks the rules about namespaces.
 pub(super) fn check(
     model: &Model<'_>,

@@ -7,6 +7,8 @@ mod pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use self::config_maps::ConfigMaps;
 use self::pieces::{Piece, Pieces, Place};
 use super::super::address::{Form, mentions};
@@ -19,44 +21,52 @@ use crate::model::pods;
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     let maps = ConfigMaps::new(scene);
     let mut done = BTreeSet::new();
-    for id in scene.ids() {
-        let member = scene.member(id);
-        if !done.insert((member.file, member.object)) {
-            continue;
-        }
-        let object = scene.object(member);
-        let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { continue };
-        let members = scene.of_object(member.file, member.object);
-        let mut said: BTreeSet<(String, String)> = BTreeSet::new();
-        let mut take = |pieces: Pieces, patch: Option<&str>, found: &mut Found| {
-            for piece in pieces.texts {
-                let is_new = said.insert((piece.words.clone(), piece.text.clone()));
-                if patch.is_none() || is_new {
-                    for member in members {
-                        state(scene, *member, &piece, patch, found);
-                    }
-                }
-            }
-            for opaque in pieces.opaque.into_iter().filter(|_| patch.is_none()) {
+    let first_members: Vec<MemberId> = scene
+        .ids()
+        .filter(|id| {
+            let member = scene.member(*id);
+            done.insert((member.file, member.object))
+        })
+        .collect();
+    let found_by_object: Vec<Found> =
+        first_members.into_par_iter().map(|id| of_object(scene, &maps, id)).collect();
+    found_by_object.into_iter().for_each(|of_object| found.absorb(of_object));
+}
+
+/// What the object of a member says, for all members it makes.
+fn of_object(scene: &Scene<'_>, maps: &ConfigMaps, id: MemberId) -> Found {
+    let mut found = Found::default();
+    let member = scene.member(id);
+    let object = scene.object(member);
+    let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { return found };
+    let members = scene.of_object(member.file, member.object);
+    let mut said: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut take = |pieces: Pieces, patch: Option<&str>| {
+        for piece in pieces.texts {
+            let is_new = said.insert((piece.words.clone(), piece.text.clone()));
+            if patch.is_none() || is_new {
                 for member in members {
-                    found.unresolved(
-                        *member,
-                        opaque.reason.clone(),
-                        opaque.place.evidence(scene, 0, opaque.words.clone()),
-                    );
+                    state(scene, *member, &piece, patch, &mut found);
                 }
             }
-        };
-        for pod in pods(layout, &value) {
-            take(pieces::of_pod(scene, &maps, id, &pod), None, found);
         }
-        for patch in scene.model.builds.patches_on(&scene.model.file(object).path, &object.id) {
-            let patched = patch.applied(&value);
-            for pod in pods(layout, &patched) {
-                take(pieces::of_pod(scene, &maps, id, &pod), Some(&patch.path), found);
+        for opaque in pieces.opaque.into_iter().filter(|_| patch.is_none()) {
+            for member in members {
+                let evidence = opaque.place.evidence(scene, 0, opaque.words.clone());
+                found.unresolved(*member, opaque.reason.clone(), evidence);
             }
+        }
+    };
+    for pod in pods(layout, &value) {
+        take(pieces::of_pod(scene, maps, id, &pod), None);
+    }
+    for patch in scene.model.builds.patches_on(&scene.model.file(object).path, &object.id) {
+        let patched = patch.applied(&value);
+        for pod in pods(layout, &patched) {
+            take(pieces::of_pod(scene, maps, id, &pod), Some(&patch.path));
         }
     }
+    found
 }
 
 /// Turns what one text says into connections of one member.
