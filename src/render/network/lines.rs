@@ -27,7 +27,7 @@ pub(super) fn outside(outside: &Outside) -> Vec<Line> {
         }
     }
     if outside.is_up_to_admins {
-        by_ports.entry("as admins say".to_owned()).or_default().push("pods of other repos".to_owned());
+        by_ports.entry("as admin policies say".to_owned()).or_default().push("other pods".to_owned());
     }
     for pods in outside.pods.iter().filter(|_| !outside.is_up_to_admins) {
         let who = match (pods.pods.as_str(), &pods.namespaces) {
