@@ -63,8 +63,9 @@ fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, 
 /// Reads the texts anew, as if they were on disk.
 fn with_changes(inputs: &Inputs, changed: BTreeMap<String, String>) -> Repo {
     let repo = &inputs.repo;
-    let files = repo.files.iter().chain(&repo.values);
-    let texts: BTreeMap<&str, &str> = files
+    let texts: BTreeMap<&str, &str> = repo
+        .files
+        .iter()
         .map(|file| (file.path.as_str(), file.stream.text()))
         .chain(repo.patches.iter().map(|(path, stream)| (path.as_str(), stream.text())))
         .chain(changed.iter().map(|(path, text)| (path.as_str(), text.as_str())))
