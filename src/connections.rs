@@ -33,6 +33,8 @@ pub struct Connections {
     pub unresolved: Vec<Unresolved>,
     /// Ports that Services lead to, of members that are meant to be called.
     pub served: BTreeMap<MemberId, Vec<Port>>,
+    /// Members whose pods get a sidecar that the repo does not show.
+    pub injected: BTreeSet<MemberId>,
     /// Members whose flows the logs show.
     pub shown: BTreeSet<MemberId>,
 }
@@ -209,12 +211,12 @@ impl Connections {
     pub fn of(model: &Model<'_>, config: &Config, flows: &Flows) -> Connections {
         let scene = scene::Scene::new(model, config);
         let mut found = found::Found::default();
-        sources::read(&scene, &mut found);
+        let injected = sources::read(&scene, &mut found);
         let shown = observed::apply(&scene, flows, &mut found);
         let served = scene.served();
         let members = scene.into_members();
         let (list, unresolved) = found.into_sorted();
-        Connections { members, list, unresolved, served, shown: shown.members }
+        Connections { members, list, unresolved, served, shown: shown.members, injected }
     }
 
     pub fn member(&self, id: MemberId) -> &Member {

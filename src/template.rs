@@ -27,8 +27,8 @@ use tera::Tera;
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
-pub use probe::{ProbeRow, WantedProbe};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+pub use probe::{ProbeRow, WantedProbe};
 use sources::Source;
 pub use sources::{ExportError, Exported};
 

@@ -1,6 +1,6 @@
 //! Collects connections: one for each pair of peers and port, with all that says so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Certainty, Connection, Evidence, MemberId, Observed, Peer, Port, Unresolved};
 
@@ -10,6 +10,8 @@ const MOST_EVIDENCE: usize = 6;
 #[derive(Debug, Default)]
 pub(super) struct Found {
     by_ends: HashMap<(Peer, Peer, Option<Port>), usize>,
+    pairs: HashSet<(Peer, Peer)>,
+    sources: HashSet<Peer>,
     list: Vec<Connection>,
     unresolved: BTreeMap<(MemberId, String, usize, String), Unresolved>,
 }
@@ -56,6 +58,10 @@ impl Found {
             }
             return;
         }
+        if !matches!(certainty, Certainty::Guess(_)) {
+            self.pairs.insert((from.clone(), to.clone()));
+            self.sources.insert(from.clone());
+        }
         self.by_ends.insert(key, self.list.len());
         self.list.push(Connection {
             from: from.clone(),
@@ -66,6 +72,16 @@ impl Found {
             evidence: vec![evidence.clone()],
             observed: None,
         });
+    }
+
+    /// Whether something is known to connect two peers.
+    pub(super) fn has_pair(&self, from: &Peer, to: &Peer) -> bool {
+        self.pairs.contains(&(from.clone(), to.clone()))
+    }
+
+    /// Whether something is known that a peer opens.
+    pub(super) fn opens(&self, from: &Peer) -> bool {
+        self.sources.contains(from)
     }
 
     pub(super) fn unresolved(&mut self, member: MemberId, reason: String, evidence: Evidence) {

@@ -42,7 +42,11 @@ pub(super) fn members(model: &Model<'_>) -> Vec<Member> {
             if !pods.iter().any(|pod| pod.has_containers) {
                 continue;
             }
-            let labels = labels(&value, &pods[0]);
+            // Controllers that make several kinds of pods of an object label them as they like.
+            let labels = match layout {
+                Layout::PodSpec { .. } => labels(&value, &pods[0]),
+                _ => Labels::new(),
+            };
             let source = selector_of(layout, &value).unwrap_or_else(|| labels.clone());
             for space in spaces(model, object) {
                 members.push(Member {

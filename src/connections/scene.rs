@@ -158,7 +158,23 @@ impl<'m> Scene<'m> {
         };
         let tiers = self.tiers(&service.space, service.file);
         let mut found = tiers.iter().map(|tier| tier.iter().flat_map(selects).collect::<Vec<_>>());
-        found.find(|members| !members.is_empty()).unwrap_or_default()
+        self.nearest_copies(service, found.find(|members| !members.is_empty()).unwrap_or_default())
+    }
+
+    /// Of a workload that several files describe, the one that is nearest to the Service: the others are deployed
+    /// with other Services.
+    fn nearest_copies(&self, service: &Service, members: Vec<MemberId>) -> Vec<MemberId> {
+        let near = |id: MemberId| shared(&service.path, &self.model.repo().files[self.member(id).file].path);
+        let mut nearest: HashMap<(&str, &str, &Space), usize> = HashMap::new();
+        let name = |id: MemberId| {
+            let member = self.member(id);
+            (&*member.id.kind, &*member.id.name, &member.space)
+        };
+        for id in &members {
+            let known = nearest.entry(name(*id)).or_default();
+            *known = near(*id).max(*known);
+        }
+        members.iter().copied().filter(|id| nearest[&name(*id)] == near(*id)).collect()
     }
 
     /// Where something of a space is looked for, the most likely place first. Objects that name no namespace and that

@@ -5,6 +5,7 @@ mod compose;
 mod exposed;
 mod monitoring;
 mod routes;
+mod sidecars;
 mod stateful_sets;
 mod texts;
 mod webhooks;
@@ -12,11 +13,14 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
+use super::MemberId;
 use super::found::Found;
 use super::scene::Scene;
 
-/// Asks every source.
-pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
+/// Asks every source; says which members get sidecars.
+pub(super) fn read(scene: &Scene<'_>, found: &mut Found) -> BTreeSet<MemberId> {
     texts::read(scene, found);
     stateful_sets::read(scene, found);
     exposed::read(scene, found);
@@ -25,4 +29,5 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     webhooks::read(scene, found);
     api_server::read(scene, found);
     compose::read(scene, found);
+    sidecars::read(scene, found)
 }

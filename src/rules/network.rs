@@ -42,6 +42,7 @@ struct View<'a> {
     unresolved: HashMap<MemberId, Vec<usize>>,
     guesses: HashMap<MemberId, Vec<usize>>,
     policies_in: HashMap<Space, Vec<usize>>,
+    members_in: HashMap<Space, Vec<MemberId>>,
     /// Objects whose pods nobody sees here, by namespace.
     hidden: BTreeMap<String, BTreeSet<String>>,
 }
@@ -99,6 +100,10 @@ impl<'a> View<'a> {
                 policies_in.entry(space.clone()).or_default().push(idx);
             }
         }
+        let mut members_in: HashMap<Space, Vec<MemberId>> = HashMap::new();
+        for (id, member) in connections.members() {
+            members_in.entry(member.space.clone()).or_default().push(id);
+        }
         let hidden = hidden_pods(model);
         View {
             model,
@@ -110,6 +115,7 @@ impl<'a> View<'a> {
             unresolved,
             guesses,
             policies_in,
+            members_in,
             hidden,
         }
     }
@@ -147,13 +153,18 @@ impl<'a> View<'a> {
             && self.of(&self.guesses, id).next().is_none()
     }
 
+    fn in_space(&self, space: &Space) -> &[MemberId] {
+        self.members_in.get(space).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Policies of a namespace.
     fn policies(&self, space: &Space) -> impl Iterator<Item = &Policy> {
         self.policies_in.get(space).into_iter().flatten().map(|idx| &self.cluster.policies[*idx])
     }
 
-    fn is_system(&self, space: &Space) -> bool {
-        space.name().is_some_and(|name| self.settings.config.is_system_namespace(name))
+    fn is_left_alone(&self, space: &Space) -> bool {
+        // A variable that something fills in later is no namespace to work on either.
+        space.name().is_some_and(|name| name.contains('$') || self.settings.config.is_system_namespace(name))
     }
 
     /// What makes pods in the namespace that the repo does not show.

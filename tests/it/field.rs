@@ -5,6 +5,7 @@
 
 mod levels;
 mod lines;
+mod network;
 
 use std::collections::BTreeMap;
 use std::path::Path;

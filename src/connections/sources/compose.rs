@@ -18,6 +18,9 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     for id in scene.ids() {
         by_name.entry(&scene.member(id).id.name).or_default().push(id);
     }
+    // What manifests say themselves is better; what only this says may not be all.
+    let stated = |found: &Found, from, to| found.has_pair(&Peer::Member(from), &Peer::Member(to));
+    let mut wanted: BTreeMap<(MemberId, MemberId), Evidence> = BTreeMap::new();
     for file in &scene.model.repo().compose {
         let services =
             (0..file.stream.documents()).filter_map(|document| file.stream.root(document)?.get("services"));
@@ -29,11 +32,23 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                 let evidence = Evidence { path: file.path.clone(), line, words };
                 for id in by_name.get(&*client).into_iter().flatten() {
                     for other in by_name.get(target.as_str()).into_iter().flatten() {
-                        join(scene, *id, *other, &evidence, found);
+                        let same_space = scene.member(*id).space == scene.member(*other).space;
+                        if id != other && same_space && !stated(found, *id, *other) {
+                            wanted.entry((*id, *other)).or_insert_with(|| evidence.clone());
+                        }
                     }
                 }
             }
         }
+    }
+    for ((from, _), evidence) in &wanted {
+        if !found.opens(&Peer::Member(*from)) {
+            let reason = "only a compose file says what it needs, which need not be all".to_owned();
+            found.unresolved(*from, reason, evidence.clone());
+        }
+    }
+    for ((from, to), evidence) in wanted {
+        join(scene, from, to, &evidence, found);
     }
 }
 
@@ -55,9 +70,6 @@ fn needed(service: Node<'_>) -> Vec<(String, Node<'_>)> {
 }
 
 fn join(scene: &Scene<'_>, from: MemberId, to: MemberId, evidence: &Evidence, found: &mut Found) {
-    if from == to || scene.member(from).space != scene.member(to).space {
-        return;
-    }
     // The ports that clients use are those of the Services in front of it.
     let services = scene.services.iter().filter(|service| service.targets.contains(&to));
     let mut ports: Vec<Port> =

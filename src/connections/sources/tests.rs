@@ -259,7 +259,10 @@ fn compose_files_say_who_needs_whom() {
     let compose = "services:\n  web:\n    depends_on: [db]\n";
     check(
         &[("db.yaml", &server("db", 5432)), ("web.yaml", &client("")), ("compose.yaml", compose)],
-        &["web -> db TCP main (5432) likely (compose.yaml:3)"],
+        &[
+            "web -> db TCP main (5432) likely (compose.yaml:3)",
+            "web ?? only a compose file says what it needs, which need not be all (3)",
+        ],
     );
 }
 
@@ -270,4 +273,18 @@ fn services_without_pods_lead_to_their_endpoints_or_names() {
     check(&[("db.yaml", endpoints), ("web.yaml", &web)], &["web -> 10.1.2.3/32 TCP 5432 (web.yaml:14)"]);
     let name = "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {type: ExternalName, externalName: db.example.net}\n";
     check(&[("db.yaml", name), ("web.yaml", &web)], &["web -> db.example.net TCP 5432 (web.yaml:14)"]);
+}
+
+#[test]
+fn sidecars_open_what_nobody_sees() {
+    let web =
+        client("").replace("metadata: {labels", "metadata: {annotations: {dapr.io/enabled: 'true'}, labels");
+    check(&[("web.yaml", &web)], &["web ?? what a sidecar connects to is not in the repo (7)"]);
+    let namespace =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: enabled}}\n";
+    let web = client("").replace("metadata: {name:", "metadata: {namespace: shop, name:");
+    check(
+        &[("ns.yaml", namespace), ("web.yaml", &web)],
+        &["web ?? what a sidecar connects to is not in the repo (7)"],
+    );
 }

@@ -32,7 +32,7 @@ crate::rules::rule! {
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     let mut said: BTreeSet<(usize, usize, String)> = BTreeSet::new();
     for (id, member) in view.connections.members() {
-        if view.is_system(&member.space) {
+        if view.is_left_alone(&member.space) {
             continue;
         }
         let guesses = view

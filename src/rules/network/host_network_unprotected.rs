@@ -33,7 +33,9 @@ crate::rules::rule! {
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     let mut said: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (_, member) in view.connections.members() {
-        if !member.host_network || view.is_system(&member.space) || !said.insert((member.file, member.object))
+        if !member.host_network
+            || view.is_left_alone(&member.space)
+            || !said.insert((member.file, member.object))
         {
             continue;
         }

@@ -5,6 +5,7 @@ use super::policies::{Group, Lacking, default_deny, groups, lacking};
 use super::*;
 use crate::config::Mode;
 use crate::network_policy::Direction;
+use crate::repo::SkipReason;
 use crate::rules::{Area, Check, Safety, Severity};
 
 crate::rules::rule! {
@@ -69,6 +70,12 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
     let manifests = view.model.objects().filter(|object| {
         &*object.id.kind == "Namespace" && object.id.group().is_empty() && !object.id.name.is_empty()
     });
+    // Charts are not rendered, and may well deploy into any of them.
+    let has_charts = view.model.repo().skipped.iter().any(|skip| skip.reason == SkipReason::HelmTemplate);
+    if has_charts || !view.hidden.is_empty() {
+        return;
+    }
+    let mut said = BTreeSet::new();
     let used: BTreeSet<&str> =
         view.connections.members().filter_map(|(_, member)| member.space.name()).collect();
     for object in manifests {
@@ -78,7 +85,7 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
         let spaces: BTreeSet<Space> = all.map(|name| Space::Named(name.to_owned())).collect();
         let is_used = spaces.iter().any(|space| {
             space.name().is_some_and(|name| used.contains(name))
-                || view.is_system(space)
+                || view.is_left_alone(space)
                 || view.hidden_in(space).next().is_some()
                 || view.policies(space).next().is_some()
         });
@@ -91,7 +98,7 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
         };
         // Workloads beside it that name no namespace may be meant for it.
         let is_used = is_used || view.connections.members().any(|(_, member)| is_beside(&member.space));
-        if is_used || !is_editable(view, path) {
+        if is_used || !is_editable(view, path) || !said.insert(object.id.name.clone()) {
             continue;
         }
         let mode = view.settings.config.network.mode;
@@ -127,7 +134,7 @@ pub(super) fn shown(group: &Group) -> String {
     match names.as_slice() {
         [] => match group.spaces.first() {
             Some(Space::Unnamed(path)) if !path.is_empty() => format!("the namespace of {path}"),
-            _ => "the namespace".to_owned(),
+            _ => "the namespace of the repo's root".to_owned(),
         },
         [one] => format!("namespace {one}"),
         many => format!("namespaces {}", many.join(", ")),
@@ -139,9 +146,11 @@ fn describe(view: &View<'_>, group: &Group, lacking: &Lacking) -> Finding {
     let objects: BTreeSet<(usize, usize)> =
         group.members.iter().map(|id| (view.member(*id).file, view.member(*id).object)).collect();
     let message = if lacking.is_open {
-        let count = objects.len();
-        let workloads = if count == 1 { "its workload".to_owned() } else { format!("its {count} workloads") };
-        format!("{place} does not deny what {workloads} do not need")
+        let does = if group.spaces.iter().filter_map(Space::name).count() > 1 { "do" } else { "does" };
+        match objects.len() {
+            1 => format!("{place} {does} not deny what its workload does not need"),
+            count => format!("{place} {does} not deny what its {count} workloads do not need"),
+        }
     } else {
         let subjects = listed(view, &lacking.uncovered);
         format!("policies of {place} lack connections that {subjects} need")

@@ -197,9 +197,13 @@ fn rule(
     peers: Vec<WantedPeer>,
     is_ingress: bool,
 ) -> WantedRule {
-    let mut comments: Vec<String> =
-        connection.evidence.iter().map(|evidence| in_comment(view, own, evidence)).collect();
-    comments.dedup();
+    let mut comments: Vec<String> = Vec::new();
+    for evidence in &connection.evidence {
+        // Once for each thing that is said, wherever copies of it are.
+        if !comments.iter().any(|known| known.ends_with(&evidence.words)) {
+            comments.push(in_comment(view, own, evidence));
+        }
+    }
     if let Some(why) = doubt(&connection.certainty) {
         comments.push(format!("check: {why}"));
     }
@@ -248,18 +252,31 @@ pub(super) fn merged(rules: impl Iterator<Item = WantedRule>) -> Vec<WantedRule>
 
 /// For a workload that is meant to be called, and nothing says by whom.
 fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&str]) -> Option<WantedRule> {
+    if view.connections.injected.contains(&id) {
+        let why = "open: sidecars of other pods call the one that is added to these".to_owned();
+        let peer = WantedPeer::Pods { namespace: InNamespace::Any, labels: BTreeMap::new(), foreign: false };
+        return Some(WantedRule { comments: vec![why], peers: vec![peer], ports: Vec::new() });
+    }
     let is_known = view.of(&view.ingress, id).any(|connection| !matches!(connection.from, Peer::Monitoring));
     if (is_known || view.connections.shown.contains(&id)) && hidden.is_empty() {
         return None;
     }
-    let ports = view.connections.served(id);
+    // Without a Service, pods are called by their addresses on what they declare.
+    let declared = || {
+        member.ports.iter().map(|port| Port {
+            name: port.name.clone(),
+            number: Some(port.number),
+            end: None,
+            protocol: port.protocol,
+        })
+    };
+    let served = view.connections.served(id);
+    let ports: Vec<Port> = if served.is_empty() { declared().collect() } else { served.to_vec() };
     if ports.is_empty() {
         return None;
     }
-    let unexplained = |(other, candidate): (MemberId, &Member)| {
-        other != id && candidate.space == member.space && !view.explains_egress(other)
-    };
-    let within = !hidden.is_empty() || view.connections.members().any(unexplained);
+    let unexplained = |other: &MemberId| *other != id && !view.explains_egress(*other);
+    let within = !hidden.is_empty() || view.in_space(&member.space).iter().any(unexplained);
     let (namespace, why) = if let Some(first) = hidden.first() {
         (InNamespace::Own, format!("open: the pods of {first} are not in the repo, and may call this"))
     } else if within {

@@ -48,7 +48,7 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
             .iter()
             .filter(|policy| policy.place.path == *path && policy.place.line == line);
         let Some(first) = of_object.next() else { continue };
-        if first.namespace.as_ref().is_some_and(|space| view.is_system(space)) {
+        if first.namespace.as_ref().is_some_and(|space| view.is_left_alone(space)) {
             continue;
         }
         for direction in [Direction::Ingress, Direction::Egress] {

@@ -45,7 +45,7 @@ pub(super) fn groups(view: &View<'_>) -> Vec<Group> {
         }
         at
     }
-    for (_, member) in view.connections.members().filter(|(_, member)| !view.is_system(&member.space)) {
+    for (_, member) in view.connections.members().filter(|(_, member)| !view.is_left_alone(&member.space)) {
         let space = *group_of.entry(&member.space).or_insert_with(|| {
             parents.push(parents.len());
             parents.len() - 1
@@ -132,14 +132,19 @@ fn workloads(
     lacking: &mut Lacking,
 ) -> Vec<(Home, WantedPolicy)> {
     let with_egress = view.settings.config.network.mode != Mode::Ingress;
-    let mut by_object: BTreeMap<(usize, usize), Vec<MemberId>> = BTreeMap::new();
+    // An object in several namespaces, or in several files of one folder, is one workload.
+    let mut by_object: BTreeMap<(Home, &ObjectId, BTreeMap<String, String>), Vec<MemberId>> = BTreeMap::new();
     for id in pods {
         let member = view.member(*id);
-        by_object.entry((member.file, member.object)).or_default().push(*id);
+        let key = (Home::beside(view, member.file), &member.id, selector(member));
+        by_object.entry(key).or_default().push(*id);
     }
+    let mut by_place: Vec<Vec<MemberId>> = by_object.into_values().collect();
+    by_place.sort();
     let mut policies = Vec::new();
-    for ((file, _), members) in by_object {
+    for members in by_place {
         let member = view.member(members[0]);
+        let file = member.file;
         let labels = selector(member);
         if labels.is_empty() {
             continue;
@@ -259,12 +264,17 @@ pub(super) fn default_deny(
 /// Names of policies that the group's namespaces do not have yet.
 struct NameChoice {
     taken: BTreeSet<String>,
+    /// By kind and name: copies of a workload, for other builds, have copies of its policy.
+    of_workloads: BTreeMap<(String, String), String>,
 }
 
 impl NameChoice {
     fn new(view: &View<'_>, group: &Group) -> NameChoice {
         let policies = group.spaces.iter().flat_map(|space| view.policies(space));
-        NameChoice { taken: policies.map(|policy| policy.name.clone()).collect() }
+        NameChoice {
+            taken: policies.map(|policy| policy.name.clone()).collect(),
+            of_workloads: BTreeMap::new(),
+        }
     }
 
     fn free(&mut self, name: &str) -> String {
@@ -277,10 +287,17 @@ impl NameChoice {
     }
 
     fn of_workload(&mut self, id: &ObjectId) -> String {
-        let name = id.name.trim_end_matches('*').trim_end_matches('-');
-        if self.taken.contains(name) {
-            return self.free(&format!("{name}-{}", id.kind.to_lowercase()));
+        let key = (id.kind.to_string(), id.name.to_string());
+        if let Some(name) = self.of_workloads.get(&key) {
+            return name.clone();
         }
-        self.free(name)
+        let name = id.name.trim_end_matches('*').trim_end_matches('-');
+        let chosen = if self.taken.contains(name) {
+            self.free(&format!("{name}-{}", id.kind.to_lowercase()))
+        } else {
+            self.free(name)
+        };
+        self.of_workloads.insert(key, chosen.clone());
+        chosen
     }
 }
