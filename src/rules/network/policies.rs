@@ -6,7 +6,7 @@ use super::View;
 use super::coverage::{allows, isolates_all, selecting};
 use super::homes::{Files, Home, is_editable};
 use super::needs::{Needs, configured, merged, needs, selector};
-use crate::config::Mode;
+use crate::config::{Dialect, Mode};
 use crate::connections::{MemberId, Protocol, Space};
 use crate::model::ObjectId;
 use crate::network_policy::Direction;
@@ -112,6 +112,10 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         policies
             .push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
     }
+    if view.dialect() != Dialect::Core {
+        keep_missing(view, group, &mut policies);
+        lacking.is_open &= policies.iter().any(|(_, policy)| policy.kind == PolicyKind::DefaultDeny);
+    }
     lacking.is_empty = policies.is_empty();
     for (home, mut policy) in policies {
         if home.adds_labels(view) {
@@ -120,6 +124,31 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         lacking.files.add(home, policy);
     }
     lacking
+}
+
+/// Leaves out the dialect's policies that are there as they would be written. One of the same name that says something
+/// else stays, and what is wanted is added beside it: all of them add up.
+fn keep_missing(view: &View<'_>, group: &Group, policies: &mut Vec<(Home, WantedPolicy)>) {
+    let spec_of = |policy: &WantedPolicy| match view.dialect() {
+        Dialect::Core => policy.spec(),
+        Dialect::Cilium => policy.cilium_spec(),
+        Dialect::Calico => policy.calico_spec(),
+    };
+    let existing = |name: &str| {
+        group.spaces.iter().find_map(|space| view.of_dialect.get(&(space.clone(), name.to_owned())))
+    };
+    policies.retain_mut(|(_, policy)| {
+        let spec = spec_of(policy);
+        let name = policy.name.clone();
+        for number in 2.. {
+            match existing(&policy.name) {
+                None => return true,
+                Some(known) if *known == spec => return false,
+                Some(_) => policy.name = format!("{name}-{number}"),
+            }
+        }
+        true
+    });
 }
 
 /// One policy for each object, with what its members lack in all their namespaces.
