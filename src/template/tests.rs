@@ -375,7 +375,8 @@ fn every_template_says_what_it_is_for_and_names_its_variables() {
         {
             assert!(listed.description.contains(variable), "`{}` does not explain `{variable}`", listed.name);
         }
-        let official = ["https://kubernetes.io/docs/", "https://docs.cilium.io/", "https://docs.tigera.io/calico/"];
+        let official =
+            ["https://kubernetes.io/docs/", "https://docs.cilium.io/", "https://docs.tigera.io/calico/"];
         let cites = official.iter().any(|site| listed.description.contains(site));
         assert!(cites || listed.name == CONFIG, "`{}` cites no source", listed.name);
     }

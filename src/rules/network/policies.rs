@@ -213,11 +213,12 @@ fn workloads(
         // Where the workload may not be changed, neither may what lies beside it.
         let editable = is_editable(view, &view.model.repo().files[file].path);
         let home = if editable { Home::beside(view, file) } else { home.clone() };
+        let name = names.of_workload(id, &home);
         policies.push((
             home,
             WantedPolicy {
                 kind: PolicyKind::Workload,
-                name: names.of_workload(id),
+                name,
                 namespace: id.namespace.as_deref().map(str::to_owned),
                 comments: vec![format!("What {}/{} needs.", id.kind, id.name)],
                 selector: labels,
@@ -245,8 +246,14 @@ fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Opti
     let files: BTreeSet<usize> = everywhere.iter().map(|(file, _)| *file).collect();
     let (file, object) = *everywhere.first()?;
     let namespace = view.model.objects_of(file)[object].id.namespace.as_deref().map(str::to_owned);
-    let _ = group;
-    Some((Home::around(view, &files)?, namespace))
+    let around = Home::around(view, &files)?;
+    // A kustomization around those that give the namespace does not give it itself.
+    let gives = |name: &str| {
+        let mut listings = around.listings.iter();
+        listings.any(|listing| view.model.builds.given_namespaces(listing).any(|given| given == name))
+    };
+    let is_given = namespace.is_some() || group.spaces.iter().filter_map(Space::name).all(gives);
+    Some((if is_given { around } else { Home::beside(view, file) }, namespace))
 }
 
 pub(super) fn dns(view: &View<'_>) -> WantedRule {
@@ -294,7 +301,8 @@ pub(super) fn default_deny(
 struct NameChoice {
     taken: BTreeSet<String>,
     /// By kind and name: copies of a workload, for other builds, have copies of its policy.
-    of_workloads: BTreeMap<(String, String), String>,
+    of_workloads: BTreeMap<(String, String), Vec<String>>,
+    used: BTreeSet<(Home, String)>,
 }
 
 impl NameChoice {
@@ -303,6 +311,7 @@ impl NameChoice {
         NameChoice {
             taken: policies.map(|policy| policy.name.clone()).collect(),
             of_workloads: BTreeMap::new(),
+            used: BTreeSet::new(),
         }
     }
 
@@ -315,18 +324,22 @@ impl NameChoice {
         chosen
     }
 
-    fn of_workload(&mut self, id: &ObjectId) -> String {
+    fn of_workload(&mut self, id: &ObjectId, home: &Home) -> String {
         let key = (id.kind.to_string(), id.name.to_string());
-        if let Some(name) = self.of_workloads.get(&key) {
-            return name.clone();
-        }
-        let name = id.name.trim_end_matches('*').trim_end_matches('-');
-        let chosen = if self.taken.contains(name) {
-            self.free(&format!("{name}-{}", id.kind.to_lowercase()))
-        } else {
-            self.free(name)
-        };
-        self.of_workloads.insert(key, chosen.clone());
+        let known = self.of_workloads.get(&key).into_iter().flatten();
+        let copy =
+            known.into_iter().find(|name| !self.used.contains(&(home.clone(), (*name).clone()))).cloned();
+        let chosen = copy.unwrap_or_else(|| {
+            let name = id.name.trim_end_matches('*').trim_end_matches('-');
+            let chosen = if self.taken.contains(name) {
+                self.free(&format!("{name}-{}", id.kind.to_lowercase()))
+            } else {
+                self.free(name)
+            };
+            self.of_workloads.entry(key).or_default().push(chosen.clone());
+            chosen
+        });
+        self.used.insert((home.clone(), chosen.clone()));
         chosen
     }
 }
