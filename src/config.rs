@@ -69,6 +69,7 @@ pub struct Config {
     pub tmp_size: Option<String>,
     pub system_namespaces: SystemNamespaces,
     pub workloads: Vec<CustomWorkload>,
+    pub image_fields: Vec<ImageFields>,
     pub writable_paths: Vec<WritablePaths>,
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
@@ -125,6 +126,16 @@ pub struct CustomWorkload {
     pub group: String,
     pub kind: String,
     pub pod_spec: PointerBuf,
+}
+
+/// Fields of a custom resource that name images for the containers its operator makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFields {
+    /// Without version; empty for the core group.
+    pub group: String,
+    pub kind: String,
+    /// Pointers in which `*` stands for every item of a list.
+    pub paths: Vec<String>,
 }
 
 /// Directories that some images write to.
@@ -184,6 +195,7 @@ impl Default for Config {
             tmp_size: None,
             system_namespaces: SystemNamespaces::default(),
             workloads: Vec::new(),
+            image_fields: Vec::new(),
             writable_paths: Vec::new(),
             signatures: Vec::new(),
             registries: Registries::default(),

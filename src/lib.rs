@@ -13,6 +13,7 @@
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
+//! - [`helm`] compares what a chart renders of two sets of values.
 //! - [`image`] is what a reference means; [`registry`] asks registries, the only network code; [`image_facts`]
 //!   reads what an image needs, [`signature`] tells who signed it; [`lock`] keeps what was learned.
 //! - [`cli`] is the only place that prints.
@@ -27,6 +28,7 @@ pub mod config;
 pub mod connections;
 mod contained;
 pub mod git;
+pub mod helm;
 pub mod image;
 pub mod image_facts;
 pub mod lock;

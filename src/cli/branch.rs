@@ -178,7 +178,7 @@ impl Session<'_> {
             let selection = self.selection(&group)?;
             let changes = self
                 .inputs
-                .plan_selected(&selection, Purpose::Changes, None, |planner| Ok(collect(planner, &group)))?;
+                .plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, &group)))?;
             self.commit(&group, changes, out)?;
         }
         Ok(counts)

@@ -1,6 +1,7 @@
 //! What check, diff, apply and branch share: which files, rules and objects a run is about, and reading them.
 
 use std::io::{self, IsTerminal, Read};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ impl Inputs {
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let selection = self.selection(select)?;
-        self.plan_selected(&selection, purpose, None, act)
+        self.plan_selected(&selection, purpose, act)
     }
 
     /// Plans, shows all of it, and hands on the planner with what the run went through.
@@ -136,27 +137,39 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        self.plan_selected(&selection, purpose, Some(&show), |planner| {
-            let counts = show_plan(self, planner, renderer, out)?;
-            out.flush()?;
-            Ok(act(planner, &counts))
-        })
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
+        // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
+        let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
+        let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
+        let counts = show_plan(self, &planner, renderer, out)?;
+        out.flush()?;
+        Ok(act(&planner, &counts))
     }
 
     pub(super) fn plan_selected<T>(
         &self,
         selection: &Selection<'_>,
         purpose: Purpose,
-        show: Option<&Show<'_>>,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
         let model = Model::new(&self.repo, &self.config.workloads);
+        act(&self.planner(&model, &settings, selection, purpose, None))
+    }
+
+    fn planner<'a>(
+        &'a self,
+        model: &'a Model<'a>,
+        settings: &'a Settings<'a>,
+        selection: &'a Selection<'a>,
+        purpose: Purpose,
+        show: Option<&'a Show<'a>>,
+    ) -> Planner<'a> {
         let level = match self.config.level {
             config::Level::Safe => Safety::Safe,
             config::Level::Review => Safety::Review,
         };
-        act(&Planner::new(&model, &settings, selection, &self.exceptions, level, purpose, show))
+        Planner::new(model, settings, selection, &self.exceptions, level, purpose, show)
     }
 
     pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {
@@ -181,7 +194,7 @@ impl Inputs {
 
     /// All that was skipped, from reading and from the model.
     pub(super) fn skipped(&self, planner: &Planner<'_>) -> Vec<Skip> {
-        let marked = self.repo.files.iter().filter(|file| !file.context_only).filter_map(|file| {
+        let marked = self.repo.manifests().filter_map(|file| {
             let marker = file.marker?;
             Some(Skip {
                 path: file.path.clone(),
@@ -349,7 +362,7 @@ fn show_plan(
         counts,
     };
     renderer.end(out, &ending)?;
-    if inputs.repo.files.is_empty() && skipped.is_empty() {
+    if inputs.repo.manifests().next().is_none() && skipped.is_empty() {
         say("warning: no Kubernetes manifest was found; nothing was judged\n");
     }
     Ok(counts)
@@ -362,7 +375,7 @@ pub(super) fn before<'a>(inputs: &'a Inputs, path: &str) -> Option<&'a str> {
 
 pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
     Counts {
-        files: inputs.repo.files.iter().filter(|file| !file.context_only).count(),
+        files: inputs.repo.manifests().count(),
         objects: planner.model.objects().count(),
         workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
         others: inputs.repo.others,

@@ -69,6 +69,9 @@ pub(crate) struct RawConfig {
     /// Custom resources that embed a pod spec.
     #[schemars(with = "Vec<RawWorkload>")]
     pub(crate) workload: Vec<Spanned<RawWorkload>>,
+    /// Fields of custom resources that name images, beside those that are known.
+    #[schemars(with = "Vec<RawImageField>")]
+    pub(crate) image_field: Vec<Spanned<RawImageField>>,
     /// Directories that images write to; they get an `emptyDir` under a read-only root file system.
     #[schemars(with = "Vec<RawWritablePath>")]
     pub(crate) writable_path: Vec<Spanned<RawWritablePath>>,
@@ -109,6 +112,20 @@ pub(crate) struct RawWorkload {
     #[serde(deserialize_with = "pointer")]
     #[schemars(with = "String", extend("pattern" = "^/"))]
     pub(crate) pod_spec: PointerBuf,
+}
+
+/// Fields of a custom resource that name images for the containers its operator makes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RawImageField {
+    /// API group without version, "" for the core group.
+    pub(crate) group: String,
+    /// Kind, as in the manifest.
+    #[schemars(with = "String", length(min = 1))]
+    pub(crate) kind: Spanned<String>,
+    /// Where the images are: RFC 6901 pointers such as "/spec/image"; `*` stands for every item of a list.
+    #[schemars(with = "Vec<String>", length(min = 1), inner(regex(pattern = "^/")))]
+    pub(crate) paths: Vec<Spanned<String>>,
 }
 
 /// Directories an image writes to.

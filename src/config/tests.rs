@@ -69,6 +69,14 @@ fn wrong_values_are_explained_at_their_place() {
         &["c.toml:4:12: `spec` is not a pointer like `/spec/template/spec`"],
     );
     check(
+        "[[image-field]]\ngroup = 'x'\nkind = ''\npaths = ['/spec/image', 'spec', '/a~2']",
+        &[
+            "c.toml:3:8: `kind` is empty",
+            "c.toml:4:25: `spec` is not a pointer like `/spec/image`",
+            "c.toml:4:33: `/a~2` is not a pointer like `/spec/image`",
+        ],
+    );
+    check(
         "[[writable-path]]\nimage = 'nginx'\npaths = ['var', '/a/../b', '/ok']",
         &[
             "c.toml:3:10: `var` is not a directory like `/var/cache`",
@@ -232,6 +240,8 @@ fn the_example_changes_nothing_until_it_is_uncommented() {
 fn the_example_shows_the_defaults() {
     let mut config = Config::parse(&uncommented_example(), Path::new("c.toml"), KNOWN).unwrap();
     assert_eq!((config.workloads.len(), config.writable_paths.len(), config.allow.len()), (1, 1, 1));
+    assert_eq!(config.image_fields[0].paths, ["/spec/image", "/spec/sidecars/*/image"]);
+    config.image_fields.clear();
     assert_eq!(config.enforce_version, Some(Config::default().enforce_version()));
     assert_eq!(config.tmp_size.as_deref(), Some("64Mi"));
     // What has no default is shown as an example.
@@ -268,6 +278,7 @@ fn the_example_shows_every_key_of_the_schema() {
     assert_eq!(shown(&example), keys(&schema));
     for (key, definition) in [
         ("workload", "RawWorkload"),
+        ("image-field", "RawImageField"),
         ("writable-path", "RawWritablePath"),
         ("signature", "RawSignature"),
         ("allow", "RawAllow"),
@@ -311,6 +322,8 @@ fn the_schema_accepts_the_example_and_refuses_what_parsing_refuses() {
         "[[allow]]\nrule = 'pod'",
         "[[allow]]\nrule = 'pod'\nreason = ''",
         "[[workload]]\ngroup = 'x'\nkind = 'Y'\npod-spec = 'spec'",
+        "[[image-field]]\ngroup = 'x'\nkind = 'Y'\npaths = ['spec']",
+        "[[image-field]]\ngroup = 'x'\nkind = 'Y'\npaths = []",
     ] {
         assert!(!accepts(refused), "the schema accepts {refused}");
         assert!(Config::parse(refused, Path::new("c.toml"), KNOWN).is_err(), "parsing accepts {refused}");

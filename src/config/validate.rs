@@ -7,10 +7,10 @@ use toml::Spanned;
 
 use super::mistake::Mistakes;
 use super::network::network;
-use super::raw::{RawAllow, RawConfig, RawSignature, RawWorkload, RawWritablePath};
+use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath};
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
-use super::{Allow, Config, CustomWorkload, SignedBy, SystemNamespaces, WritablePaths};
+use super::{Allow, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -39,6 +39,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
             not: each(raw.system_namespaces.not, mistakes),
         },
         workloads: workloads(raw.workload, mistakes),
+        image_fields: raw.image_field.into_iter().map(|entry| image_fields(entry, mistakes)).collect(),
         writable_paths: raw.writable_path.into_iter().map(|entry| writable_path(entry, mistakes)).collect(),
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
@@ -159,6 +160,27 @@ fn workloads(entries: Vec<Spanned<RawWorkload>>, mistakes: &mut Mistakes<'_>) ->
         workloads.push(CustomWorkload { group, kind, pod_spec });
     }
     workloads
+}
+
+fn image_fields(entry: Spanned<RawImageField>, mistakes: &mut Mistakes<'_>) -> ImageFields {
+    let span = entry.span();
+    let RawImageField { group, kind, paths } = entry.into_inner();
+    if kind.get_ref().is_empty() {
+        mistakes.add(kind.span(), "`kind` is empty", None);
+    }
+    // After another mistake the list may be empty only because its items could not be read.
+    if paths.is_empty() && mistakes.count() == 0 {
+        mistakes.add(span, "an image field without `paths` does nothing", None);
+    }
+    for path in &paths {
+        let text = path.get_ref();
+        if json_patch::jsonptr::Pointer::parse(text).is_err() || text.is_empty() {
+            let shown = text.escape_debug();
+            mistakes.add(path.span(), format!("`{shown}` is not a pointer like `/spec/image`"), None);
+        }
+    }
+    let paths = paths.into_iter().map(Spanned::into_inner).collect();
+    ImageFields { group, kind: kind.into_inner(), paths }
 }
 
 fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -> WritablePaths {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::object::ObjectId;
 use super::strategic_merge;
-use crate::repo::{Kustomization, PatchReference, PatchTarget, Repo, join};
+use crate::repo::{ImageSetting, Kustomization, PatchReference, PatchTarget, Repo, join};
 use crate::yaml::Stream;
 
 /// By path, each namespace once.
@@ -346,13 +346,18 @@ impl Builds {
         }
     }
 
-    /// The kustomization that chooses what runs for an image of a file: its path, the first by path.
-    pub fn image_override(&self, path: &str, name: &str) -> Option<&str> {
-        let users = self.users.get(path)?;
-        let chooses =
-            |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
-        let choosing = users.iter().map(|idx| &self.kustomizations[*idx]).filter(chooses);
-        choosing.map(|kustomization| kustomization.path.as_str()).min()
+    /// What kustomizations make of an image of a file, with the path of each, ordered by path.
+    pub fn image_overrides(&self, path: &str, name: &str) -> ImageOverrides<'_> {
+        let of = |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
+        let passages = self.passages(path);
+        let always = !passages.is_empty() && passages.iter().all(|passage| passage.iter().any(of));
+        let users = self.users.get(path).into_iter().flatten().map(|idx| &self.kustomizations[*idx]);
+        let mut settings: Vec<(&str, &ImageSetting)> = users
+            .flat_map(|user| user.images.iter().map(move |image| (user.path.as_str(), image)))
+            .filter(|(_, image)| image.name == name)
+            .collect();
+        settings.sort_by_key(|(path, _)| *path);
+        ImageOverrides { settings, always }
     }
 
     /// Patches that builds may apply to an object of a file. Names are compared loosely, because builds add
@@ -361,6 +366,14 @@ impl Builds {
         let users = self.users.get(path).into_iter().flatten();
         users.flat_map(|idx| &self.patches[*idx]).filter(move |patch| patch.target.may_match(id))
     }
+}
+
+/// What kustomizations make of an image.
+#[derive(Debug, Clone)]
+pub struct ImageOverrides<'b> {
+    pub settings: Vec<(&'b str, &'b ImageSetting)>,
+    /// Whether no build runs the image as it stands.
+    pub always: bool,
 }
 
 impl PatchTarget {

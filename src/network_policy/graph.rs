@@ -112,7 +112,8 @@ pub fn is_met(evaluator: &Evaluator<'_>, connection: &Connection) -> bool {
             }
             None => {
                 let outside = evaluator.outside(own, direction);
-                outside.addresses.spans().iter().any(|span| holds(&span.ports))
+                outside.is_up_to_admins
+                    || outside.addresses.spans().iter().any(|span| holds(&span.ports))
                     || outside.pods.iter().any(|pods| !pods.names.is_empty() || holds(&pods.ports))
             }
         }

@@ -130,6 +130,14 @@ fn is_object(root: Node<'_>) -> bool {
     root.kind() == Kind::Mapping && root.get("kind").is_some() && root.get("apiVersion").is_some()
 }
 
+/// The chart whose values or rendering a file takes part in.
+pub(super) fn part_of_chart<'p>(path: &'p str, facts: &Facts) -> Option<&'p str> {
+    let (chart, inside) = facts.chart(path)?;
+    let is_part = matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json")
+        || inside.starts_with("templates/");
+    is_part.then_some(chart)
+}
+
 pub(super) fn is_chart_template(path: &str, text: &str, facts: &Facts) -> bool {
     text.contains("{{") && facts.chart(path).is_some_and(|(_, inside)| inside.starts_with("templates/"))
 }

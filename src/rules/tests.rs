@@ -32,7 +32,13 @@ impl Bench {
     fn new(level: Level, version: Version) -> Bench {
         let config = Config { profile: Profile { level, version }, ..Config::default() };
         let stream = Stream::parse(String::new(), &Limits::default()).unwrap();
-        let file = File { path: "object.yaml".to_owned(), stream, marker: None, context_only: false };
+        let file = File {
+            path: "object.yaml".to_owned(),
+            stream,
+            marker: None,
+            context_only: false,
+            is_values: false,
+        };
         let repo = Repo { files: vec![file], ..Repo::default() };
         Bench {
             config,

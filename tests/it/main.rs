@@ -6,6 +6,7 @@ mod cli;
 mod dependencies;
 mod golden;
 mod network;
+mod pins;
 mod program;
 mod pss;
 mod readme;

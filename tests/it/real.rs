@@ -4,7 +4,9 @@
 #![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
 
 mod builds;
+mod charts;
 mod decoders;
+mod kustomized_images;
 mod policies;
 
 use std::ffi::OsString;

@@ -5,8 +5,7 @@ use std::io;
 
 use crate::cli::inputs::{Inputs, Select, count_report};
 use crate::cli::say;
-use crate::config::Config;
-use crate::connections::{Connections, Flows};
+use crate::connections::Connections;
 use crate::model::Model;
 use crate::network_policy::{Cluster, Service};
 use crate::plan::Purpose;
@@ -23,7 +22,7 @@ pub(super) struct State {
 impl State {
     /// Of the repo as it was read.
     pub(super) fn now(inputs: &Inputs) -> State {
-        State::of(&inputs.repo, &inputs.config)
+        State::of(&inputs.repo, inputs)
     }
 
     /// Of the repo with the fixes; `None` when there are none.
@@ -32,12 +31,12 @@ impl State {
         if changed.is_empty() {
             return Ok(None);
         }
-        Ok(Some(State::of(&with_changes(inputs, changed), &inputs.config)))
+        Ok(Some(State::of(&with_changes(inputs, changed), inputs)))
     }
 
-    fn of(repo: &Repo, config: &Config) -> State {
-        let model = Model::new(repo, &config.workloads);
-        let connections = Connections::of(&model, config, &Flows::default());
+    fn of(repo: &Repo, inputs: &Inputs) -> State {
+        let model = Model::new(repo, &inputs.config.workloads);
+        let connections = Connections::of(&model, &inputs.config, &inputs.flows);
         let cluster = Cluster::read(&model, &connections);
         State { cluster, connections, services: Service::all(&model) }
     }
@@ -64,8 +63,9 @@ fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, 
 /// Reads the texts anew, as if they were on disk.
 fn with_changes(inputs: &Inputs, changed: BTreeMap<String, String>) -> Repo {
     let repo = &inputs.repo;
-    let files = repo.files.iter().chain(&repo.values);
-    let texts: BTreeMap<&str, &str> = files
+    let texts: BTreeMap<&str, &str> = repo
+        .files
+        .iter()
         .map(|file| (file.path.as_str(), file.stream.text()))
         .chain(repo.patches.iter().map(|(path, stream)| (path.as_str(), stream.text())))
         .chain(changed.iter().map(|(path, text)| (path.as_str(), text.as_str())))

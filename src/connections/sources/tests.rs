@@ -13,7 +13,8 @@ pub(crate) fn repo(files: &[(&str, &str)]) -> Repo {
     let mut repo = Repo::default();
     for (path, text) in files {
         let stream = Stream::parse((*text).to_owned(), &Limits::default()).unwrap();
-        let file = File { path: (*path).to_owned(), stream, marker: None, context_only: false };
+        let file =
+            File { path: (*path).to_owned(), stream, marker: None, context_only: false, is_values: false };
         if path.ends_with("compose.yaml") {
             repo.compose.push(file);
         } else {

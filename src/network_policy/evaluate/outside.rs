@@ -16,8 +16,11 @@ type PortNames = BTreeSet<(Protocol, String)>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outside {
     pub addresses: AddressMap,
-    /// Ordered by namespace and labels.
+    /// Ordered by namespace and labels. Of what NetworkPolicies leave open, where `is_up_to_admins`.
     pub pods: Vec<OutsidePods>,
+    /// Policies of administrators select the workload: which pods they let through depends on labels that no manifest
+    /// shows.
+    pub is_up_to_admins: bool,
 }
 
 /// Pods that a rule allows and that no known workload makes, or not only.
@@ -45,7 +48,7 @@ impl Outside {
         let is_any = |pods: &OutsidePods| {
             pods.namespaces == Namespaces::Any && pods.pods.is_empty() && pods.ports.is_all()
         };
-        self.pods.iter().any(is_any) && self.addresses == Outside::everything().addresses
+        !self.is_up_to_admins && self.pods.iter().any(is_any) && self.addresses == Outside::everything().addresses
     }
 
     fn everything() -> Outside {
@@ -59,6 +62,7 @@ impl Outside {
                 ports,
                 names: BTreeSet::new(),
             }],
+            is_up_to_admins: false,
         }
     }
 }
@@ -68,10 +72,11 @@ impl Evaluator<'_> {
     /// their peers are pods, whose labels would have to be known.
     pub fn outside(&self, workload: usize, direction: Direction) -> Outside {
         let policies = self.selecting(workload, direction);
-        let plain: Vec<usize> =
-            policies.filter(|policy| self.cluster.policies[*policy].tier == Tier::Namespaced).collect();
+        let (plain, admin): (Vec<usize>, Vec<usize>) =
+            policies.partition(|policy| self.cluster.policies[*policy].tier == Tier::Namespaced);
+        let is_up_to_admins = !admin.is_empty();
         if plain.is_empty() {
-            return Outside::everything();
+            return Outside { is_up_to_admins, ..Outside::everything() };
         }
         let mut blocks: Vec<(Block, PortSet)> = Vec::new();
         let mut pods: BTreeMap<(Namespaces, String), (PortSet, PortNames)> = BTreeMap::new();
@@ -119,6 +124,7 @@ impl Evaluator<'_> {
         Outside {
             addresses: AddressMap::new(blocks.iter().map(|(block, ports)| (block, ports))),
             pods: pods.filter(|pods| !pods.ports.is_empty() || !pods.names.is_empty()).collect(),
+            is_up_to_admins,
         }
     }
 

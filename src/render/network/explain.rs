@@ -115,13 +115,17 @@ pub fn explain_text(
         let connection = before.graph.connection(need);
         writeln!(out, "  needed: {}", escaped(&shown_evidence(connection)))?;
     }
-    match after {
-        None => writeln!(out, "the fixes change nothing here"),
-        Some(after) if after.verdict == before.verdict => writeln!(out, "the fixes change nothing here"),
-        Some(after) => {
-            writeln!(out, "{bold}after the fixes: {}{bold:#}", words(after, question))?;
-            sides(out, question, after)
+    let shown = |explanation: &Explanation<'_, '_>| -> io::Result<(String, Vec<u8>)> {
+        let mut lines = Vec::new();
+        sides(&mut lines, question, explanation)?;
+        Ok((words(explanation, question), lines))
+    };
+    match after.map(shown).transpose()? {
+        Some(later) if later != shown(before)? => {
+            writeln!(out, "{bold}after the fixes: {}{bold:#}", later.0)?;
+            out.write_all(&later.1)
         }
+        _ => writeln!(out, "the fixes change nothing here"),
     }
 }
 
@@ -188,7 +192,8 @@ fn side(
     };
     let word = if is_allowed { "allowed" } else { "denied" };
     writeln!(out, "  {way} of {name}: {word}")?;
-    for said in side.rules.iter().filter(about) {
+    let is_whole = |said: &Said| said.is_sure && (question.port.is_some() || said.ports.is_all());
+    for said in deciding(graph, side, side.rules.iter().filter(about), &is_whole) {
         let policy = &graph.cluster.policies[said.policy];
         let verb = match said.action {
             Action::Allow => "allows",
@@ -210,6 +215,33 @@ fn side(
         writeln!(out, "    isolated by {}", escaped(&isolating.join(", ")))?;
     }
     Ok(())
+}
+
+/// The rules that an answer comes from: of those that are asked in turn, none behind one that decides.
+fn deciding<'s>(
+    graph: &Graph<'_>,
+    side: &Side,
+    rules: impl Iterator<Item = &'s Said>,
+    is_whole: &dyn Fn(&Said) -> bool,
+) -> Vec<&'s Said> {
+    let tier = |policy: usize| graph.cluster.policies[policy].tier;
+    let is_isolated = side.selecting.iter().any(|policy| tier(*policy) == Tier::Namespaced);
+    let mut kept = Vec::new();
+    let (mut is_passed, mut is_decided) = (false, false);
+    for said in rules {
+        let is_asked = match tier(said.policy) {
+            Tier::Admin { .. } => !is_passed && !is_decided,
+            Tier::Namespaced => !is_decided,
+            Tier::Baseline => !is_decided && !is_isolated,
+        };
+        if is_asked {
+            kept.push(said);
+            is_passed |= said.action == Action::Pass && is_whole(said);
+            is_decided |=
+                tier(said.policy) != Tier::Namespaced && said.action != Action::Pass && is_whole(said);
+        }
+    }
+    kept
 }
 
 /// The output of `caseharden network explain --format json`.

@@ -56,6 +56,8 @@ struct JsonSide {
     addresses: Vec<JsonSpan>,
     /// Pods that are allowed and that no workload of the repo makes, or not only.
     other_pods: Vec<JsonPods>,
+    /// Policies of administrators decide about those pods as well, by labels that no manifest shows.
+    up_to_admins: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -197,6 +199,7 @@ fn workload(graph: &Graph<'_>, idx: usize) -> JsonWorkload {
                 .collect(),
             addresses: addresses(&outside),
             other_pods: other_pods(&outside),
+            up_to_admins: outside.is_up_to_admins,
         }
     };
     JsonWorkload {

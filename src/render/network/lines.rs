@@ -26,7 +26,10 @@ pub(super) fn outside(outside: &Outside) -> Vec<Line> {
             by_ports.entry(span.ports.to_string()).or_default().push(span.to_string());
         }
     }
-    for pods in &outside.pods {
+    if outside.is_up_to_admins {
+        by_ports.entry("as admin policies say".to_owned()).or_default().push("other pods".to_owned());
+    }
+    for pods in outside.pods.iter().filter(|_| !outside.is_up_to_admins) {
         let who = match (pods.pods.as_str(), &pods.namespaces) {
             ("", Namespaces::Any) => "any pod".to_owned(),
             ("", Namespaces::Selected(selector)) => format!("any pod of {}", namespaces(selector)),
