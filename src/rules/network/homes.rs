@@ -106,8 +106,27 @@ impl Files {
         self.policies.entry(home).or_default().push(policy);
     }
 
-    /// Renders the files, and the findings that list them in their kustomizations. Nothing when a template fails:
-    /// templates are tried out before a run.
+    /// The texts of the files. Nothing when a template fails: templates are tried out before a run.
+    pub(super) fn render(self, view: &View<'_>) -> Rendered {
+        let templates = view.settings.templates;
+        let dialect = view.settings.config.network.dialect;
+        // What a kustomization lists takes the plain name.
+        let mut homes: Vec<(Home, Vec<WantedPolicy>)> = self.policies.into_iter().collect();
+        homes.sort_by_key(|(home, _)| home.listings.is_empty());
+        let texts = homes.into_iter().filter_map(|(home, policies)| {
+            Some((home, templates.network_policies(&policies, dialect).ok()?.text))
+        });
+        Rendered { texts: texts.collect() }
+    }
+}
+
+/// Texts of new files, before they have names.
+pub(super) struct Rendered {
+    texts: Vec<(Home, String)>,
+}
+
+impl Rendered {
+    /// Names the files, and finds that their kustomizations do not list them.
     pub(super) fn into_files(
         self,
         view: &View<'_>,
@@ -116,16 +135,12 @@ impl Files {
         found: &mut RepoFindings,
     ) -> Vec<NewFile> {
         let mut files = Vec::new();
-        // What a kustomization lists takes the plain name.
-        let mut homes: Vec<(Home, Vec<WantedPolicy>)> = self.policies.into_iter().collect();
-        homes.sort_by_key(|(home, _)| home.listings.is_empty());
-        for (home, policies) in homes {
-            let Ok(rendered) = view.settings.templates.network_policies(&policies) else { continue };
+        for (home, text) in self.texts {
             let path = names.choose(&home.folder, &view.settings.config.network.file);
             for kustomization in home.listings.iter().filter(|path| is_editable(view, path)) {
                 mention(view, rule, kustomization, &path, found);
             }
-            files.push(NewFile { path, text: rendered.text });
+            files.push(NewFile { path, text });
         }
         files
     }

@@ -1,11 +1,13 @@
 //! See the rule's own docs below.
 
-use super::homes::{Files, Home, Names, is_editable};
+use rayon::prelude::*;
+
+use super::homes::{Files, Home, Names, Rendered, is_editable};
 use super::policies::{Group, Lacking, default_deny, groups, lacking};
 use super::*;
 use crate::config::Mode;
 use crate::network_policy::Direction;
-use crate::repo::SkipReason;
+use crate::repo::{Marker, SkipReason};
 use crate::rules::{Area, Check, Safety, Severity};
 
 crate::rules::rule! {
@@ -39,19 +41,9 @@ crate::rules::rule! {
 
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     let mut names = Names::new(view);
-    for group in groups(view) {
-        let lacking = lacking(view, &group);
-        if lacking.is_empty || group.members.iter().all(|id| view.member(*id).host_network) {
-            continue;
-        }
-        if !lacking.is_open && lacking.files.policies.is_empty() {
-            continue;
-        }
-        let mut finding = describe(view, &group, &lacking);
-        let object = subject(view, &group);
-        let marker =
-            group.members.iter().find_map(|id| view.model.file(view.object(view.member(*id))).marker);
-        let files = lacking.files.into_files(view, &RULE, &mut names, found);
+    let open: Vec<_> = groups(view).into_par_iter().filter_map(|group| find(view, &group)).collect();
+    for Open { object, mut finding, files, marker } in open {
+        let files = files.into_files(view, &RULE, &mut names, found);
         if files.is_empty() {
             if let Some(marker) = marker {
                 finding.notes.push(format!("not edited: {}", marker.detail()));
@@ -65,11 +57,31 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     check_empty(view, &mut names, found);
 }
 
+/// A group of pods with what it lacks.
+struct Open {
+    object: Object,
+    finding: Finding,
+    files: Rendered,
+    /// Why a workload of the group is not edited, if so.
+    marker: Option<Marker>,
+}
+
+fn find(view: &View<'_>, group: &Group) -> Option<Open> {
+    let lacking = lacking(view, group);
+    if lacking.is_empty || group.members.iter().all(|id| view.member(*id).host_network) {
+        return None;
+    }
+    if !lacking.is_open && lacking.files.policies.is_empty() {
+        return None;
+    }
+    let finding = describe(view, group, &lacking);
+    let marker = group.members.iter().find_map(|id| view.model.file(view.object(view.member(*id))).marker);
+    Some(Open { object: subject(view, group), finding, files: lacking.files.render(view), marker })
+}
+
 /// Namespaces whose manifest is here and whose workloads are not: nothing is known to need anything.
 fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
-    let manifests = view.model.objects().filter(|object| {
-        &*object.id.kind == "Namespace" && object.id.group().is_empty() && !object.id.name.is_empty()
-    });
+    let manifests = view.model.objects().filter(|object| is_namespace(object));
     // Charts are not rendered, and may well deploy into any of them.
     let has_charts = view.model.repo().skipped.iter().any(|skip| skip.reason == SkipReason::HelmTemplate);
     if has_charts || !view.hidden.is_empty() {
@@ -114,7 +126,7 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
         );
         let mut finding = Finding::new("", format!("namespace {} denies nothing", object.id.name))
             .note("no workload of it is in the repo: check that none is deployed from elsewhere");
-        finding.new_files = files.into_files(view, &RULE, names, found);
+        finding.new_files = files.render(view).into_files(view, &RULE, names, found);
         finding.safety = Safety::Review;
         found.new_files.push(placed(&RULE, object, finding));
     }
@@ -122,11 +134,10 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
 
 /// The object a finding about the group points at: its Namespace, else its first workload.
 fn subject(view: &View<'_>, group: &Group) -> Object {
-    let names: Vec<&str> = group.spaces.iter().filter_map(Space::name).collect();
-    let manifest = view.model.objects().find(|object| {
-        &*object.id.kind == "Namespace" && object.id.group().is_empty() && names.contains(&&*object.id.name)
-    });
-    manifest.unwrap_or_else(|| view.object(view.member(group.members[0]))).clone()
+    let manifests =
+        group.spaces.iter().filter_map(Space::name).filter_map(|name| view.manifests.get(name).copied());
+    let first = manifests.min_by_key(|object| (object.file, object.document));
+    first.unwrap_or_else(|| view.object(view.member(group.members[0]))).clone()
 }
 
 pub(super) fn shown(group: &Group) -> String {
