@@ -10,6 +10,7 @@ mod error;
 mod holes;
 mod inputs;
 mod network;
+mod network_dialects;
 mod probe;
 mod samples;
 mod scalar;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tera::Tera;
 
+use crate::config::Dialect;
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
@@ -306,7 +308,9 @@ impl Templates {
             note(self.namespace("sample", &labels).map(drop));
         }
         note(self.exceptions(&samples::exceptions()).map(drop));
-        note(self.network_policies(&samples::policies()).map(drop));
+        for dialect in [Dialect::Core, Dialect::Cilium, Dialect::Calico] {
+            note(self.network_policies(&samples::policies(), dialect).map(drop));
+        }
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
         errors

@@ -47,7 +47,9 @@ pub(super) fn members(model: &Model<'_>) -> Vec<Member> {
                 Layout::PodSpec { .. } => labels(&value, &pods[0]),
                 _ => Labels::new(),
             };
-            let source = selector_of(layout, &value).unwrap_or_else(|| labels.clone());
+            // A build may add labels to both; what the file has decides.
+            let own = selector_of(layout, &value).filter(|selector| covers(selector, &labels));
+            let source = own.unwrap_or_else(|| labels.clone());
             for space in spaces(model, object) {
                 members.push(Member {
                     file,

@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::Value;
+
 use super::namespace::hidden_pods;
 use super::{Finding, Placed, RepoFindings, Rule, Settings};
+use crate::config::Dialect;
 use crate::connections::{
-    Certainty, Connection, Connections, Evidence, Member, MemberId, Peer, Space, Unresolved,
+    self, Certainty, Connection, Connections, Evidence, Member, MemberId, Peer, Space, Unresolved,
 };
 use crate::model::{Model, Object};
 use crate::network_policy::{Cluster, Policy, Tier};
@@ -43,6 +46,8 @@ struct View<'a> {
     guesses: HashMap<MemberId, Vec<usize>>,
     policies_in: HashMap<Space, Vec<usize>>,
     members_in: HashMap<Space, Vec<MemberId>>,
+    /// Specs of the dialect's own policies, by namespace and name.
+    of_dialect: HashMap<(Space, String), Value>,
     /// Objects whose pods nobody sees here, by namespace.
     hidden: BTreeMap<String, BTreeSet<String>>,
 }
@@ -116,8 +121,13 @@ impl<'a> View<'a> {
             guesses,
             policies_in,
             members_in,
+            of_dialect: of_dialect(model, settings.config.network.dialect),
             hidden,
         }
+    }
+
+    fn dialect(&self) -> Dialect {
+        self.settings.config.network.dialect
     }
 
     fn member(&self, id: MemberId) -> &Member {
@@ -172,6 +182,23 @@ impl<'a> View<'a> {
         let names = space.name().and_then(|name| self.hidden.get(name));
         names.into_iter().flatten().map(String::as_str)
     }
+}
+
+/// Policies of another API than the core one, which adds up with it.
+fn of_dialect(model: &Model<'_>, dialect: Dialect) -> HashMap<(Space, String), Value> {
+    let kind = match dialect {
+        Dialect::Core => return HashMap::new(),
+        Dialect::Cilium => ("cilium.io", "CiliumNetworkPolicy"),
+        Dialect::Calico => ("projectcalico.org", "NetworkPolicy"),
+    };
+    let mut found = HashMap::new();
+    for object in model.objects().filter(|object| (object.id.group(), &*object.id.kind) == kind) {
+        let Some(value) = model.value(object) else { continue };
+        for space in connections::spaces(model, object) {
+            found.insert((space, object.id.name.to_string()), value["spec"].clone());
+        }
+    }
+    found
 }
 
 /// How findings say where something stands.

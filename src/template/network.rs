@@ -8,7 +8,9 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Map, Value, json};
 
 use super::decode::{self, Problem};
+use super::network_dialects::{CALICO, CILIUM, CalicoSpec, CiliumSpec, Manifest};
 use super::{RenderedFile, TemplateError, Templates, must_be};
+use crate::config::Dialect;
 use crate::connections::Protocol;
 
 pub(super) const CORE: &str = "network/policy.yaml";
@@ -59,6 +61,10 @@ pub enum WantedPeer {
         cidr: String,
         except: Vec<String>,
     },
+    /// In dialects that know it.
+    ApiServer,
+    /// A host by its name, in dialects that know names.
+    Host(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,23 +86,15 @@ pub struct WantedPort {
 
 impl Templates {
     /// A file of policies, one document each.
-    pub fn network_policies(&self, policies: &[WantedPolicy]) -> Result<RenderedFile, TemplateError> {
+    pub fn network_policies(
+        &self,
+        policies: &[WantedPolicy],
+        dialect: Dialect,
+    ) -> Result<RenderedFile, TemplateError> {
         let mut text = String::new();
         let mut values = Vec::new();
         for policy in policies {
-            let rendered = self.file(CORE, policy.variables(), |text| {
-                let value = decode::typed::<NetworkPolicy>(text)?;
-                must_be(&value, "/metadata/name", &json!(policy.name))?;
-                match &policy.namespace {
-                    Some(namespace) => must_be(&value, "/metadata/namespace", &json!(namespace))?,
-                    None if !value["metadata"]["namespace"].is_null() => {
-                        return Err(Problem::new("`metadata.namespace` must be left to the build"));
-                    }
-                    None => {}
-                }
-                says_the_same(&value["spec"], &policy.spec())?;
-                Ok(value)
-            })?;
+            let rendered = self.network_policy(policy, dialect)?;
             if !text.is_empty() {
                 text.push_str("---\n");
             }
@@ -105,6 +103,46 @@ impl Templates {
         }
         Ok(RenderedFile { text, value: Value::Array(values) })
     }
+
+    fn network_policy(&self, policy: &WantedPolicy, dialect: Dialect) -> Result<RenderedFile, TemplateError> {
+        let named = |value: Value| {
+            must_be(&value, "/metadata/name", &json!(policy.name))?;
+            match &policy.namespace {
+                Some(namespace) => must_be(&value, "/metadata/namespace", &json!(namespace))?,
+                None if !value["metadata"]["namespace"].is_null() => {
+                    return Err(Problem::new("`metadata.namespace` must be left to the build"));
+                }
+                None => {}
+            }
+            Ok(value)
+        };
+        match dialect {
+            Dialect::Core => self.file(CORE, policy.variables(), |text| {
+                let value = named(decode::typed::<NetworkPolicy>(text)?)?;
+                says_the_same(&value["spec"], &policy.spec())?;
+                Ok(value)
+            }),
+            Dialect::Cilium => self.file(CILIUM, policy.cilium_variables(), |text| {
+                let value = named(decode::typed::<Manifest<CiliumSpec>>(text)?)?;
+                is_spec(&value["spec"], &policy.cilium_spec())?;
+                Ok(value)
+            }),
+            Dialect::Calico => self.file(CALICO, policy.calico_variables(), |text| {
+                let value = named(decode::typed::<Manifest<CalicoSpec>>(text)?)?;
+                is_spec(&value["spec"], &policy.calico_spec())?;
+                Ok(value)
+            }),
+        }
+    }
+}
+
+fn is_spec(spec: &Value, wanted: &Value) -> Result<(), Problem> {
+    if spec == wanted {
+        return Ok(());
+    }
+    let keys = ["endpointSelector", "selector", "types", "ingress", "egress"];
+    let field = keys.into_iter().find(|key| spec[*key] != wanted[*key]);
+    Err(Problem::new(format!("`spec.{}` does not say what was asked for", field.unwrap_or_default())))
 }
 
 fn says_the_same(spec: &Value, wanted: &Value) -> Result<(), Problem> {
@@ -137,11 +175,11 @@ impl WantedPolicy {
         [("Ingress", "ingress", "from", &self.ingress), ("Egress", "egress", "to", &self.egress)]
     }
 
-    fn types(&self) -> Vec<&'static str> {
+    pub(super) fn types(&self) -> Vec<&'static str> {
         self.directions().into_iter().filter(|(.., rules)| rules.is_some()).map(|(name, ..)| name).collect()
     }
 
-    fn variables(&self) -> Value {
+    pub(super) fn variables(&self) -> Value {
         let directions: Vec<Value> = self
             .directions()
             .into_iter()
@@ -208,6 +246,8 @@ impl WantedRule {
 impl WantedPeer {
     fn variables(&self) -> Value {
         match self {
+            // Needs are written with these only for dialects that know them.
+            WantedPeer::ApiServer | WantedPeer::Host(_) => Value::Null,
             WantedPeer::Block { cidr, except } => json!({"cidr": cidr, "except": except}),
             WantedPeer::Pods { namespace, labels, foreign } => {
                 let namespace = match namespace {
@@ -225,6 +265,7 @@ impl WantedPeer {
 
     fn value(&self) -> Value {
         match self {
+            WantedPeer::ApiServer | WantedPeer::Host(_) => Value::Null,
             WantedPeer::Block { cidr, except } if except.is_empty() => json!({"ipBlock": {"cidr": cidr}}),
             WantedPeer::Block { cidr, except } => json!({"ipBlock": {"cidr": cidr, "except": except}}),
             WantedPeer::Pods { namespace, labels, foreign } => {
@@ -252,7 +293,12 @@ impl WantedPeer {
 }
 
 impl WantedPort {
-    fn port(&self) -> Value {
+    /// As dialects write it that have text for every port.
+    pub(super) fn text(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.number.to_string())
+    }
+
+    pub(super) fn port(&self) -> Value {
         match &self.name {
             Some(name) => json!(name),
             None => json!(self.number),

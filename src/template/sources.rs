@@ -22,6 +22,8 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",
+    "network/calico-policy.yaml",
+    "network/cilium-policy.yaml",
     "network/policy.yaml",
     "network/probe.yaml",
     "pod-security-context.yaml",

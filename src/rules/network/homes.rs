@@ -120,7 +120,11 @@ impl Files {
         let mut homes: Vec<(Home, Vec<WantedPolicy>)> = self.policies.into_iter().collect();
         homes.sort_by_key(|(home, _)| home.listings.is_empty());
         for (home, policies) in homes {
-            let Ok(rendered) = view.settings.templates.network_policies(&policies) else { continue };
+            let Ok(rendered) =
+                view.settings.templates.network_policies(&policies, view.settings.config.network.dialect)
+            else {
+                continue;
+            };
             let path = names.choose(&home.folder, &view.settings.config.network.file);
             for kustomization in home.listings.iter().filter(|path| is_editable(view, path)) {
                 mention(view, rule, kustomization, &path, found);

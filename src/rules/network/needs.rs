@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{View, doubt};
-use crate::config::{Mode, PodPeer};
+use crate::config::{Dialect, Mode, PodPeer};
 use crate::connections::{Connection, Evidence, Member, MemberId, Peer, Port, Space};
 use crate::repo::folder;
 use crate::template::{InNamespace, WantedPeer, WantedPort, WantedRule};
@@ -54,7 +54,7 @@ fn ingress(view: &View<'_>, id: MemberId, member: &Member) -> Vec<WantedRule> {
                 vec![configured(&view.settings.config.network.ingress_controller(class.as_deref()))]
             }
             Peer::Monitoring => vec![configured(&view.settings.config.network.monitoring)],
-            Peer::ApiServer => blocks(&view.settings.config.network.api_server),
+            Peer::ApiServer => api_server(view),
             Peer::Everything => everything(),
             Peer::IpBlock { cidr, except } => vec![block(cidr, except)],
             Peer::Pods { namespace, labels } => vec![pods_of(&member.space, namespace, labels.clone())],
@@ -70,7 +70,8 @@ fn egress(view: &View<'_>, id: MemberId, member: &Member) -> Vec<WantedRule> {
         let peers = match &connection.to {
             Peer::Member(to) => called(view, member, view.member(*to)),
             Peer::Pods { namespace, labels } => vec![pods_of(&member.space, namespace, labels.clone())],
-            Peer::ApiServer => blocks(&view.settings.config.network.api_server),
+            Peer::ApiServer => api_server(view),
+            Peer::Host(host) if view.dialect() == Dialect::Cilium => vec![WantedPeer::Host(host.clone())],
             Peer::Host(host) => of_host(host, connection.port.as_ref()),
             Peer::IpBlock { cidr, except } => vec![block(cidr, except)],
             Peer::Everything => everything(),
@@ -150,6 +151,14 @@ pub(super) fn configured(peer: &PodPeer) -> WantedPeer {
     WantedPeer::Pods { namespace, labels: peer.labels.clone(), foreign: false }
 }
 
+/// Its own name where the dialect has one, else its addresses, else any.
+fn api_server(view: &View<'_>) -> Vec<WantedPeer> {
+    match view.dialect() {
+        Dialect::Core => blocks(&view.settings.config.network.api_server),
+        Dialect::Cilium | Dialect::Calico => vec![WantedPeer::ApiServer],
+    }
+}
+
 /// Blocks; any peer where none is known.
 fn blocks(cidrs: &[String]) -> Vec<WantedPeer> {
     cidrs.iter().map(|cidr| block(cidr, &[])).collect()
@@ -207,8 +216,9 @@ fn rule(
     if let Some(why) = doubt(&connection.certainty) {
         comments.push(format!("check: {why}"));
     }
-    if let (Peer::Host(host), false) = (&connection.to, is_ingress) {
-        comments.push(format!("the core API has no names: {host} by address and port"));
+    if let (Peer::Host(host), false, false) = (&connection.to, is_ingress, view.dialect() == Dialect::Cilium)
+    {
+        comments.push(format!("policies have no names here: {host} by address and port"));
         if peers.iter().any(|peer| matches!(peer, WantedPeer::Block { except, .. } if !except.is_empty())) {
             comments.push("check: private addresses are left out".to_owned());
         }

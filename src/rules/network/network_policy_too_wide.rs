@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::coverage::{allows, selecting};
 use super::needs::{merged, needs};
 use super::*;
+use crate::config::Dialect;
 use crate::network_policy::{Direction, Peer, Rule as PolicyRule};
 use crate::rules::{Area, Change, Check, Safety, Severity};
 use crate::template::WantedRule;
@@ -103,7 +104,8 @@ fn too_wide(
             finding.note("it is for every pod of its namespace: what other policies deny, it allows"),
         );
     }
-    if objects.len() != 1 {
+    // What is narrowed is a policy of the core API, which has no names of hosts.
+    if objects.len() != 1 || view.dialect() != Dialect::Core {
         return None;
     }
     let wanted = wanted(view, &selected, direction)?;

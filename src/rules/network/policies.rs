@@ -6,7 +6,7 @@ use super::View;
 use super::coverage::{allows, isolates_all, selecting};
 use super::homes::{Files, Home, is_editable};
 use super::needs::{Needs, configured, merged, needs, selector};
-use crate::config::Mode;
+use crate::config::{Dialect, Mode};
 use crate::connections::{MemberId, Protocol, Space};
 use crate::model::ObjectId;
 use crate::network_policy::Direction;
@@ -112,6 +112,10 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         policies
             .push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
     }
+    if view.dialect() != Dialect::Core {
+        keep_missing(view, group, &mut policies);
+        lacking.is_open &= policies.iter().any(|(_, policy)| policy.kind == PolicyKind::DefaultDeny);
+    }
     lacking.is_empty = policies.is_empty();
     for (home, mut policy) in policies {
         if home.adds_labels(view) {
@@ -120,6 +124,31 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         lacking.files.add(home, policy);
     }
     lacking
+}
+
+/// Leaves out the dialect's policies that are there as they would be written. One of the same name that says something
+/// else stays, and what is wanted is added beside it: all of them add up.
+fn keep_missing(view: &View<'_>, group: &Group, policies: &mut Vec<(Home, WantedPolicy)>) {
+    let spec_of = |policy: &WantedPolicy| match view.dialect() {
+        Dialect::Core => policy.spec(),
+        Dialect::Cilium => policy.cilium_spec(),
+        Dialect::Calico => policy.calico_spec(),
+    };
+    let existing = |name: &str| {
+        group.spaces.iter().find_map(|space| view.of_dialect.get(&(space.clone(), name.to_owned())))
+    };
+    policies.retain_mut(|(_, policy)| {
+        let spec = spec_of(policy);
+        let name = policy.name.clone();
+        for number in 2.. {
+            match existing(&policy.name) {
+                None => return true,
+                Some(known) if *known == spec => return false,
+                Some(_) => policy.name = format!("{name}-{number}"),
+            }
+        }
+        true
+    });
 }
 
 /// One policy for each object, with what its members lack in all their namespaces.
@@ -184,11 +213,12 @@ fn workloads(
         // Where the workload may not be changed, neither may what lies beside it.
         let editable = is_editable(view, &view.model.repo().files[file].path);
         let home = if editable { Home::beside(view, file) } else { home.clone() };
+        let name = names.of_workload(id, &home);
         policies.push((
             home,
             WantedPolicy {
                 kind: PolicyKind::Workload,
-                name: names.of_workload(id),
+                name,
                 namespace: id.namespace.as_deref().map(str::to_owned),
                 comments: vec![format!("What {}/{} needs.", id.kind, id.name)],
                 selector: labels,
@@ -216,8 +246,14 @@ fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Opti
     let files: BTreeSet<usize> = everywhere.iter().map(|(file, _)| *file).collect();
     let (file, object) = *everywhere.first()?;
     let namespace = view.model.objects_of(file)[object].id.namespace.as_deref().map(str::to_owned);
-    let _ = group;
-    Some((Home::around(view, &files)?, namespace))
+    let around = Home::around(view, &files)?;
+    // A kustomization around those that give the namespace does not give it itself.
+    let gives = |name: &str| {
+        let mut listings = around.listings.iter();
+        listings.any(|listing| view.model.builds.given_namespaces(listing).any(|given| given == name))
+    };
+    let is_given = namespace.is_some() || group.spaces.iter().filter_map(Space::name).all(gives);
+    Some((if is_given { around } else { Home::beside(view, file) }, namespace))
 }
 
 pub(super) fn dns(view: &View<'_>) -> WantedRule {
@@ -265,7 +301,8 @@ pub(super) fn default_deny(
 struct NameChoice {
     taken: BTreeSet<String>,
     /// By kind and name: copies of a workload, for other builds, have copies of its policy.
-    of_workloads: BTreeMap<(String, String), String>,
+    of_workloads: BTreeMap<(String, String), Vec<String>>,
+    used: BTreeSet<(Home, String)>,
 }
 
 impl NameChoice {
@@ -274,6 +311,7 @@ impl NameChoice {
         NameChoice {
             taken: policies.map(|policy| policy.name.clone()).collect(),
             of_workloads: BTreeMap::new(),
+            used: BTreeSet::new(),
         }
     }
 
@@ -286,18 +324,22 @@ impl NameChoice {
         chosen
     }
 
-    fn of_workload(&mut self, id: &ObjectId) -> String {
+    fn of_workload(&mut self, id: &ObjectId, home: &Home) -> String {
         let key = (id.kind.to_string(), id.name.to_string());
-        if let Some(name) = self.of_workloads.get(&key) {
-            return name.clone();
-        }
-        let name = id.name.trim_end_matches('*').trim_end_matches('-');
-        let chosen = if self.taken.contains(name) {
-            self.free(&format!("{name}-{}", id.kind.to_lowercase()))
-        } else {
-            self.free(name)
-        };
-        self.of_workloads.insert(key, chosen.clone());
+        let known = self.of_workloads.get(&key).into_iter().flatten();
+        let copy =
+            known.into_iter().find(|name| !self.used.contains(&(home.clone(), (*name).clone()))).cloned();
+        let chosen = copy.unwrap_or_else(|| {
+            let name = id.name.trim_end_matches('*').trim_end_matches('-');
+            let chosen = if self.taken.contains(name) {
+                self.free(&format!("{name}-{}", id.kind.to_lowercase()))
+            } else {
+                self.free(name)
+            };
+            self.of_workloads.entry(key).or_default().push(chosen.clone());
+            chosen
+        });
+        self.used.insert((home.clone(), chosen.clone()));
         chosen
     }
 }
