@@ -48,7 +48,9 @@ impl Outside {
         let is_any = |pods: &OutsidePods| {
             pods.namespaces == Namespaces::Any && pods.pods.is_empty() && pods.ports.is_all()
         };
-        !self.is_up_to_admins && self.pods.iter().any(is_any) && self.addresses == Outside::everything().addresses
+        !self.is_up_to_admins
+            && self.pods.iter().any(is_any)
+            && self.addresses == Outside::everything().addresses
     }
 
     fn everything() -> Outside {
