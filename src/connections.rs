@@ -35,8 +35,10 @@ pub struct Connections {
     pub served: BTreeMap<MemberId, Vec<Port>>,
     /// Members whose pods get a sidecar that the repo does not show.
     pub injected: BTreeSet<MemberId>,
-    /// Members whose flows the logs show.
-    pub shown: BTreeSet<MemberId>,
+    /// Members that flow logs show to open connections.
+    pub shown_sources: BTreeSet<MemberId>,
+    /// Members that flow logs show to take connections.
+    pub shown_targets: BTreeSet<MemberId>,
 }
 
 /// A workload in one of the namespaces it lands in. A base that two overlays build is two members.
@@ -216,7 +218,15 @@ impl Connections {
         let served = scene.served();
         let members = scene.into_members();
         let (list, unresolved) = found.into_sorted();
-        Connections { members, list, unresolved, served, shown: shown.members, injected }
+        Connections {
+            members,
+            list,
+            unresolved,
+            served,
+            shown_sources: shown.sources,
+            shown_targets: shown.targets,
+            injected,
+        }
     }
 
     pub fn member(&self, id: MemberId) -> &Member {

@@ -10,7 +10,10 @@ use super::{Certainty, Evidence, MemberId, Observed, Peer, Port, Space};
 /// Members whose flows the logs show.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
-    pub(super) members: BTreeSet<MemberId>,
+    /// As the end that opens.
+    pub(super) sources: BTreeSet<MemberId>,
+    /// As the end that takes.
+    pub(super) targets: BTreeSet<MemberId>,
 }
 
 pub(super) fn apply(scene: &Scene<'_>, flows: &Flows, found: &mut Found) -> Shown {
@@ -23,15 +26,16 @@ pub(super) fn apply(scene: &Scene<'_>, flows: &Flows, found: &mut Found) -> Show
         let (from, to) = (index.end(scene, &flow.from), index.end(scene, &flow.to));
         for from in &from {
             for to in &to {
-                shown.members.extend(from.member().into_iter().chain(to.member()));
+                shown.sources.extend(from.member());
+                shown.targets.extend(to.member());
                 take(scene, &index, flow, from, to, found);
             }
         }
     }
     for idx in 0..found.list().len() {
         let connection = &found.list()[idx];
-        let ends = [connection.source(), connection.target()];
-        let is_shown = ends.into_iter().flatten().all(|member| shown.members.contains(&member));
+        let is_shown = connection.source().is_none_or(|source| shown.sources.contains(&source))
+            && connection.target().is_none_or(|target| shown.targets.contains(&target));
         if is_shown && connection.observed.is_none() {
             found.observe(idx, Observed::Never, None);
         }
@@ -121,7 +125,8 @@ fn take(scene: &Scene<'_>, index: &Index, flow: &Flow, from: &Peer, to: &Peer, f
     if flow.port == 53 && flow.to.namespace.as_deref() == Some("kube-system") {
         return;
     }
-    let words = format!("{} flows were seen", flow.count);
+    let times = if flow.count == 1 { "once".to_owned() } else { format!("{} times", flow.count) };
+    let words = format!("a flow log shows it {times}");
     let evidence = Evidence { path: flow.path.clone(), line: flow.line, words };
     let seen = Observed::Seen { flows: flow.count };
     let mut confirmed = false;

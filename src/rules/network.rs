@@ -164,7 +164,7 @@ impl<'a> View<'a> {
     /// Whether evidence accounts for all that a member opens, as far as anything can tell. Who reads the API finds
     /// peers there: controllers of Ingresses, collectors of metrics.
     fn explains_egress(&self, id: MemberId) -> bool {
-        if self.connections.shown.contains(&id) {
+        if self.connections.shown_sources.contains(&id) {
             return true;
         }
         let mut opened = self.of(&self.egress, id).peekable();

@@ -180,6 +180,10 @@ fn describe(view: &View<'_>, group: &Group, lacking: &Lacking) -> Finding {
         finding =
             finding.note(format!("ingress stays open to pods, since nobody is known to call: {subjects}"));
     }
+    if !view.settings.flows.is_empty() {
+        finding = finding
+            .note("flow logs count as complete for the pods they show: check how long they were taken");
+    }
     if mode == Mode::Full {
         finding.notes.extend(cut(view, group));
     }

@@ -268,7 +268,7 @@ fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&st
         return Some(WantedRule { comments: vec![why], peers: vec![peer], ports: Vec::new() });
     }
     let is_known = view.of(&view.ingress, id).any(|connection| !matches!(connection.from, Peer::Monitoring));
-    if (is_known || view.connections.shown.contains(&id)) && hidden.is_empty() {
+    if (is_known || view.connections.shown_targets.contains(&id)) && hidden.is_empty() {
         return None;
     }
     // Without a Service, pods are called by their addresses on what they declare.

@@ -151,6 +151,9 @@ fn keep_missing(view: &View<'_>, group: &Group, policies: &mut Vec<(Home, Wanted
     });
 }
 
+/// What makes two objects one workload: their place, their name and the pods they select.
+type Described<'a> = (Home, &'a ObjectId, BTreeMap<String, String>);
+
 /// One policy for each object, with what its members lack in all their namespaces.
 fn workloads(
     view: &View<'_>,
@@ -162,7 +165,7 @@ fn workloads(
 ) -> Vec<(Home, WantedPolicy)> {
     let with_egress = view.settings.config.network.mode != Mode::Ingress;
     // An object in several namespaces, or in several files of one folder, is one workload.
-    let mut by_object: BTreeMap<(Home, &ObjectId, BTreeMap<String, String>), Vec<MemberId>> = BTreeMap::new();
+    let mut by_object: BTreeMap<Described<'_>, Vec<MemberId>> = BTreeMap::new();
     for id in pods {
         let member = view.member(*id);
         let key = (Home::beside(view, member.file), &member.id, selector(member));
