@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
+use crate::git;
 use crate::lock::{self, Lock};
 use crate::model::Model;
 use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
@@ -90,9 +91,12 @@ impl Inputs {
         config: Config,
         templates: Templates,
         source: &dyn Source,
-        listing: Listing,
+        mut listing: Listing,
         global: &Global,
     ) -> anyhow::Result<Inputs> {
+        if root.git {
+            listing.remotes = git::remotes(&root.folder);
+        }
         let exceptions = exceptions(source, &config)?;
         let lock = lock(source)?;
         let progress = progress(listing.entries.len(), global);

@@ -67,6 +67,8 @@ impl<'p, 'm> Pins<'p, 'm> {
                 let change = Change::set(at.pointer(), with_digest(text, locked));
                 has_digest(finding.change(change), locked).safety(Safety::Review)
             }
+            // Those of templates are no part of a manifest, see `in_template`.
+            Class::Template => finding,
             Class::Container | Class::ImageVolume | Class::Operator | Class::PatchStep => {
                 let change = Change::set(at.pointer(), with_digest(text, locked));
                 has_digest(finding.change(change), locked)

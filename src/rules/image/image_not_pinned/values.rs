@@ -24,7 +24,7 @@ const PARTS: &[&str] = &["registry", "repository", "name", "tag", "version"];
 
 pub(super) struct ChartPins<'p, 'm> {
     model: &'p Model<'m>,
-    gifts: Gifts,
+    gifts: Gifts<'p>,
     /// By folder; a chart is read when it is first asked.
     charts: BTreeMap<String, helm::Chart>,
     /// Charts that are not here and whose values elsewhere in the repo have a digest behind the tag: an object that
@@ -114,7 +114,7 @@ impl<'p, 'm> ChartPins<'p, 'm> {
             return Some(Values { value, pointer: at.place.inner.clone()?, outer: String::new() });
         }
         let pointer = at.pointer();
-        let starts = ["/spec/values/", "/helm/valuesObject/"];
+        let starts = ["/spec/values/", "/helm/valuesObject/", "/valuesInline/"];
         let outer = starts.iter().find_map(|start| {
             let end = pointer.find(start)? + start.len() - 1;
             Some(&pointer[..end])
@@ -125,17 +125,19 @@ impl<'p, 'm> ChartPins<'p, 'm> {
     }
 
     fn releases(&self, at: &Elsewhere) -> Result<Vec<Release<'m>>, String> {
-        if &*at.object.id.kind == "Values" {
-            let releases = charts::of_file(self.model, &self.gifts, self.model.file(&at.object));
-            return if releases.is_empty() {
-                Err("no chart of this repo takes these values".to_owned())
-            } else {
-                Ok(releases)
-            };
+        let (model, gifts, id) = (self.model, &self.gifts, &at.object.id);
+        match &*id.kind {
+            "Values" => charts::of_file(model, gifts, model.file(&at.object)),
+            "Kustomization" => {
+                let idx = at.pointer().split('/').nth(2).and_then(|idx| idx.parse().ok()).unwrap_or_default();
+                charts::of_kustomization(model, gifts, &at.place.path, idx).map(|release| vec![release])
+            }
+            _ => {
+                let value = model.value(&at.object).ok_or("its object cannot be read")?;
+                let pointer = format!("{}/", at.pointer());
+                charts::of_object(model, gifts, id, &value, &pointer).map(|release| vec![release])
+            }
         }
-        let value = self.model.value(&at.object).ok_or("its object cannot be read")?;
-        charts::of_object(self.model, &at.object.id, &value, &format!("{}/", at.pointer()))
-            .map(|release| vec![release])
     }
 
     fn chart(&mut self, release: &Release<'m>) -> &helm::Chart {
@@ -165,8 +167,8 @@ impl<'p, 'm> ChartPins<'p, 'm> {
             }
             return candidates;
         };
-        let overridden =
-            releases.iter().any(|release| release.is_default && self.is_overridden(release, pointer));
+        let overridden = self.is_patched(at, values)
+            || releases.iter().any(|release| release.is_default && self.is_overridden(release, pointer));
         for field in DIGEST_FIELDS.iter().filter(|_| !overridden) {
             let is_there = parts.contains_key(*field);
             let chart = self.chart(&releases[0]);
@@ -204,6 +206,18 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         over.iter()
             .filter_map(|values| values.pointer(pointer))
             .any(|image| PARTS.iter().any(|part| image.get(part).is_some()))
+    }
+
+    /// Whether a patch of this repo changes the image in the object: the digest would stay.
+    fn is_patched(&self, at: &Elsewhere, values: &Values) -> bool {
+        let pointer = format!("{}{}", values.outer, values.pointer);
+        let Some(object) = self.model.value(&at.object) else { return false };
+        let mut patches = self.model.builds.patches_on(&at.place.path, &at.object.id);
+        patches.any(|patch| {
+            let text = at.place.class == Class::ValuesInText;
+            let at = if text { at.pointer() } else { &pointer };
+            patch.applied(&object).pointer(at) != object.pointer(at)
+        })
     }
 
     fn prove(
@@ -267,6 +281,9 @@ fn without_chart(
     (why, example): (&str, Option<&str>),
 ) -> Finding {
     let image = values.value.pointer(&values.pointer);
+    if !names_registry(&at.place.text) {
+        return finding.note(format!("not pinned: {why}, and it may put a registry in front of the name"));
+    }
     let is_empty = |field: &&&str| {
         // `null` takes a default of the chart's away, and is meant.
         image.and_then(|image| image.get(**field)?.as_str()) == Some("")
@@ -291,6 +308,12 @@ fn without_chart(
     has_digest(finding.change(change), locked)
         .safety(Safety::Review)
         .note(format!("{why}: look whether it takes `{field}` in this form"))
+}
+
+/// Whether the name starts with a host, so that a chart that is not here has little reason to put one there.
+fn names_registry(text: &str) -> bool {
+    let host = text.split_once('/').map(|(host, _)| host);
+    host.is_some_and(|host| host.contains(['.', ':']) || host == "localhost")
 }
 
 fn tag_with_digest(tag: &str, locked: &Locked) -> String {
