@@ -355,7 +355,13 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
     if has_actions && let Some(line) = classify::template_line(&stream) {
         return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
     }
-    Outcome::File(Box::new(File { path, stream, marker, context_only: entry.context_only, content: Content::Objects }))
+    Outcome::File(Box::new(File {
+        path,
+        stream,
+        marker,
+        context_only: entry.context_only,
+        content: Content::Objects,
+    }))
 }
 
 /// The path with `/` between its parts, as shown to users and as git writes it.

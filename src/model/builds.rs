@@ -364,11 +364,7 @@ fn is_pattern(text: &str) -> bool {
     text.contains(['*', '|', '(', '[', '^', '$', '+', '?'])
 }
 
-fn read_patch(
-    kustomization: &Kustomization,
-    reference: &PatchReference,
-    repo: &Repo,
-) -> Vec<Patch> {
+fn read_patch(kustomization: &Kustomization, reference: &PatchReference, repo: &Repo) -> Vec<Patch> {
     let parsed;
     let (path, stream) = match (&reference.file, &reference.inline) {
         (Some(file), _) => match repo.file(file) {

@@ -34,6 +34,25 @@ impl Release<'_> {
     }
 }
 
+/// Keys that say which image it is.
+const PARTS: &[&str] = &["registry", "repository", "image", "name", "tag", "version", "digest", "sha"];
+
+impl Release<'_> {
+    /// Whether the values above name another image at a place than the values themselves do.
+    pub fn replaces(&self, own: &Value, pointer: &str) -> bool {
+        if self.above.iter().all(|above| above.pointer(pointer).is_none()) {
+            return false;
+        }
+        let (alone, all) = (layered(&self.below, own), self.values(own));
+        match (alone.pointer(pointer), all.pointer(pointer)) {
+            (Some(Value::Object(alone)), Some(Value::Object(all))) => {
+                PARTS.iter().any(|part| alone.get(*part) != all.get(*part))
+            }
+            (alone, all) => alone != all,
+        }
+    }
+}
+
 /// All values that the objects and kustomizations of a repo give to charts.
 #[derive(Debug)]
 pub struct Gifts<'m> {
@@ -75,11 +94,7 @@ impl<'m> Gifts<'m> {
 ///
 /// # Errors
 /// Why one of them cannot be looked at.
-pub fn of_file<'m>(
-    model: &Model<'m>,
-    gifts: &Gifts<'_>,
-    file: &File,
-) -> Result<Vec<Release<'m>>, String> {
+pub fn of_file<'m>(model: &Model<'m>, gifts: &Gifts<'_>, file: &File) -> Result<Vec<Release<'m>>, String> {
     let repo = model.repo();
     let mut releases: Vec<Release<'m>> = Vec::new();
     for idx in gifts.by_file.get(&file.path).into_iter().flatten() {
@@ -96,7 +111,11 @@ pub fn of_file<'m>(
             releases.push(Release { chart, below, above: Vec::new(), is_default });
         }
     }
-    if releases.is_empty() { Err("no chart of this repo takes these values".to_owned()) } else { Ok(releases) }
+    if releases.is_empty() {
+        Err("no chart of this repo takes these values".to_owned())
+    } else {
+        Ok(releases)
+    }
 }
 
 /// The chart that takes values within an object.

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::charts::Release;
 use super::object::{self, ObjectId};
 use super::workload::{self, Pod};
 use super::{Image, Model};
@@ -89,8 +90,8 @@ pub fn references(model: &Model<'_>, custom: &[CustomWorkload], fields: &[ImageF
     kustomize(model, &mut uses);
     templates::find(model, &mut uses);
     uses.sort_by(|a, b| {
-        (&a.path, a.document, &a.pointer, &a.inner, a.class, &a.text)
-            .cmp(&(&b.path, b.document, &b.pointer, &b.inner, b.class, &b.text))
+        (&a.path, a.document, &a.pointer, &a.inner, a.class, a.line, &a.text)
+            .cmp(&(&b.path, b.document, &b.pointer, &b.inner, b.class, b.line, &b.text))
     });
     uses.dedup();
     uses
@@ -106,11 +107,17 @@ struct Scope<'s, 'r> {
 
 fn of_values(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
     let releases = super::charts::of_file(scope.model, &scope.gifts, file);
-    let under = releases.map_or(Value::Null, |mut releases| std::mem::take(&mut releases[0].below));
+    let releases = releases.unwrap_or_default();
+    let under = releases.first().map_or(&Value::Null, |release| &release.below);
     for document in 0..file.stream.documents() {
         let Some(root) = file.stream.root(document) else { continue };
         let mut place = Place::new(&file.path, &file.stream, document, &scope.model.builders, uses);
-        values::walk(root, String::new(), &values::Around::new(root, &under), &mut |found| {
+        let own = if document == 0 { root.value().unwrap_or_default() } else { Value::Null };
+        values::walk(root, String::new(), &values::Around::new(root, under), &mut |mut found| {
+            let is_replaced = |release: &Release<'_>| release.replaces(&own, &found.pointer);
+            if !releases.is_empty() && releases.iter().all(is_replaced) {
+                found.missing = Some(Skipped::Overridden { by: "other values".to_owned() });
+            }
             place.add_found(found);
         });
     }
@@ -216,21 +223,26 @@ fn of_pod(pod: &Pod<'_>, at: &str, place: &mut Place<'_>) {
         }
         for (idx, variable) in container.value["env"].as_array().into_iter().flatten().enumerate() {
             if let (Some(name), Some(text)) = (variable["name"].as_str(), variable["value"].as_str())
-                && (name.starts_with("RELATED_IMAGE_") || name.ends_with("_IMAGE") || name == "IMAGE")
+                && names_image(name)
                 && is_clear(text)
             {
                 place.add(format!("{pointer}/env/{idx}/value"), Class::Environment, text.to_owned(), None);
             }
         }
         for list in ["args", "command"] {
+            let mut flag = None;
             for (idx, argument) in container.value[list].as_array().into_iter().flatten().enumerate() {
-                if let Some((flag, text)) = argument.as_str().and_then(|argument| argument.split_once('='))
-                    && flag.starts_with('-')
-                    && flag.to_ascii_lowercase().contains("image")
-                    && is_clear(text)
-                {
+                let Some(argument) = argument.as_str() else { continue };
+                // `--image=…`, or `--image` with the reference behind it.
+                let (name, text) = match (argument.split_once('='), flag.take()) {
+                    (Some((name, text)), _) if name.starts_with('-') => (name, text),
+                    (_, Some(name)) => (name, argument),
+                    _ => ("", ""),
+                };
+                if names_image(name) && is_clear(text) {
                     place.add(format!("{pointer}/{list}/{idx}"), Class::Argument, text.to_owned(), None);
                 }
+                flag = Some(argument).filter(|argument| argument.starts_with('-'));
             }
         }
     }
@@ -244,6 +256,12 @@ fn of_pod(pod: &Pod<'_>, at: &str, place: &mut Place<'_>) {
             place.add(pointer, Class::ImageVolume, text.to_owned(), never.then_some(Skipped::NeverPulled));
         }
     }
+}
+
+/// Whether a variable or a flag is called after an image: `RELATED_IMAGE_PROXY`, `SIDECAR_IMG`, `--proxy-image`.
+fn names_image(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("image") || name.split(['_', '-']).any(|word| word == "img")
 }
 
 /// Text that can be nothing but a reference: it has a registry or a folder, and a tag or a digest.
@@ -363,8 +381,13 @@ fn inline_patches(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) 
     }
     for (pointer, text) in texts.into_iter().filter(|(_, text)| text.contains('\n')) {
         let Ok(stream) = Stream::parse(text, &LIMITS) else { continue };
-        let inner =
-            File { path: file.path.clone(), stream, marker: None, context_only: false, content: Content::Patch };
+        let inner = File {
+            path: file.path.clone(),
+            stream,
+            marker: None,
+            context_only: false,
+            content: Content::Patch,
+        };
         let mut found = Vec::new();
         of_objects(scope, &inner, &mut found);
         let mut place = Place::new(&file.path, &file.stream, 0, &scope.model.builders, uses);

@@ -99,10 +99,12 @@ fn of_release(model: &Model<'_>, around: &Surroundings<'_>, id: &ObjectId, value
     let is_path = matches!(source["kind"].as_str(), Some("GitRepository" | "Bucket"));
     let is_git = source["kind"] == "GitRepository";
     let chart = match spec["chart"].as_str().filter(|_| is_path).and_then(|path| join("", path)) {
-        Some(_) if is_git && around.origin.is_source_elsewhere(source, id.namespace.as_deref()) => Err(format!(
-            "{called} is one of the repository that GitRepository/{} names, which is not this one",
-            source["name"].as_str().unwrap_or_default()
-        )),
+        Some(_) if is_git && around.origin.is_source_elsewhere(source, id.namespace.as_deref()) => {
+            Err(format!(
+                "{called} is one of the repository that GitRepository/{} names, which is not this one",
+                source["name"].as_str().unwrap_or_default()
+            ))
+        }
         Some(folder) => Ok(vec![folder]),
         None => Err(not_here(&called)),
     };
@@ -242,7 +244,8 @@ fn of_source(around: &Surroundings<'_>, source: &Value, all: &[&Value]) -> Given
         match single(text("name"), text("value"), is_text).filter(|_| !names_image(text("name"))) {
             Some(value) => layers.push(Layer::Fixed(value)),
             None => {
-                unknown = unknown.or_else(|| Some(format!("its parameter `{}` wins over the values", text("name"))));
+                unknown = unknown
+                    .or_else(|| Some(format!("its parameter `{}` wins over the values", text("name"))));
             }
         }
     }

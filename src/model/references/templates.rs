@@ -43,11 +43,13 @@ fn images(text: &str) -> Vec<(usize, &str)> {
         let line = line.strip_prefix("- ").unwrap_or(line).trim_start();
         let Some(value) = line.strip_prefix("image:").filter(|_| !was_in_comment) else { continue };
         let value = value.split(" #").next().unwrap_or(value).trim();
-        let value = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(value);
+        let value = ['"', '\'']
+            .iter()
+            .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote))
+            .unwrap_or(value);
         // `image: web` may be the name of anything; so may what holds an action.
-        let is_reference = Image::parse(value).is_some_and(|image| {
-            image.tag.is_some() || image.digest.is_some() || image.name().contains('/')
-        });
+        let is_reference = Image::parse(value)
+            .is_some_and(|image| image.tag.is_some() || image.digest.is_some() || image.name().contains('/'));
         if is_reference && !value.contains("{{") {
             found.push((idx + 1, value));
         }

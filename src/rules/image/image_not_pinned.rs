@@ -1,10 +1,10 @@
 //! See the rule's own docs below.
 
+use super::IN_TEMPLATE;
 use crate::lock::Locked;
 use crate::model::references::{ImageUse, Skipped};
 use crate::model::{Container, Image};
 use crate::repo::ImageSetting;
-use super::IN_TEMPLATE;
 use crate::rules::{Area, Change, Check, Finding, Safety, Settings, Severity, Workload};
 
 pub(super) mod elsewhere;
@@ -69,7 +69,8 @@ pub(super) fn in_template(place: &ImageUse, settings: &Settings<'_>) -> Option<F
         Ok(reference) => reference,
         Err(skipped) => return Some(finding.note(skipped.to_string())),
     };
-    let finding = finding.note("templates are not edited: let a value name it, or write the digest behind it");
+    let finding =
+        finding.note("templates are not edited: let a value name it, or write the digest behind it");
     Some(match settings.lock.find(reference) {
         Some(locked) => finding.note(format!("{} has {}", crate::lock::FILE_NAME, locked.digest)),
         None => finding.note(NOT_LOCKED),

@@ -42,6 +42,11 @@ impl<'p, 'm> Pins<'p, 'm> {
             // Text that is no reference is no image: keys and arguments may be called so for other reasons.
             Err(Skipped::Invalid(_)) => return None,
             Err(Skipped::Overridden { .. }) => return None,
+            Err(Skipped::ChartName) => {
+                return Some(finding.note(
+                    "only the chart names the image, and which one it is cannot be told here: write its name beside the tag",
+                ));
+            }
             Err(Skipped::ChartTag) => {
                 return Some(finding.note(
                     "the chart's version chooses the tag: a digest here would have to change with each release of it",

@@ -235,11 +235,16 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         let is_parts = at.place.class != Class::ValuesText && values.is_mapping();
         let pointer = if is_parts { values.pointer.as_str() } else { change.pointer() };
         let pin = Pin { reference, digest: &locked.digest };
+        // A release that makes nothing of it is none the worse for it, as long as another one does.
+        let mut proved = Err(Unproved::Unused);
         for release in releases {
             let (before, after) = (release.values(&values.value), release.values(&after));
-            self.chart(release).prove(&before, &after, &[pointer], pin)?;
+            match self.chart(release).prove(&before, &after, &[pointer], pin) {
+                Err(Unproved::Unused) => {}
+                outcome => proved = Ok(outcome?),
+            }
         }
-        Ok(())
+        proved
     }
 
     /// The change from the object's root, or of the text that the values are in.
