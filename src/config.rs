@@ -7,6 +7,7 @@
 mod allow;
 mod globs;
 pub(crate) mod mistake;
+pub(crate) mod network;
 mod profile;
 mod raw;
 mod reading;
@@ -29,6 +30,7 @@ pub use allow::{Allow, AllowIndex, Allowable};
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use jiff::civil::Date;
 pub use mistake::Mistake;
+pub use network::{Dialect, Mode, Network, PodPeer};
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
 pub use system_namespaces::SystemNamespaces;
@@ -71,6 +73,7 @@ pub struct Config {
     pub writable_paths: Vec<WritablePaths>,
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
+    pub network: Network,
     pub allow: Vec<Allow>,
 }
 
@@ -196,6 +199,7 @@ impl Default for Config {
             writable_paths: Vec::new(),
             signatures: Vec::new(),
             registries: Registries::default(),
+            network: Network::default(),
             allow: Vec::new(),
         }
     }

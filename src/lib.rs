@@ -8,6 +8,7 @@
 //! - [`yaml`] knows text: documents, nodes with byte ranges, comments, wanted values → edits, proof.
 //! - [`model`] knows Kubernetes: objects, pod templates, which objects a kustomization joins.
 //! - [`pss`] gives the Pod Security Standards' verdict on a pod.
+//! - [`connections`] tells from the model and from flow logs which pods talk to each other, and what says so.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
@@ -24,6 +25,7 @@
 pub mod apply;
 pub mod cli;
 pub mod config;
+pub mod connections;
 mod contained;
 pub mod git;
 pub mod helm;
@@ -31,6 +33,7 @@ pub mod image;
 pub mod image_facts;
 pub mod lock;
 pub mod model;
+pub mod network_policy;
 pub mod plan;
 pub mod pss;
 pub mod registry;

@@ -28,6 +28,8 @@ use crate::yaml::{Limits, Stream};
 pub struct Repo {
     pub files: Vec<File>,
     pub skipped: Vec<Skip>,
+    /// Compose files, ordered by path: they may say what manifests do not.
+    pub compose: Vec<File>,
     /// Helm charts, ordered by folder.
     pub charts: Vec<Chart>,
     /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
@@ -208,6 +210,10 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
                 repo.others += usize::from(file.content == Content::Values);
                 repo.files.push(*file);
             }
+            Outcome::Compose(file) => {
+                repo.others += 1;
+                repo.compose.push(*file);
+            }
             Outcome::Other => repo.others += 1,
             Outcome::Part => {}
             Outcome::Skipped(skip) => repo.skipped.push(skip),
@@ -222,6 +228,7 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
 
 enum Outcome {
     File(Box<File>),
+    Compose(Box<File>),
     Other,
     /// Only of use for the chart it belongs to.
     Part,
@@ -273,6 +280,8 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     if !is_kustomization_name(path) && !classify::may_hold_objects(&bytes) {
         return if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
+        } else if classify::is_compose(path) {
+            compose(entry, bytes)
         } else if classify::may_be_values(path, &bytes) {
             values(entry, bytes, facts, config)
         } else {
@@ -311,6 +320,19 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             },
             detail: error.message,
         }),
+    }
+}
+
+fn compose(entry: &Entry, bytes: Vec<u8>) -> Outcome {
+    match String::from_utf8(bytes).ok().and_then(|text| Stream::parse(text, &LIMITS).ok()) {
+        Some(stream) => Outcome::Compose(Box::new(File {
+            path: entry.path.clone(),
+            stream,
+            marker: None,
+            context_only: entry.context_only,
+            content: Content::Objects,
+        })),
+        None => Outcome::Other,
     }
 }
 

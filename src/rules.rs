@@ -9,6 +9,7 @@ mod finding;
 mod hold_back;
 mod image;
 mod namespace;
+mod network;
 mod notice;
 mod pod;
 mod settings;
@@ -59,17 +60,19 @@ pub enum Area {
     Pod,
     Image,
     Namespace,
+    Network,
     Allow,
 }
 
 impl Area {
-    pub const ALL: [Area; 4] = [Area::Pod, Area::Image, Area::Namespace, Area::Allow];
+    pub const ALL: [Area; 5] = [Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Allow];
 
     pub fn id(self) -> &'static str {
         match self {
             Area::Pod => "pod",
             Area::Image => "image",
             Area::Namespace => "namespace",
+            Area::Network => "network",
             Area::Allow => "allow",
         }
     }
@@ -124,7 +127,7 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [pod::RULES, image::RULES, namespace::RULES, notice::RULES].into_iter().flatten().copied()
+    [pod::RULES, image::RULES, namespace::RULES, network::RULES, notice::RULES].into_iter().flatten().copied()
 }
 
 pub fn find(id: &str) -> Option<&'static Rule> {
@@ -158,6 +161,7 @@ pub fn check_repo(
 ) -> RepoFindings {
     let mut found = namespace::check(model, settings, verdicts, selected);
     image::check_repo(model, settings, selected, &mut found);
+    network::check(model, settings, selected, &mut found);
     found
 }
 

@@ -5,11 +5,13 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
+use crate::connections::{FlowReader, Flows};
 use crate::git;
 use crate::lock::{self, Lock};
 use crate::model::Model;
@@ -42,6 +44,9 @@ pub(super) struct Select {
     /// Pod Security level that rules ask for, and the version it is judged by
     #[arg(long, value_name = "LEVEL[@VERSION]")]
     pub(super) profile: Option<Profile>,
+    /// Observed flows: Hubble's JSON, Calico's flow logs, or plain CSV or JSON lines; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) flow_log: Vec<PathBuf>,
     /// Treat generated and vendored files as one's own
     #[arg(long)]
     pub(super) include_generated: bool,
@@ -54,6 +59,7 @@ pub(super) struct Inputs {
     pub(super) templates: Templates,
     pub(super) exceptions: Exceptions,
     pub(super) lock: Lock,
+    pub(super) flows: Flows,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
 }
@@ -69,10 +75,13 @@ impl Inputs {
         let (config, templates) = decide(&root.folder, select, global)?;
         let disk = Disk::new(root.folder.clone());
         let listing = disk.list(&root.wanted);
-        Inputs::read(root, config, templates, &disk, listing, global)
+        let flows = flows(&select.flow_log)?;
+        Ok(Inputs { flows, ..Inputs::read(root, config, templates, &disk, listing, global)? })
     }
 
     fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
+        let twice = select.flow_log.iter().any(|path| path == Path::new("-"));
+        anyhow::ensure!(!twice, "standard input is either the manifests or the flow log");
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
         let folder = std::env::current_dir()?;
@@ -83,6 +92,7 @@ impl Inputs {
         let mut inputs = Inputs::read(root, config, templates, &input, listing, global)?;
         inputs.exceptions = Exceptions::default();
         inputs.stdin = true;
+        inputs.flows = flows(&select.flow_log)?;
         Ok(inputs)
     }
 
@@ -102,7 +112,7 @@ impl Inputs {
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, lock, repo, stdin: false })
+        Ok(Inputs { root, config, templates, exceptions, lock, flows: Flows::default(), repo, stdin: false })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -131,7 +141,7 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
@@ -146,7 +156,7 @@ impl Inputs {
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
         let model = Model::new(&self.repo, &self.config.workloads);
         act(&self.planner(&model, &settings, selection, purpose, None))
     }
@@ -253,6 +263,30 @@ pub(super) fn unknown_rule(id: &str) -> Helped {
             None => "`caseharden rules` lists all of them".to_owned(),
         }),
     }
+}
+
+/// Reads flow logs as they come; what no format reads is said, and the rest counts.
+pub(super) fn flows(logs: &[PathBuf]) -> anyhow::Result<Flows> {
+    let mut reader = FlowReader::default();
+    for path in logs {
+        let shown = path.display().to_string();
+        let read = if path == Path::new("-") {
+            reader.read("stdin", io::stdin().lock())
+        } else {
+            let file = std::fs::File::open(path).with_context(|| shown.clone())?;
+            reader.read(&shown, io::BufReader::new(file))
+        };
+        read.with_context(|| shown)?;
+    }
+    let flows = reader.finish();
+    if let Some((path, line)) = &flows.first_unread {
+        let path = escaped(path);
+        say(&format!("warning: {path}:{line}: {} lines are no flows of a known format\n", flows.unread));
+    }
+    if !logs.is_empty() && flows.is_empty() {
+        say("warning: the flow logs show no flow\n");
+    }
+    Ok(flows)
 }
 
 fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {

@@ -250,6 +250,14 @@ fn the_example_shows_the_defaults() {
     (config.workloads, config.writable_paths, config.signatures, config.allow) = Default::default();
     assert_eq!(config.registries.max_image_size, Some(crate::registry::Limits::default().layers));
     config.registries = Registries::default();
+    let network = &mut config.network;
+    assert_eq!(network.dns.take().unwrap(), Network::default().dns_peer(Distribution::Generic));
+    assert_eq!(network.dns_port.take().unwrap(), Network::default().dns_port(Distribution::Generic));
+    assert_eq!(
+        network.ingress_controllers.remove("nginx").unwrap(),
+        Network::default().ingress_controller(Some("nginx"))
+    );
+    (network.node_local_dns, network.api_server, network.nodes) = Default::default();
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
 }
 
@@ -376,6 +384,7 @@ fn schema_accepts(root: &Value, schema: &Value, value: &Value) -> bool {
         }
         "const" => value == argument,
         "minimum" => value.as_f64().is_none_or(|number| number >= argument.as_f64().unwrap()),
+        "maximum" => value.as_f64().is_none_or(|number| number <= argument.as_f64().unwrap()),
         "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= argument.as_u64().unwrap()),
         "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= argument.as_u64().unwrap()),
         "pattern" => value.as_str().is_none_or(|text| matches_pattern(argument.as_str().unwrap(), text)),

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use toml::Spanned;
 
 use super::mistake::Mistakes;
+use super::network::network;
 use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath};
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
@@ -31,7 +32,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         max_file_size: file_size(raw.max_file_size, mistakes).unwrap_or(default.max_file_size),
         enforce_version: raw.enforce_version,
         exceptions_file: exceptions_file(raw.exceptions_file, mistakes).unwrap_or(default.exceptions_file),
-        namespace_file: namespace_file(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
+        namespace_file: beside(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
         tmp_size: tmp_size(raw.tmp_size, mistakes),
         system_namespaces: SystemNamespaces {
             extra: each(raw.system_namespaces.extra, mistakes),
@@ -42,6 +43,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         writable_paths: raw.writable_path.into_iter().map(|entry| writable_path(entry, mistakes)).collect(),
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
+        network: network(raw.network, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }
@@ -93,7 +95,8 @@ fn exceptions_file(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -
     yaml_file(file, span, mistakes)
 }
 
-fn namespace_file(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+/// The name of a file that goes beside what it protects.
+pub(super) fn beside(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
     let span = span_of(&file);
     let file = file?.into_inner();
     if file.contains(['/', '\\']) {

@@ -33,6 +33,8 @@ pub struct Builds {
     /// Files and kustomizations that each kustomization takes objects from, itself included, directly or through
     /// others.
     users: HashMap<String, BTreeSet<usize>>,
+    /// Kustomizations that another one takes.
+    taken: HashSet<usize>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
     placed: Placed,
     /// The patches of each kustomization.
@@ -202,6 +204,7 @@ impl Builds {
             self.descend(idx, None, None, &mut seen, &mut placed);
         }
         self.placed = placed;
+        self.taken = used;
     }
 
     fn descend(
@@ -260,6 +263,31 @@ impl Builds {
             seen.into_iter().map(|idx| &self.kustomizations[idx]).collect()
         })
         .collect()
+    }
+
+    /// The builds that take objects from a file and that no other build takes, by the paths of their kustomizations.
+    pub fn outermost(&self, path: &str) -> Vec<&str> {
+        let users = self.users.get(path).into_iter().flatten();
+        let mut tops: Vec<&str> = users
+            .filter(|idx| !self.taken.contains(idx))
+            .map(|idx| self.kustomizations[*idx].path.as_str())
+            .collect();
+        tops.sort_unstable();
+        tops
+    }
+
+    /// Kustomizations that take objects from a file, directly or through others, ordered by path.
+    pub fn using(&self, path: &str) -> Vec<&Kustomization> {
+        let users = self.users.get(path).into_iter().flatten();
+        let mut using: Vec<&Kustomization> = users.map(|idx| &self.kustomizations[*idx]).collect();
+        using.sort_by(|a, b| a.path.cmp(&b.path));
+        using
+    }
+
+    /// Kustomizations that name a file themselves, ordered by path.
+    pub fn listing(&self, path: &str) -> impl Iterator<Item = &Kustomization> {
+        let users = self.users.get(path).into_iter().flatten().map(|idx| &self.kustomizations[*idx]);
+        users.filter(move |kustomization| kustomization.inputs.iter().any(|input| input == path))
     }
 
     /// Whether a kustomization takes objects from a file, directly or through others.

@@ -112,6 +112,15 @@ pub(super) fn may_be_values(path: &str, bytes: &[u8]) -> bool {
     is_named && memmem::find(bytes, b"mage").is_some()
 }
 
+/// Whether a file is named like a compose file.
+pub(super) fn is_compose(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or_default();
+    ["compose", "docker-compose"].iter().any(|known| {
+        stem.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+    })
+}
+
 /// Whether a document of the stream has `kind` and `apiVersion` at its top.
 pub(super) fn holds_objects(stream: &Stream) -> bool {
     (0..stream.documents()).filter_map(|document| stream.root(document)).any(is_object)

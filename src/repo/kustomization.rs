@@ -22,6 +22,8 @@ pub struct Kustomization {
     pub images: Vec<ImageSetting>,
     /// Helm charts that the build renders (`helmCharts`), in the order of the file.
     pub charts: Vec<InflatedChart>,
+    /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
+    pub labels_selectors: bool,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
 }
@@ -121,6 +123,8 @@ impl Kustomization {
             namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
             inputs,
             patches: patches(at, value),
+            labels_selectors: value["commonLabels"].as_object().is_some_and(|labels| !labels.is_empty())
+                || items(&value["labels"]).any(|item| item["includeSelectors"] == true),
             images: Vec::new(),
             charts: charts(at, value),
             configuration,

@@ -22,6 +22,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",
+    "network/policy.yaml",
     "pod-security-context.yaml",
     "pod-security-exceptions.yaml",
     "writable-volume.yaml",
@@ -77,24 +78,40 @@ pub(crate) fn with_overrides(dir: &Path) -> Result<Vec<Source>, Vec<TemplateErro
     let unreadable = |path: &Path, error: &io::Error| {
         TemplateError::new(path.display().to_string(), format!("cannot be read: {error}"))
     };
-    let listed = std::fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = listed.map_err(|error| vec![unreadable(dir, &error)])?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
+    let mut files = listed(dir, "").map_err(|error| vec![unreadable(dir, &error)])?;
+    files.sort();
+    for name in files {
+        let path = dir.join(&name);
         let Some(source) = sources.iter_mut().find(|source| source.name == name) else {
-            errors.push(unknown(&entry.path(), &name));
+            errors.push(unknown(&path, &name));
             continue;
         };
-        match read(&entry.path()) {
-            Ok(text) => (source.text, source.path) = (text, Some(entry.path())),
-            Err(error) => errors.push(unreadable(&entry.path(), &error)),
+        match read(&path) {
+            Ok(text) => (source.text, source.path) = (text, Some(path)),
+            Err(error) => errors.push(unreadable(&path, &error)),
         }
     }
     if errors.is_empty() { Ok(sources) } else { Err(errors) }
+}
+
+/// Names of the files of a folder, and of those in folders that templates have.
+fn listed(dir: &Path, prefix: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let full = format!("{prefix}{name}");
+        if name.starts_with('.') {
+            continue;
+        }
+        let folder = format!("{full}/");
+        if entry.path().is_dir() && BUILT_IN.iter().any(|(known, _)| known.starts_with(&folder)) {
+            names.extend(listed(&entry.path(), &folder)?);
+        } else {
+            names.push(full);
+        }
+    }
+    Ok(names)
 }
 
 fn unknown(path: &Path, name: &str) -> TemplateError {
@@ -138,7 +155,10 @@ pub(crate) fn export(sources: &[Source], dir: &Path, overwrite: bool) -> Result<
     for (source, path, same) in planned {
         let written = same != Some(true);
         if written {
-            replace(dir, &path, &source.text)
+            let folder = path.parent().unwrap_or(dir);
+            std::fs::create_dir_all(folder)
+                .map_err(|source| ExportError::Io { path: folder.to_owned(), source })?;
+            replace(folder, &path, &source.text)
                 .map_err(|source| ExportError::Io { path: path.clone(), source })?;
         }
         exported.push(Exported { path, written });

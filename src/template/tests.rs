@@ -353,7 +353,7 @@ fn a_file_that_is_no_template_is_an_error() {
         &[
             "README.md: there is no template of that name",
             "  help: there are: caseharden.toml, container-security-context.yaml, namespace-labels.yaml, \
-         namespace.yaml, pod-security-context.yaml, pod-security-exceptions.yaml, writable-volume.yaml",
+         namespace.yaml, network/policy.yaml, pod-security-context.yaml, pod-security-exceptions.yaml, writable-volume.yaml",
         ],
     );
     assert!(with_override(".gitkeep", "").is_ok());

@@ -5,6 +5,7 @@
 mod cli;
 mod dependencies;
 mod golden;
+mod network;
 mod pins;
 mod program;
 mod pss;

@@ -5,13 +5,17 @@ use std::path::Path;
 use super::soft;
 use crate::program::Folder;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 18] = [
     "",
     "check",
     "diff",
     "apply",
     "branch",
     "lock",
+    "network",
+    "network graph",
+    "network explain",
+    "network diff",
     "rules",
     "explain",
     "templates",
