@@ -366,7 +366,7 @@ fn show_plan(
         counts,
     };
     renderer.end(out, &ending)?;
-    if inputs.repo.manifests().next().is_none() && skipped.is_empty() {
+    if inputs.repo.files.iter().all(|file| file.context_only) && skipped.is_empty() {
         say("warning: no Kubernetes manifest was found; nothing was judged\n");
     }
     Ok(counts)

@@ -53,6 +53,15 @@ impl Release<'_> {
     }
 }
 
+/// Why values cannot be looked at in the chart that takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutOfSight {
+    /// The chart is not here.
+    Chart(String),
+    /// The chart may get other values than these.
+    Values(String),
+}
+
 /// All values that the objects and kustomizations of a repo give to charts.
 #[derive(Debug)]
 pub struct Gifts<'m> {
@@ -94,7 +103,11 @@ impl<'m> Gifts<'m> {
 ///
 /// # Errors
 /// Why one of them cannot be looked at.
-pub fn of_file<'m>(model: &Model<'m>, gifts: &Gifts<'_>, file: &File) -> Result<Vec<Release<'m>>, String> {
+pub fn of_file<'m>(
+    model: &Model<'m>,
+    gifts: &Gifts<'_>,
+    file: &File,
+) -> Result<Vec<Release<'m>>, OutOfSight> {
     let repo = model.repo();
     let mut releases: Vec<Release<'m>> = Vec::new();
     for idx in gifts.by_file.get(&file.path).into_iter().flatten() {
@@ -112,7 +125,7 @@ pub fn of_file<'m>(model: &Model<'m>, gifts: &Gifts<'_>, file: &File) -> Result<
         }
     }
     if releases.is_empty() {
-        Err("no chart of this repo takes these values".to_owned())
+        Err(OutOfSight::Chart("no chart of this repo takes these values".to_owned()))
     } else {
         Ok(releases)
     }
@@ -128,14 +141,14 @@ pub fn of_object<'m>(
     id: &ObjectId,
     value: &Value,
     pointer: &str,
-) -> Result<Release<'m>, String> {
+) -> Result<Release<'m>, OutOfSight> {
     let given = given::given(model, &gifts.around, id, value);
     let source = |at: usize| match given.len() {
         1 => true,
         _ => pointer.contains(&format!("/sources/{at}/")),
     };
     let Some((_, given)) = given.iter().enumerate().find(|(at, _)| source(*at)) else {
-        return Err("it names no chart".to_owned());
+        return Err(OutOfSight::Chart("it names no chart".to_owned()));
     };
     given.own_release(model.repo())
 }
@@ -149,9 +162,9 @@ pub fn of_kustomization<'m>(
     gifts: &Gifts<'_>,
     path: &str,
     idx: usize,
-) -> Result<Release<'m>, String> {
+) -> Result<Release<'m>, OutOfSight> {
     let given = gifts.by_kustomization.get(path).and_then(|all| all.get(idx));
-    let given = given.ok_or("it names no chart")?;
+    let given = given.ok_or_else(|| OutOfSight::Chart("it names no chart".to_owned()))?;
     gifts.given[*given].own_release(model.repo())
 }
 
@@ -249,23 +262,31 @@ impl Given {
     }
 
     /// Around what the object itself says.
-    fn own_release<'m>(&self, repo: &'m Repo) -> Result<Release<'m>, String> {
+    fn own_release<'m>(&self, repo: &'m Repo) -> Result<Release<'m>, OutOfSight> {
         let at = self.layers.iter().position(|layer| matches!(layer, Layer::Own(_)));
         match at {
             Some(at) => self.release(repo, at),
-            None => Err(self.chart(repo).err().unwrap_or_else(|| "its values are not used".to_owned())),
+            None => {
+                self.chart(repo).map_err(OutOfSight::Chart)?;
+                Err(OutOfSight::Values("its values are not used".to_owned()))
+            }
         }
     }
 
     /// Around the layer at an index.
-    fn release<'m>(&self, repo: &'m Repo, at: usize) -> Result<Release<'m>, String> {
-        let chart = self.chart(repo)?;
+    fn release<'m>(&self, repo: &'m Repo, at: usize) -> Result<Release<'m>, OutOfSight> {
+        // Who wins over values does so wherever the chart is.
+        if let Some(why) = &self.overruled {
+            return Err(OutOfSight::Values(why.clone()));
+        }
+        let chart = self.chart(repo).map_err(OutOfSight::Chart)?;
         if let Some(why) = &self.unknown {
-            return Err(why.clone());
+            return Err(OutOfSight::Values(why.clone()));
         }
         let values = |layer: &Layer| match layer {
             Layer::File(path) => values_of(repo, path)
-                .ok_or_else(|| format!("its values `{path}` are not among the files that were read")),
+                .ok_or_else(|| format!("its values `{path}` are not among the files that were read"))
+                .map_err(OutOfSight::Values),
             Layer::Own(values) | Layer::Fixed(values) => Ok(values.clone()),
         };
         let mut below = if self.replaces_defaults { Value::Null } else { chart.values.clone() };

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
-use super::{Content, Entry, Facts, File, Kustomization, LIMITS, Source, classify, folder, join};
+use super::{
+    Content, Entry, Facts, File, Kustomization, LIMITS, Source, classify, folder, is_kustomization_name, join,
+};
 use crate::config::Config;
 use crate::yaml::{Kind, Node, Stream};
 
@@ -54,7 +56,7 @@ fn named(files: &[File]) -> Vec<(String, Content)> {
         let patches = kustomization.into_iter().flat_map(|kustomization| kustomization.patches);
         let mut named: Vec<(String, Content)> =
             patches.filter_map(|patch| Some((patch.file?, Content::Patch))).collect();
-        if file.content == Content::Objects && names_values(file.stream.text()) {
+        if file.content == Content::Objects && names_values(file) {
             let mut values = Vec::new();
             for document in 0..file.stream.documents() {
                 let Some(root) = file.stream.root(document) else { continue };
@@ -70,8 +72,10 @@ fn named(files: &[File]) -> Vec<(String, Content)> {
 }
 
 /// Quick: most files name none.
-fn names_values(text: &str) -> bool {
-    ["valuesFile", "valueFiles", "ValuesFiles"].iter().any(|key| text.contains(key))
+fn names_values(file: &File) -> bool {
+    let has = |key: &str| memchr::memmem::find(file.stream.text().as_bytes(), key.as_bytes()).is_some();
+    // `valuesFiles`, `valueFiles`, `additionalValuesFiles`; the single one of kustomizations.
+    has("Files") || is_kustomization_name(&file.path) && has("valuesFile")
 }
 
 /// Every path that a list of files of values may mean: from the root (Flux), from the folder of the object

@@ -175,6 +175,13 @@ fn values_that_are_not_known_are_no_ground_for_a_pin() {
 }
 
 #[test]
+fn a_parameter_that_wins_leaves_no_digest_behind() {
+    let application = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web}\nspec:\n  source:\n    repoURL: https://charts.example.com\n    chart: web\n    helm:\n      parameters: [{name: image.tag, value: '2'}]\n      valuesObject: {image: {repository: ghcr.io/a/b, tag: '1', digest: ''}}\n";
+    let folder = chart_with(&[("application.yaml", application)]);
+    check_notes(&folder, &["not pinned: its parameter `image.tag` wins over the values"]);
+}
+
+#[test]
 fn images_of_templates_are_reported_at_their_line_and_can_be_allowed() {
     let template = "spec:\n  name: {{ .Release.Name }}\n  image: ghcr.io/a/b:1\n";
     let folder = chart_with(&[("web/templates/_pod.tpl", template)]);

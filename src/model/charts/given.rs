@@ -27,8 +27,10 @@ pub(super) struct Given {
     pub(super) replaces_defaults: bool,
     /// The later over the earlier.
     pub(super) layers: Vec<Layer>,
-    /// Why the values are not all known, if so.
+    /// Why the values below the object's own are not all known, if so.
     pub(super) unknown: Option<String>,
+    /// What wins over all other values and is not followed, if something does.
+    pub(super) overruled: Option<String>,
 }
 
 #[derive(Debug)]
@@ -79,7 +81,14 @@ pub(super) fn given(
             let chart = value["spec"]["chart"].as_str();
             let called = chart.map_or_else(|| "its chart".to_owned(), |chart| format!("the chart `{chart}`"));
             let chart = Err(not_here(&called));
-            vec![Given { called, chart, replaces_defaults: false, layers: Vec::new(), unknown: None }]
+            vec![Given {
+                called,
+                chart,
+                replaces_defaults: false,
+                layers: Vec::new(),
+                unknown: None,
+                overruled: None,
+            }]
         }
     }
 }
@@ -121,7 +130,7 @@ fn of_release(model: &Model<'_>, around: &Surroundings<'_>, id: &ObjectId, value
         }
     }
     layers.push(Layer::Own(value["spec"]["values"].clone()));
-    Given { called, chart, replaces_defaults, layers, unknown }
+    Given { called, chart, replaces_defaults, layers, unknown, overruled: None }
 }
 
 /// Values of a ConfigMap of this repo. What a Secret has is not in the repo as it will be.
@@ -212,7 +221,7 @@ fn of_source(around: &Surroundings<'_>, source: &Value, all: &[&Value]) -> Given
         Some(folder) => Ok(vec![folder]),
         None => Err(not_here(&called)),
     };
-    let mut unknown = None;
+    let (mut unknown, mut overruled) = (None, None);
     let mut layers = Vec::new();
     for file in texts(&helm["valueFiles"]) {
         let path = match file.strip_prefix('$').and_then(|file| file.split_once('/')) {
@@ -244,16 +253,16 @@ fn of_source(around: &Surroundings<'_>, source: &Value, all: &[&Value]) -> Given
         match single(text("name"), text("value"), is_text).filter(|_| !names_image(text("name"))) {
             Some(value) => layers.push(Layer::Fixed(value)),
             None => {
-                unknown = unknown
+                overruled = overruled
                     .or_else(|| Some(format!("its parameter `{}` wins over the values", text("name"))));
             }
         }
     }
     if let Some(parameter) = helm["fileParameters"].get(0) {
         let name = parameter["name"].as_str().unwrap_or_default();
-        unknown = unknown.or_else(|| Some(format!("its parameter `{name}` wins over the values")));
+        overruled = overruled.or_else(|| Some(format!("its parameter `{name}` wins over the values")));
     }
-    Given { called, chart, replaces_defaults: false, layers, unknown }
+    Given { called, chart, replaces_defaults: false, layers, unknown, overruled }
 }
 
 /// What a kustomization gives to a chart that it has Helm render.
@@ -277,7 +286,7 @@ pub(super) fn of_inflated(repo: &Repo, chart: &InflatedChart) -> Given {
     layers.extend(chart.additional.iter().cloned().map(Layer::File));
     let called = format!("the chart `{}`", chart.name);
     let chart = if here.is_empty() { Err(not_here(&called)) } else { Ok(here) };
-    Given { called, chart, replaces_defaults: false, layers, unknown: None }
+    Given { called, chart, replaces_defaults: false, layers, unknown: None, overruled: None }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::{has_digest, with_digest};
 use crate::helm::{self, Pin, Unproved};
 use crate::image::Reference;
 use crate::lock::Locked;
-use crate::model::charts::{self, Gifts, Release};
+use crate::model::charts::{self, Gifts, OutOfSight, Release};
 use crate::model::references::Class;
 use crate::model::{Image, Model};
 use crate::rules::{Change, Finding, Safety};
@@ -27,6 +27,8 @@ pub(super) struct ChartPins<'p, 'm> {
     gifts: Gifts<'p>,
     /// By folder; a chart is read when it is first asked.
     charts: BTreeMap<String, helm::Chart>,
+    /// By folder of a chart: what the repo lays over its values.
+    overrides: BTreeMap<String, Vec<Value>>,
     /// Charts that are not here and whose values elsewhere in the repo have a digest behind the tag: an object that
     /// has such values, by what the chart is called.
     examples: BTreeMap<String, String>,
@@ -34,7 +36,13 @@ pub(super) struct ChartPins<'p, 'm> {
 
 impl<'p, 'm> ChartPins<'p, 'm> {
     pub(super) fn new(model: &'p Model<'m>) -> ChartPins<'p, 'm> {
-        ChartPins { model, gifts: Gifts::new(model), charts: BTreeMap::new(), examples: BTreeMap::new() }
+        ChartPins {
+            model,
+            gifts: Gifts::new(model),
+            charts: BTreeMap::new(),
+            overrides: BTreeMap::new(),
+            examples: BTreeMap::new(),
+        }
     }
 
     /// Learns from values that have their digest behind the tag already.
@@ -72,7 +80,10 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         let Some(values) = self.values(at) else { return finding };
         let releases = match self.releases(at) {
             Ok(releases) => releases,
-            Err(why) => return without_chart(at, &values, finding, locked, (&why, self.example(at))),
+            Err(OutOfSight::Values(why)) => return finding.note(format!("not pinned: {why}")),
+            Err(OutOfSight::Chart(why)) => {
+                return without_chart(at, &values, finding, locked, (&why, self.example(at)));
+            }
         };
         let is_default = releases.iter().any(|release| release.is_default);
         let mut reason = None;
@@ -124,7 +135,7 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         Some(Values { value, pointer: pointer[outer.len()..].to_owned(), outer: outer.to_owned() })
     }
 
-    fn releases(&self, at: &Elsewhere) -> Result<Vec<Release<'m>>, String> {
+    fn releases(&self, at: &Elsewhere) -> Result<Vec<Release<'m>>, OutOfSight> {
         let (model, gifts, id) = (self.model, &self.gifts, &at.object.id);
         match &*id.kind {
             "Values" => charts::of_file(model, gifts, model.file(&at.object)),
@@ -133,7 +144,9 @@ impl<'p, 'm> ChartPins<'p, 'm> {
                 charts::of_kustomization(model, gifts, &at.place.path, idx).map(|release| vec![release])
             }
             _ => {
-                let value = model.value(&at.object).ok_or("its object cannot be read")?;
+                let value = model
+                    .value(&at.object)
+                    .ok_or_else(|| OutOfSight::Values("its object cannot be read".to_owned()))?;
                 let pointer = format!("{}/", at.pointer());
                 charts::of_object(model, gifts, id, &value, &pointer).map(|release| vec![release])
             }
@@ -201,9 +214,11 @@ impl<'p, 'm> ChartPins<'p, 'm> {
     }
 
     /// Whether values of this repo set another tag or name over a default.
-    fn is_overridden(&self, release: &Release<'_>, pointer: &str) -> bool {
-        let over = charts::overrides(self.model, &self.gifts, release.chart);
-        over.iter()
+    fn is_overridden(&mut self, release: &Release<'_>, pointer: &str) -> bool {
+        let (model, gifts, chart) = (self.model, &self.gifts, release.chart);
+        let over = self.overrides.entry(chart.folder.clone());
+        over.or_insert_with(|| charts::overrides(model, gifts, chart))
+            .iter()
             .filter_map(|values| values.pointer(pointer))
             .any(|image| PARTS.iter().any(|part| image.get(part).is_some()))
     }
