@@ -154,11 +154,7 @@ fn a_chart_of_another_repository_is_not_taken_for_one_of_the_same_path() {
 #[test]
 fn values_that_are_not_known_are_no_ground_for_a_pin() {
     let with = |from: &str| RELEASE.replace("  values:", &format!("  valuesFrom: [{from}]\n  values:"));
-    let why = |what: &str| {
-        format!(
-            "not pinned: its values from {what} are not known here, so how it takes a digest is not known"
-        )
-    };
+    let why = |what: &str| format!("not pinned: its values from {what} are not known here");
     for (from, what) in [
         ("{kind: Secret, name: s}", Some("Secret/s")),
         ("{kind: Secret, name: s, targetPath: auth.password}", None),
