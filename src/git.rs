@@ -52,6 +52,20 @@ pub fn blob_id(bytes: &[u8]) -> String {
     git2::Oid::hash_object(git2::ObjectType::Blob, bytes).map_or_else(|_| "0".repeat(40), |id| id.to_string())
 }
 
+/// URLs of the remotes of the repository whose work tree this is; none where libgit2 cannot tell.
+pub fn remotes(workdir: &Path) -> Vec<String> {
+    let read = || {
+        let config = git2::Repository::open(workdir)?.config()?.snapshot()?;
+        let mut urls = Vec::new();
+        let mut entries = config.entries(Some("^remote\\..*\\.url$"))?;
+        while let Some(entry) = entries.next() {
+            urls.extend(entry?.value().ok().map(str::to_owned));
+        }
+        Ok::<_, git2::Error>(urls)
+    };
+    read().unwrap_or_default()
+}
+
 /// How objects are read and written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Road {

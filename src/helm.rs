@@ -113,7 +113,7 @@ impl Chart {
             read.words.push_str(&subchart.words);
             read.broken = read.broken.take().or_else(|| subchart.broken.clone());
         }
-        for (path, text) in &chart.templates {
+        for repo::Template { path, text, .. } in &chart.templates {
             let inside = path[chart.folder.len()..].trim_start_matches('/');
             let Ok(Parsed { body, defined }) = parse::parse(text) else {
                 read.broken = Some(path.clone());
@@ -132,11 +132,6 @@ impl Chart {
         read
     }
 
-    /// The values it has when nobody says otherwise.
-    pub fn defaults(&self) -> &Json {
-        &self.defaults
-    }
-
     /// Whether its templates or its schema say a word at all.
     pub fn says(&self, word: &str) -> bool {
         let is_whole = |(at, _): (usize, &str)| {
@@ -150,7 +145,7 @@ impl Chart {
     }
 
     /// Proves that with the new values the chart renders the image with its digest wherever it rendered it
-    /// without, and all else as before. `changing` are the pointers that may differ between the two.
+    /// without, and all else as before. Both are all of its values, its own defaults among them. `changing` are the pointers that may differ between the two.
     ///
     /// # Errors
     /// Why this is not so, or cannot be shown.
@@ -170,9 +165,8 @@ impl Chart {
         if self.broken.is_some() {
             return Err(Unproved::NotUnderstood);
         }
-        let merged = layered(&self.defaults, values);
         let mut run = Run::new(&self.defined);
-        self.render_into(&mut run, &merged, "", changing);
+        self.render_into(&mut run, values, "", changing);
         if !run.is_complete() {
             return Err(Unproved::NotUnderstood);
         }

@@ -26,7 +26,7 @@ pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;
 pub use self::workload::{Container, Fields, Layout, Pod, Role, layout, pods};
 use crate::config::CustomWorkload;
-use crate::repo::{File, Kustomization, Repo, Skip, SkipReason};
+use crate::repo::{Content, File, Kustomization, Repo, Skip, SkipReason};
 use crate::yaml::{Kind, Node};
 
 /// The objects of a repo and what joins them.
@@ -176,7 +176,7 @@ impl FileFacts {
             entries: Vec::new(),
             skipped: Vec::new(),
         };
-        if facts.kustomization.is_some() || file.is_values {
+        if facts.kustomization.is_some() || file.content != Content::Objects {
             return facts;
         }
         for document in 0..file.stream.documents() {

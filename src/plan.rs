@@ -235,6 +235,16 @@ impl<'a> Planner<'a> {
                 None => self.selection.takes_object(self.model, &placed.object),
             });
         }
+        // A template's objects are not known: they are left out where only some are asked for, and the configuration
+        // allows them by their path.
+        let is_about_all = self.selection.namespace.is_none() && self.selection.object.is_none();
+        repo.in_templates.retain(|(path, _, finding)| {
+            let allowed = self.selection.config_allow_at(path, finding);
+            if let Some(index) = allowed {
+                self.used.lock().expect("no thread panics while it holds the list").config.insert(index);
+            }
+            is_about_all && allowed.is_none()
+        });
         self.survey = repo;
     }
 
@@ -332,10 +342,11 @@ impl<'a> Planner<'a> {
         &self.survey.namespaces
     }
 
-    /// Findings about allows themselves; complete only after [`Planner::reports`].
+    /// Findings in templates of charts, and about allows themselves; complete only after [`Planner::reports`].
     pub fn notices(&self, today: crate::config::Date) -> Vec<(String, usize, Finding)> {
         let used = self.used.lock().expect("no thread panics while it holds the list");
-        let mut notices = self.selection.notices(&used, today);
+        let mut notices = self.survey.in_templates.clone();
+        notices.extend(self.selection.notices(&used, today));
         let path = &self.settings.config.exceptions_file;
         notices.extend(self.unmatched.iter().map(|finding| (path.clone(), 1, finding.clone())));
         notices

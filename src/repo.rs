@@ -5,17 +5,19 @@
 mod chart;
 mod classify;
 mod kustomization;
+mod named;
 mod source;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use self::chart::Part;
-pub use self::chart::{Chart, Dependency};
+pub use self::chart::{Chart, Dependency, Template};
 pub use self::classify::{Facts, Marker};
-pub use self::kustomization::{ImageSetting, Kustomization, PatchReference, PatchTarget};
+pub use self::kustomization::{
+    ImageSetting, InflatedChart, Kustomization, PatchReference, PatchTarget, ValuesMerge,
+};
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
 use crate::config::Config;
 use crate::contained::contained;
@@ -26,14 +28,14 @@ use crate::yaml::{Limits, Stream};
 pub struct Repo {
     pub files: Vec<File>,
     pub skipped: Vec<Skip>,
-    /// Patches that kustomizations name and that hold no object of their own (JSON 6902), ordered by path.
-    pub patches: Vec<(String, Stream)>,
     /// Compose files, ordered by path: they may say what manifests do not.
     pub compose: Vec<File>,
     /// Helm charts, ordered by folder.
     pub charts: Vec<Chart>,
     /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
     pub build_folders: Vec<String>,
+    /// URLs of the repo's git remotes, as far as there are any.
+    pub remotes: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
     pub others: usize,
 }
@@ -41,11 +43,23 @@ pub struct Repo {
 impl Repo {
     /// The files that are judged.
     pub fn manifests(&self) -> impl Iterator<Item = &File> {
-        self.files.iter().filter(|file| !file.context_only && !file.is_values)
+        self.files.iter().filter(|file| !file.context_only && file.content == Content::Objects)
+    }
+
+    /// The file at a path.
+    pub fn file(&self, path: &str) -> Option<&File> {
+        let idx = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
+        Some(&self.files[idx])
+    }
+
+    /// The chart of a folder.
+    pub fn chart(&self, folder: &str) -> Option<&Chart> {
+        let idx = self.charts.binary_search_by(|chart| chart.folder.as_str().cmp(folder)).ok()?;
+        Some(&self.charts[idx])
     }
 }
 
-/// A file that holds at least one Kubernetes object, a kustomization, or Helm values that name images.
+/// A file that is looked at.
 #[derive(Debug)]
 pub struct File {
     /// Relative to the root, with `/`.
@@ -55,8 +69,18 @@ pub struct File {
     pub marker: Option<Marker>,
     /// Read for what it says of other files; neither judged nor edited.
     pub context_only: bool,
-    /// Helm values: it holds no objects, and is not counted as a manifest.
-    pub is_values: bool,
+    pub content: Content,
+}
+
+/// What a file holds. Only those with objects count as manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// At least one Kubernetes object, or a kustomization.
+    Objects,
+    /// Helm values.
+    Values,
+    /// A patch that a kustomization names and that holds no object of its own (JSON 6902).
+    Patch,
 }
 
 /// What is left alone, and why. Listed for the user; never silent.
@@ -174,7 +198,8 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         })
         .collect();
 
-    let mut repo = Repo { skipped: listing.skipped, build_folders: listing.build_folders, ..Repo::default() };
+    let Listing { entries, skipped, build_folders, remotes, .. } = listing;
+    let mut repo = Repo { skipped, build_folders, remotes, ..Repo::default() };
     let files = outcomes.iter().filter(|(outcome, _)| matches!(outcome, Outcome::File(_))).count();
     repo.files.reserve_exact(files);
     let mut parts = Vec::new();
@@ -182,7 +207,7 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         parts.extend(part);
         match outcome {
             Outcome::File(file) => {
-                repo.others += usize::from(file.is_values);
+                repo.others += usize::from(file.content == Content::Values);
                 repo.files.push(*file);
             }
             Outcome::Compose(file) => {
@@ -196,25 +221,9 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     }
     repo.charts = chart::charts(parts);
     repo.skipped.sort();
-    repo.patches = read_patches(source, &repo.files, config);
+    let context_only = entries.into_iter().map(|entry| (entry.path, entry.context_only)).collect();
+    named::add(source, &mut repo.files, &context_only, &facts, config);
     repo
-}
-
-fn read_patches(source: &dyn Source, files: &[File], config: &Config) -> Vec<(String, Stream)> {
-    let named: BTreeSet<String> = files
-        .par_iter()
-        .filter_map(|file| Kustomization::read(&file.path, &file.stream))
-        .flat_map_iter(|kustomization| kustomization.patches)
-        .filter_map(|patch| patch.file)
-        .filter(|path| files.binary_search_by(|file| file.path.cmp(path)).is_err())
-        .collect();
-    let read = |path: String| {
-        let entry = Entry { path, context_only: true };
-        let bytes = source.read(&entry, config.max_file_size).ok()??;
-        let stream = Stream::parse(String::from_utf8(bytes).ok()?, &LIMITS).ok()?;
-        Some((entry.path, stream))
-    };
-    named.into_iter().collect::<Vec<_>>().into_par_iter().filter_map(read).collect()
 }
 
 enum Outcome {
@@ -248,7 +257,8 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
     };
     let part = part_of.and_then(|chart| {
         let text = std::str::from_utf8(&bytes).ok()?.to_owned();
-        Some(Part { chart: chart.to_owned(), path: path.to_owned(), text })
+        let context_only = entry.context_only;
+        Some(Part { chart: chart.to_owned(), path: path.to_owned(), text, context_only })
     });
     if path.ends_with(".tpl") {
         return (Outcome::Part, part);
@@ -320,7 +330,7 @@ fn compose(entry: &Entry, bytes: Vec<u8>) -> Outcome {
             stream,
             marker: None,
             context_only: entry.context_only,
-            is_values: false,
+            content: Content::Objects,
         })),
         None => Outcome::Other,
     }
@@ -355,7 +365,7 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
                 stream,
                 marker,
                 context_only: entry.context_only,
-                is_values: true,
+                content: Content::Values,
             }))
         } else {
             Outcome::Other
@@ -367,7 +377,13 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
     if has_actions && let Some(line) = classify::template_line(&stream) {
         return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
     }
-    Outcome::File(Box::new(File { path, stream, marker, context_only: entry.context_only, is_values: false }))
+    Outcome::File(Box::new(File {
+        path,
+        stream,
+        marker,
+        context_only: entry.context_only,
+        content: Content::Objects,
+    }))
 }
 
 /// The path with `/` between its parts, as shown to users and as git writes it.

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
 use crate::connections::{FlowReader, Flows};
+use crate::git;
 use crate::lock::{self, Lock};
 use crate::model::Model;
 use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
@@ -100,9 +101,12 @@ impl Inputs {
         config: Config,
         templates: Templates,
         source: &dyn Source,
-        listing: Listing,
+        mut listing: Listing,
         global: &Global,
     ) -> anyhow::Result<Inputs> {
+        if root.git {
+            listing.remotes = git::remotes(&root.folder);
+        }
         let exceptions = exceptions(source, &config)?;
         let lock = lock(source)?;
         let progress = progress(listing.entries.len(), global);
@@ -362,7 +366,7 @@ fn show_plan(
         counts,
     };
     renderer.end(out, &ending)?;
-    if inputs.repo.manifests().next().is_none() && skipped.is_empty() {
+    if inputs.repo.files.iter().all(|file| file.context_only) && skipped.is_empty() {
         say("warning: no Kubernetes manifest was found; nothing was judged\n");
     }
     Ok(counts)

@@ -6,7 +6,8 @@ const D: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabb
 
 /// Whether a chart with this template takes the second values for the first.
 fn proved(template: &str, before: Json, after: Json, changing: &str) -> Result<(), Unproved> {
-    let templates = vec![("c/templates/a.yaml".to_owned(), template.to_owned())];
+    let (path, text) = ("c/templates/a.yaml".to_owned(), template.to_owned());
+    let templates = vec![repo::Template { path, text, context_only: false }];
     let metadata = [("Name", "c"), ("AppVersion", "9.9")];
     let metadata = metadata.map(|(key, text)| (key.to_owned(), text.to_owned())).into();
     let (folder, name) = ("c".to_owned(), "c".to_owned());
@@ -162,7 +163,11 @@ fn values_of_a_subchart_are_below_its_name() {
     let inner = repo::Chart {
         folder: "c/charts/db".to_owned(),
         name: "db".to_owned(),
-        templates: vec![("c/charts/db/templates/a.yaml".to_owned(), template)],
+        templates: vec![repo::Template {
+            path: "c/charts/db/templates/a.yaml".to_owned(),
+            text: template,
+            context_only: false,
+        }],
         values: json!({"image": {"repository": "r.io/a/b"}}),
         ..repo::Chart::default()
     };

@@ -27,6 +27,7 @@ fn put(placed: &mut Placed, path: &str, namespace: Option<String>) {
 pub struct Builds {
     kustomizations: Vec<Kustomization>,
     by_folder: HashMap<String, usize>,
+    by_path: HashMap<String, usize>,
     /// Files that are patches or build configuration, and the kustomization that says so.
     partial: HashMap<String, usize>,
     /// Files and kustomizations that each kustomization takes objects from, itself included, directly or through
@@ -126,7 +127,8 @@ impl Builds {
             .enumerate()
             .map(|(idx, k)| (crate::repo::folder(&k.path).to_owned(), idx))
             .collect();
-        let mut builds = Builds { kustomizations, by_folder, ..Builds::default() };
+        let by_path = kustomizations.iter().enumerate().map(|(idx, k)| (k.path.clone(), idx)).collect();
+        let mut builds = Builds { kustomizations, by_folder, by_path, ..Builds::default() };
         builds.find_partial_files();
         builds.find_users();
         builds.place(repo, entries);
@@ -230,15 +232,9 @@ impl Builds {
     }
 
     fn read_patches(&mut self, repo: &Repo) {
-        let files: HashMap<&str, &Stream> = repo
-            .patches
-            .iter()
-            .map(|(path, stream)| (path.as_str(), stream))
-            .chain(repo.files.iter().map(|file| (file.path.as_str(), &file.stream)))
-            .collect();
         let read = |kustomization: &Kustomization| {
             let references = kustomization.patches.iter();
-            references.flat_map(|reference| read_patch(kustomization, reference, &files)).collect()
+            references.flat_map(|reference| read_patch(kustomization, reference, repo)).collect()
         };
         self.patches = self.kustomizations.par_iter().map(read).collect();
     }
@@ -248,10 +244,11 @@ impl Builds {
         self.partial.get(path).map(|idx| self.kustomizations[*idx].path.as_str())
     }
 
-    /// The builds that take objects from a file and that no other build takes: for each, the kustomizations the
-    /// file's objects pass through.
+    /// The builds that take objects from a file, or apply it as a patch, and that no other build takes: for each, the
+    /// kustomizations the file's objects pass through.
     pub fn passages(&self, path: &str) -> Vec<Vec<&Kustomization>> {
-        let Some(users) = self.users.get(path) else { return Vec::new() };
+        let patched = || self.users.get(self.partial(path)?);
+        let Some(users) = self.users.get(path).or_else(patched) else { return Vec::new() };
         let inner = |idx: &usize| {
             self.kustomizations[*idx].inputs.iter().filter_map(|input| self.by_folder.get(input))
         };
@@ -295,9 +292,13 @@ impl Builds {
 
     /// Whether a kustomization takes objects from a file, directly or through others.
     pub fn takes(&self, kustomization: &str, file: &str) -> bool {
-        self.users
-            .get(file)
-            .is_some_and(|users| users.iter().any(|idx| self.kustomizations[*idx].path == kustomization))
+        let idx = self.by_path.get(kustomization);
+        idx.is_some_and(|idx| self.users.get(file).is_some_and(|users| users.contains(idx)))
+    }
+
+    /// Whether a file is a kustomization.
+    pub fn is_kustomization(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
     }
 
     /// All kustomizations, ordered by path.
@@ -391,15 +392,11 @@ fn is_pattern(text: &str) -> bool {
     text.contains(['*', '|', '(', '[', '^', '$', '+', '?'])
 }
 
-fn read_patch(
-    kustomization: &Kustomization,
-    reference: &PatchReference,
-    files: &HashMap<&str, &Stream>,
-) -> Vec<Patch> {
+fn read_patch(kustomization: &Kustomization, reference: &PatchReference, repo: &Repo) -> Vec<Patch> {
     let parsed;
     let (path, stream) = match (&reference.file, &reference.inline) {
-        (Some(file), _) => match files.get(file.as_str()) {
-            Some(stream) => (file, *stream),
+        (Some(file), _) => match repo.file(file) {
+            Some(found) => (file, &found.stream),
             None => return Vec::new(),
         },
         (None, Some(text)) => match Stream::parse(text.clone(), &crate::repo::LIMITS) {

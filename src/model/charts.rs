@@ -1,86 +1,134 @@
-//! Which charts of the repo take which values: those of files, and those within the objects of Flux and Argo CD.
+//! Which charts of the repo take which values: those of files, and those within the objects of Flux and Argo CD and
+//! within kustomizations.
 //!
 //! Renders nothing, see [`crate::helm`].
 
-use std::collections::BTreeSet;
+mod given;
+mod origin;
+
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use self::given::{Given, Layer, Surroundings};
 use super::{Model, ObjectId};
 use crate::helm::layered;
-use crate::repo::{Chart, File, Repo, folder, join};
-use crate::yaml::Stream;
+use crate::repo::{Chart, Content, File, Repo, folder};
 
 /// A chart, and the values around those that are looked at.
 #[derive(Debug, Clone)]
 pub struct Release<'m> {
     pub chart: &'m Chart,
-    /// Over the chart's defaults, under the values.
+    /// Under the values: the chart's own, unless they are what is looked at, and the layers over those.
     pub below: Value,
-    /// Over the values.
-    pub above: Value,
+    /// Over the values, the later over the earlier.
+    pub above: Vec<Value>,
     /// Whether the values are the chart's own defaults, which others may override.
     pub is_default: bool,
 }
 
 impl Release<'_> {
-    /// What the chart gets with these values.
+    /// All that the chart gets with these values.
     pub fn values(&self, own: &Value) -> Value {
-        layered(&layered(&self.below, own), &self.above)
-    }
-
-    /// What the values stand on: the chart's defaults and the layers between.
-    pub fn under(&self) -> Value {
-        if self.is_default { Value::Null } else { layered(&self.chart.values, &self.below) }
+        self.above.iter().fold(layered(&self.below, own), |below, above| layered(&below, above))
     }
 }
 
-/// Values that an object gives to a chart.
-#[derive(Debug)]
-struct Given {
-    /// The chart's folder as the object names it, from the root.
-    chart: Option<String>,
-    /// What a user calls it.
-    called: String,
-    /// Files of values, the later over the earlier.
-    files: Vec<String>,
-    inline: Value,
-    /// Dotted names of single values, which win over all others.
-    parameters: Vec<String>,
+/// Keys that say which image it is.
+const PARTS: &[&str] = &["registry", "repository", "image", "name", "tag", "version", "digest", "sha"];
+
+impl Release<'_> {
+    /// Whether the values above name another image at a place than the values themselves do.
+    pub fn replaces(&self, own: &Value, pointer: &str) -> bool {
+        if self.above.iter().all(|above| above.pointer(pointer).is_none()) {
+            return false;
+        }
+        let (alone, all) = (layered(&self.below, own), self.values(own));
+        match (alone.pointer(pointer), all.pointer(pointer)) {
+            (Some(Value::Object(alone)), Some(Value::Object(all))) => {
+                PARTS.iter().any(|part| alone.get(*part) != all.get(*part))
+            }
+            (alone, all) => alone != all,
+        }
+    }
 }
 
-/// All values that the objects of a repo give to charts.
-#[derive(Debug)]
-pub struct Gifts(Vec<Given>);
+/// Why values cannot be looked at in the chart that takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutOfSight {
+    /// The chart is not here.
+    Chart(String),
+    /// The chart may get other values than these.
+    Values(String),
+}
 
-impl Gifts {
-    pub fn new(model: &Model<'_>) -> Gifts {
-        let objects = model.objects().filter(|object| gives_values(&object.id));
-        let values = objects.filter_map(|object| Some((&object.id, model.value(object)?)));
-        Gifts(values.flat_map(|(id, value)| given(id, &value)).collect())
+/// All values that the objects and kustomizations of a repo give to charts.
+#[derive(Debug)]
+pub struct Gifts<'m> {
+    around: Surroundings<'m>,
+    given: Vec<Given>,
+    /// Those that name a file of values.
+    by_file: HashMap<String, Vec<usize>>,
+    /// Those of each kustomization's `helmCharts`, by its path.
+    by_kustomization: HashMap<String, Vec<usize>>,
+}
+
+impl<'m> Gifts<'m> {
+    pub fn new(model: &'m Model<'_>) -> Gifts<'m> {
+        let around = Surroundings::new(model);
+        let mut given = Vec::new();
+        for object in model.objects().filter(|object| gives_values(&object.id)) {
+            if let Some(value) = model.value(object) {
+                given.extend(given::given(model, &around, &object.id, &value));
+            }
+        }
+        let mut by_kustomization: HashMap<String, Vec<usize>> = HashMap::new();
+        for kustomization in model.builds.kustomizations() {
+            for chart in &kustomization.charts {
+                by_kustomization.entry(kustomization.path.clone()).or_default().push(given.len());
+                given.push(given::of_inflated(model.repo(), chart));
+            }
+        }
+        let mut by_file: HashMap<String, Vec<usize>> = HashMap::new();
+        for (idx, given) in given.iter().enumerate() {
+            for path in given.files() {
+                by_file.entry(path.to_owned()).or_default().push(idx);
+            }
+        }
+        Gifts { around, given, by_file, by_kustomization }
     }
 }
 
 /// The charts that take the values of a file.
-pub fn of_file<'m>(model: &Model<'m>, gifts: &Gifts, file: &File) -> Vec<Release<'m>> {
+///
+/// # Errors
+/// Why one of them cannot be looked at.
+pub fn of_file<'m>(
+    model: &Model<'m>,
+    gifts: &Gifts<'_>,
+    file: &File,
+) -> Result<Vec<Release<'m>>, OutOfSight> {
     let repo = model.repo();
-    let own = own_chart(repo, &file.path);
     let mut releases: Vec<Release<'m>> = Vec::new();
-    for given in &gifts.0 {
-        let at = given.files.iter().position(|path| *path == file.path);
-        let (Some(at), Some(chart)) = (at, given.chart(repo)) else { continue };
-        let below = given.files[..at].iter().fold(Value::Null, |below, path| over(repo, below, path));
-        let above = given.files[at + 1..].iter().fold(Value::Null, |above, path| over(repo, above, path));
-        let above = layered(&above, &given.inline);
-        releases.push(Release { chart, below, above, is_default: false });
+    for idx in gifts.by_file.get(&file.path).into_iter().flatten() {
+        let given = &gifts.given[*idx];
+        let is_it = |layer: &Layer| matches!(layer, Layer::File(path) if *path == file.path);
+        let at = given.layers.iter().position(is_it).expect("it was found by one of its layers");
+        releases.push(given.release(repo, at)?);
     }
-    if releases.is_empty()
-        && let Some(chart) = own
-    {
-        let is_default = file.path == inside(chart, "values.yaml");
-        releases.push(Release { chart, below: Value::Null, above: Value::Null, is_default });
+    if let Some(chart) = own_chart(repo, &file.path) {
+        let is_default = file.path == inside(&chart.folder, "values.yaml");
+        let below = if is_default { Value::Null } else { chart.values.clone() };
+        // Whoever installs the chart has its own values, with those that were found over them or not.
+        if is_default || releases.is_empty() {
+            releases.push(Release { chart, below, above: Vec::new(), is_default });
+        }
     }
-    releases
+    if releases.is_empty() {
+        Err(OutOfSight::Chart("no chart of this repo takes these values".to_owned()))
+    } else {
+        Ok(releases)
+    }
 }
 
 /// The chart that takes values within an object.
@@ -89,46 +137,58 @@ pub fn of_file<'m>(model: &Model<'m>, gifts: &Gifts, file: &File) -> Vec<Release
 /// Why it cannot be looked at.
 pub fn of_object<'m>(
     model: &Model<'m>,
+    gifts: &Gifts<'_>,
     id: &ObjectId,
     value: &Value,
     pointer: &str,
-) -> Result<Release<'m>, String> {
-    let given = given(id, value);
+) -> Result<Release<'m>, OutOfSight> {
+    let given = given::given(model, &gifts.around, id, value);
     let source = |at: usize| match given.len() {
         1 => true,
         _ => pointer.contains(&format!("/sources/{at}/")),
     };
     let Some((_, given)) = given.iter().enumerate().find(|(at, _)| source(*at)) else {
-        return Err("it names no chart".to_owned());
+        return Err(OutOfSight::Chart("it names no chart".to_owned()));
     };
-    let Some(chart) = given.chart(model.repo()) else {
-        return Err(format!("{} is not in this repo", given.called));
-    };
-    if let Some(name) = given.parameters.iter().find(|name| name.contains("mage")) {
-        return Err(format!("its parameter `{name}` wins over the values"));
-    }
-    let below = given.files.iter().fold(Value::Null, |below, path| over(model.repo(), below, path));
-    Ok(Release { chart, below, above: Value::Null, is_default: false })
+    given.own_release(model.repo())
+}
+
+/// The chart that takes the values at one place of a kustomization's `helmCharts`.
+///
+/// # Errors
+/// Why it cannot be looked at.
+pub fn of_kustomization<'m>(
+    model: &Model<'m>,
+    gifts: &Gifts<'_>,
+    path: &str,
+    idx: usize,
+) -> Result<Release<'m>, OutOfSight> {
+    let given = gifts.by_kustomization.get(path).and_then(|all| all.get(idx));
+    let given = given.ok_or_else(|| OutOfSight::Chart("it names no chart".to_owned()))?;
+    gifts.given[*given].own_release(model.repo())
 }
 
 /// Values of this repo that lie over a chart's own: their files' and their objects'.
-pub fn overrides(model: &Model<'_>, gifts: &Gifts, chart: &Chart) -> Vec<Value> {
+pub fn overrides(model: &Model<'_>, gifts: &Gifts<'_>, chart: &Chart) -> Vec<Value> {
     let repo = model.repo();
-    let default = inside(chart, "values.yaml");
+    let default = inside(&chart.folder, "values.yaml");
     let mut paths = BTreeSet::new();
-    for file in repo.files.iter().filter(|file| file.is_values && file.path != default) {
-        if own_chart(repo, &file.path).is_some_and(|own| own.folder == chart.folder) {
-            paths.insert(file.path.clone());
-        }
-    }
     let mut found = Vec::new();
-    for given in &gifts.0 {
-        if given.chart(repo).is_some_and(|taken| taken.folder == chart.folder) {
-            paths.extend(given.files.iter().filter(|path| **path != default).cloned());
-            found.push(given.inline.clone());
+    for file in repo.files.iter().filter(|file| file.content == Content::Values && file.path != default) {
+        if own_chart(repo, &file.path).is_some_and(|own| own.folder == chart.folder) {
+            paths.insert(file.path.as_str());
         }
     }
-    found.extend(paths.iter().map(|path| over(repo, Value::Null, path)));
+    for given in &gifts.given {
+        if given.chart(repo).is_ok_and(|taken| taken.folder == chart.folder) {
+            paths.extend(given.files().filter(|path| **path != default));
+            found.extend(given.layers.iter().filter_map(|layer| match layer {
+                Layer::Own(values) | Layer::Fixed(values) => Some(values.clone()),
+                Layer::File(_) => None,
+            }));
+        }
+    }
+    found.extend(paths.iter().filter_map(|path| values_of(repo, path)));
     found
 }
 
@@ -164,88 +224,76 @@ pub(super) fn gives_values(id: &ObjectId) -> bool {
 fn own_chart<'m>(repo: &'m Repo, path: &str) -> Option<&'m Chart> {
     let mut at = folder(path);
     loop {
-        if let Ok(idx) = repo.charts.binary_search_by(|chart| chart.folder.as_str().cmp(at)) {
-            return Some(&repo.charts[idx]);
-        }
-        if at.is_empty() {
-            return None;
-        }
-        at = folder(at);
-    }
-}
-
-fn inside(chart: &Chart, name: &str) -> String {
-    if chart.folder.is_empty() { name.to_owned() } else { format!("{}/{name}", chart.folder) }
-}
-
-fn over(repo: &Repo, below: Value, path: &str) -> Value {
-    let file = repo.files.iter().find(|file| file.path == path && file.is_values);
-    let value = file.and_then(|file| file.stream.root(0)?.value().ok());
-    value.map_or(below.clone(), |value| layered(&below, &value))
-}
-
-fn given(id: &ObjectId, value: &Value) -> Vec<Given> {
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    match &*id.kind {
-        "HelmRelease" => {
-            let spec = &value["spec"]["chart"]["spec"];
-            let is_here = matches!(spec["sourceRef"]["kind"].as_str(), Some("GitRepository" | "Bucket"));
-            let chart = spec["chart"].as_str().filter(|_| is_here).and_then(|path| join("", path));
-            let called = match (spec["chart"].as_str(), value["spec"]["chartRef"]["name"].as_str()) {
-                (Some(chart), _) => format!("the chart `{chart}`"),
-                (None, Some(reference)) => format!("the chart of `{reference}`"),
-                (None, None) => "its chart".to_owned(),
-            };
-            let files = texts(&spec["valuesFiles"]).iter().filter_map(|path| join("", path)).collect();
-            let inline = value["spec"]["values"].clone();
-            vec![Given { chart, called, files, inline, parameters: Vec::new() }]
-        }
-        "Application" | "ApplicationSet" => {
-            let spec =
-                if &*id.kind == "Application" { &value["spec"] } else { &value["spec"]["template"]["spec"] };
-            let sources: Vec<&Value> = match spec["sources"].as_array() {
-                Some(sources) => sources.iter().collect(),
-                None => vec![&spec["source"]],
-            };
-            sources.into_iter().map(|source| application_source(source, &texts)).collect()
-        }
-        _ => {
-            let called = value["spec"]["chart"].as_str();
-            let called =
-                called.map_or_else(|| "its chart".to_owned(), |chart| format!("the chart `{chart}`"));
-            let (files, inline) = (Vec::new(), Value::Null);
-            vec![Given { chart: None, called, files, inline, parameters: Vec::new() }]
+        match repo.chart(at) {
+            Some(chart) => return Some(chart),
+            None if at.is_empty() => return None,
+            None => at = folder(at),
         }
     }
 }
 
-fn application_source(source: &Value, texts: &dyn Fn(&Value) -> Vec<String>) -> Given {
-    let helm = &source["helm"];
-    let chart = source["path"].as_str().and_then(|path| join("", path));
-    let called = source["chart"].as_str().or_else(|| source["path"].as_str());
-    let at = chart.clone().unwrap_or_default();
-    let text = helm["values"].as_str().map(str::to_owned);
-    let parsed = text.and_then(|text| Stream::parse(text, &crate::repo::LIMITS).ok());
-    let parsed = parsed.as_ref().and_then(|stream| stream.root(0)?.value().ok());
-    let inline = match &helm["valuesObject"] {
-        Value::Null => parsed.unwrap_or(Value::Null),
-        object => object.clone(),
-    };
-    let names = helm["parameters"].as_array().into_iter().flatten();
-    Given {
-        chart,
-        called: called.map_or_else(|| "its chart".to_owned(), |chart| format!("the chart `{chart}`")),
-        files: texts(&helm["valueFiles"]).iter().filter_map(|path| join(&at, path)).collect(),
-        inline,
-        parameters: names.filter_map(|parameter| parameter["name"].as_str()).map(str::to_owned).collect(),
+fn inside(chart: &str, name: &str) -> String {
+    if chart.is_empty() { name.to_owned() } else { format!("{chart}/{name}") }
+}
+
+/// The values of a file, or of a chart whose own they are.
+fn values_of(repo: &Repo, path: &str) -> Option<Value> {
+    match repo.file(path).filter(|file| file.content == Content::Values) {
+        Some(file) => file.stream.root(0).map_or(Some(Value::Null), |root| root.value().ok()),
+        None => {
+            let chart = repo.chart(folder(path))?;
+            (path == inside(&chart.folder, "values.yaml")).then(|| chart.values.clone())
+        }
     }
 }
 
 impl Given {
-    fn chart<'m>(&self, repo: &'m Repo) -> Option<&'m Chart> {
-        let folder = self.chart.as_ref()?;
-        repo.charts.iter().find(|chart| chart.folder == *folder)
+    fn chart<'m>(&self, repo: &'m Repo) -> Result<&'m Chart, String> {
+        let folders = self.chart.as_ref().map_err(Clone::clone)?;
+        let found = folders.iter().find_map(|folder| repo.chart(folder));
+        found.ok_or_else(|| given::not_here(&self.called))
+    }
+
+    fn files(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().filter_map(|layer| match layer {
+            Layer::File(path) => Some(path.as_str()),
+            Layer::Own(_) | Layer::Fixed(_) => None,
+        })
+    }
+
+    /// Around what the object itself says.
+    fn own_release<'m>(&self, repo: &'m Repo) -> Result<Release<'m>, OutOfSight> {
+        let at = self.layers.iter().position(|layer| matches!(layer, Layer::Own(_)));
+        match at {
+            Some(at) => self.release(repo, at),
+            None => {
+                self.chart(repo).map_err(OutOfSight::Chart)?;
+                Err(OutOfSight::Values("its values are not used".to_owned()))
+            }
+        }
+    }
+
+    /// Around the layer at an index.
+    fn release<'m>(&self, repo: &'m Repo, at: usize) -> Result<Release<'m>, OutOfSight> {
+        // Who wins over values does so wherever the chart is.
+        if let Some(why) = &self.overruled {
+            return Err(OutOfSight::Values(why.clone()));
+        }
+        let chart = self.chart(repo).map_err(OutOfSight::Chart)?;
+        if let Some(why) = &self.unknown {
+            return Err(OutOfSight::Values(why.clone()));
+        }
+        let values = |layer: &Layer| match layer {
+            Layer::File(path) => values_of(repo, path)
+                .ok_or_else(|| format!("its values `{path}` are not among the files that were read"))
+                .map_err(OutOfSight::Values),
+            Layer::Own(values) | Layer::Fixed(values) => Ok(values.clone()),
+        };
+        let mut below = if self.replaces_defaults { Value::Null } else { chart.values.clone() };
+        for layer in &self.layers[..at] {
+            below = layered(&below, &values(layer)?);
+        }
+        let above = self.layers[at + 1..].iter().map(values).collect::<Result<_, _>>()?;
+        Ok(Release { chart, below, above, is_default: false })
     }
 }

@@ -5,16 +5,20 @@
 
 mod operators;
 mod skip;
+mod templates;
 mod values;
+
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::charts::Release;
 use super::object::{self, ObjectId};
 use super::workload::{self, Pod};
 use super::{Image, Model};
 use crate::config::{CustomWorkload, ImageFields};
 use crate::image::Reference;
-use crate::repo::{File, LIMITS};
+use crate::repo::{Content, File, Kustomization, LIMITS};
 use crate::yaml::{Node, Pointer, Stream};
 
 pub use self::skip::{Builders, Skipped};
@@ -62,6 +66,8 @@ pub enum Class {
     ValuesParts,
     /// Within Helm values that are themselves in a string.
     ValuesInText,
+    /// Written out in a template of a chart: there is a line, and no pointer.
+    Template,
 }
 
 /// All uses of a repo, ordered by file, document and place.
@@ -70,22 +76,22 @@ pub fn references(model: &Model<'_>, custom: &[CustomWorkload], fields: &[ImageF
     let scope = Scope { model, custom, fields, gifts: super::charts::Gifts::new(model) };
     let mut uses = Vec::new();
     for file in repo.files.iter().filter(|file| !file.context_only) {
-        if file.is_values {
-            of_values(&scope, file, &mut uses);
-        } else if model.builds.kustomizations().iter().any(|kustomization| kustomization.path == file.path) {
-            inline_patches(&scope, file, &mut uses);
-        } else {
-            of_objects(&scope, file, &mut uses);
+        match file.content {
+            Content::Values => of_values(&scope, file, &mut uses),
+            Content::Objects if model.builds.is_kustomization(&file.path) => {
+                inline_patches(&scope, file, &mut uses);
+                inline_values(&scope, file, &mut uses);
+            }
+            // Patches hold no object, or part of one.
+            Content::Objects | Content::Patch => of_objects(&scope, file, &mut uses),
         }
     }
     overridden(model, &mut uses);
     kustomize(model, &mut uses);
-    for (path, stream) in &repo.patches {
-        patch_steps(path, stream, &model.builders, &mut uses);
-    }
+    templates::find(model, &mut uses);
     uses.sort_by(|a, b| {
-        (&a.path, a.document, &a.pointer, &a.inner, a.class, &a.text)
-            .cmp(&(&b.path, b.document, &b.pointer, &b.inner, b.class, &b.text))
+        (&a.path, a.document, &a.pointer, &a.inner, a.class, a.line, &a.text)
+            .cmp(&(&b.path, b.document, &b.pointer, &b.inner, b.class, b.line, &b.text))
     });
     uses.dedup();
     uses
@@ -96,16 +102,22 @@ struct Scope<'s, 'r> {
     model: &'s Model<'r>,
     custom: &'s [CustomWorkload],
     fields: &'s [ImageFields],
-    gifts: super::charts::Gifts,
+    gifts: super::charts::Gifts<'s>,
 }
 
 fn of_values(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
     let releases = super::charts::of_file(scope.model, &scope.gifts, file);
-    let under = releases.first().map_or(Value::Null, super::charts::Release::under);
+    let releases = releases.unwrap_or_default();
+    let under = releases.first().map_or(&Value::Null, |release| &release.below);
     for document in 0..file.stream.documents() {
         let Some(root) = file.stream.root(document) else { continue };
         let mut place = Place::new(&file.path, &file.stream, document, &scope.model.builders, uses);
-        values::walk(root, String::new(), &values::Around::new(root, &under), &mut |found| {
+        let own = if document == 0 { root.value().unwrap_or_default() } else { Value::Null };
+        values::walk(root, String::new(), &values::Around::new(root, under), &mut |mut found| {
+            let is_replaced = |release: &Release<'_>| release.replaces(&own, &found.pointer);
+            if !releases.is_empty() && releases.iter().all(is_replaced) {
+                found.missing = Some(Skipped::Overridden { by: "other values".to_owned() });
+            }
             place.add_found(found);
         });
     }
@@ -190,8 +202,8 @@ fn of_object(scope: &Scope<'_, '_>, node: Node<'_>, at: &str, id: &ObjectId, pla
     }
     if is_helm {
         let under = |pointer: &str| {
-            let release = super::charts::of_object(scope.model, id, &value, pointer);
-            release.map_or(Value::Null, |release| release.under())
+            let release = super::charts::of_object(scope.model, &scope.gifts, id, &value, pointer);
+            release.map_or(Value::Null, |release| release.below)
         };
         values::of_object(node, at, &under, place);
     }
@@ -211,21 +223,26 @@ fn of_pod(pod: &Pod<'_>, at: &str, place: &mut Place<'_>) {
         }
         for (idx, variable) in container.value["env"].as_array().into_iter().flatten().enumerate() {
             if let (Some(name), Some(text)) = (variable["name"].as_str(), variable["value"].as_str())
-                && (name.starts_with("RELATED_IMAGE_") || name.ends_with("_IMAGE") || name == "IMAGE")
+                && names_image(name)
                 && is_clear(text)
             {
                 place.add(format!("{pointer}/env/{idx}/value"), Class::Environment, text.to_owned(), None);
             }
         }
         for list in ["args", "command"] {
+            let mut flag = None;
             for (idx, argument) in container.value[list].as_array().into_iter().flatten().enumerate() {
-                if let Some((flag, text)) = argument.as_str().and_then(|argument| argument.split_once('='))
-                    && flag.starts_with('-')
-                    && flag.to_ascii_lowercase().contains("image")
-                    && is_clear(text)
-                {
+                let Some(argument) = argument.as_str() else { continue };
+                // `--image=…`, or `--image` with the reference behind it.
+                let (name, text) = match (argument.split_once('='), flag.take()) {
+                    (Some((name, text)), _) if name.starts_with('-') => (name, text),
+                    (_, Some(name)) => (name, argument),
+                    _ => ("", ""),
+                };
+                if names_image(name) && is_clear(text) {
                     place.add(format!("{pointer}/{list}/{idx}"), Class::Argument, text.to_owned(), None);
                 }
+                flag = Some(argument).filter(|argument| argument.starts_with('-'));
             }
         }
     }
@@ -241,6 +258,12 @@ fn of_pod(pod: &Pod<'_>, at: &str, place: &mut Place<'_>) {
     }
 }
 
+/// Whether a variable or a flag is called after an image: `RELATED_IMAGE_PROXY`, `SIDECAR_IMG`, `--proxy-image`.
+fn names_image(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains("image") || name.split(['_', '-']).any(|word| word == "img")
+}
+
 /// Text that can be nothing but a reference: it has a registry or a folder, and a tag or a digest.
 fn is_clear(text: &str) -> bool {
     Reference::parse(text).is_ok()
@@ -251,40 +274,53 @@ fn is_clear(text: &str) -> bool {
 
 /// Marks images that every build of their file replaces: they are never pulled as they stand.
 fn overridden(model: &Model<'_>, uses: &mut [ImageUse]) {
-    for place in uses.iter_mut().filter(|place| matches!(place.class, Class::Container | Class::ImageVolume))
-    {
+    let mut passages: HashMap<String, Vec<Vec<&Kustomization>>> = HashMap::new();
+    for place in uses.iter_mut() {
+        if !matches!(place.class, Class::Container | Class::ImageVolume | Class::PatchStep) {
+            continue;
+        }
         let Some(image) = Image::parse(&place.text) else { continue };
-        let passages = model.builds.passages(&place.path);
-        let by = |passage: &Vec<&crate::repo::Kustomization>| {
-            let sets = |k: &&&crate::repo::Kustomization| {
-                k.images.iter().any(|set| {
-                    set.name == image.name()
-                        && (set.new_name.is_some() || set.new_tag.is_some() || set.digest.is_some())
-                })
-            };
-            passage.iter().find(sets).map(|kustomization| kustomization.path.clone())
+        if !passages.contains_key(&place.path) {
+            passages.insert(place.path.clone(), model.builds.passages(&place.path));
+        }
+        let sets = |kustomization: &&&Kustomization| {
+            kustomization.images.iter().any(|set| {
+                set.name == image.name()
+                    && (set.new_name.is_some() || set.new_tag.is_some() || set.digest.is_some())
+            })
         };
-        let by: Option<Vec<String>> = passages.iter().map(by).collect();
+        let by = passages[&place.path].iter().map(|passage| passage.iter().find(sets));
+        let by: Option<Vec<&&Kustomization>> = by.collect();
         if let Some(first) = by.and_then(|by| by.into_iter().next()) {
-            place.target = Err(Skipped::Overridden { by: first });
+            place.target = Err(Skipped::Overridden { by: first.path.clone() });
         }
     }
 }
 
 /// Entries of `images`; where one gives no tag, it is that of each image it replaces.
 fn kustomize(model: &Model<'_>, uses: &mut Vec<ImageUse>) {
+    // Files and tags of the images of each name.
+    let mut by_name: HashMap<String, BTreeSet<(String, Option<String>)>> = HashMap::new();
+    for place in uses.iter() {
+        if let Some(image) = Image::parse(&place.text) {
+            let tag = image.tag.map(str::to_owned);
+            by_name.entry(image.name().to_owned()).or_default().insert((place.path.clone(), tag));
+        }
+    }
     for kustomization in model.builds.kustomizations() {
-        let Some(file) =
-            model.repo().files.iter().find(|file| file.path == kustomization.path && !file.context_only)
-        else {
+        let Some(file) = model.repo().file(&kustomization.path).filter(|file| !file.context_only) else {
             continue;
         };
         for (idx, set) in kustomization.images.iter().enumerate() {
             let name = set.new_name.as_deref().unwrap_or(&set.name);
-            let tags: Vec<Option<String>> = match (&set.new_tag, &set.digest) {
+            let tags: BTreeSet<Option<String>> = match (&set.new_tag, &set.digest) {
                 (None, None) if set.new_name.is_none() => continue,
-                (None, None) => replaced_tags(model, kustomization, &set.name, uses),
-                (tag, _) => vec![tag.clone()],
+                (None, None) => {
+                    let of_name = by_name.get(&set.name).into_iter().flatten();
+                    let taken = of_name.filter(|(path, _)| model.builds.takes(&kustomization.path, path));
+                    taken.map(|(_, tag)| tag.clone()).collect()
+                }
+                (tag, _) => BTreeSet::from([tag.clone()]),
             };
             let mut place = Place::new(&file.path, &file.stream, 0, &model.builders, uses);
             for tag in tags {
@@ -294,19 +330,6 @@ fn kustomize(model: &Model<'_>, uses: &mut Vec<ImageUse>) {
             }
         }
     }
-}
-
-fn replaced_tags(
-    model: &Model<'_>,
-    kustomization: &crate::repo::Kustomization,
-    name: &str,
-    uses: &[ImageUse],
-) -> Vec<Option<String>> {
-    let taken = uses.iter().filter(|place| model.builds.takes(&kustomization.path, &place.path));
-    let images = taken.filter_map(|place| Image::parse(&place.text)).filter(|image| image.name() == name);
-    let tags: std::collections::BTreeSet<Option<String>> =
-        images.map(|image| image.tag.map(str::to_owned)).collect();
-    tags.into_iter().collect()
 }
 
 /// `{op: replace, path: /…/image, value: …}`.
@@ -322,6 +345,22 @@ fn patch_steps(path: &str, stream: &Stream, builders: &Builders, uses: &mut Vec<
                 place.add(format!("/{idx}/value"), Class::PatchStep, text, None);
             }
         }
+    }
+}
+
+/// Values of the charts that the kustomization has Helm render.
+fn inline_values(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
+    let Some(root) = file.stream.root(0) else { return };
+    let charts = root.get("helmCharts").into_iter().flat_map(Node::items);
+    for (idx, chart) in charts.filter(|chart| chart.get("name").is_some()).enumerate() {
+        let Some(values) = chart.get("valuesInline") else { continue };
+        let release = super::charts::of_kustomization(scope.model, &scope.gifts, &file.path, idx);
+        let under = release.map_or(Value::Null, |release| release.below);
+        let mut place = Place::new(&file.path, &file.stream, 0, &scope.model.builders, uses);
+        values::walk(values, String::new(), &values::Around::new(values, &under), &mut |mut found| {
+            found.pointer = format!("/helmCharts/{idx}/valuesInline{}", found.pointer);
+            place.add_found(found);
+        });
     }
 }
 
@@ -342,8 +381,13 @@ fn inline_patches(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) 
     }
     for (pointer, text) in texts.into_iter().filter(|(_, text)| text.contains('\n')) {
         let Ok(stream) = Stream::parse(text, &LIMITS) else { continue };
-        let inner =
-            File { path: file.path.clone(), stream, marker: None, context_only: false, is_values: false };
+        let inner = File {
+            path: file.path.clone(),
+            stream,
+            marker: None,
+            context_only: false,
+            content: Content::Patch,
+        };
         let mut found = Vec::new();
         of_objects(scope, &inner, &mut found);
         let mut place = Place::new(&file.path, &file.stream, 0, &scope.model.builders, uses);

@@ -93,6 +93,13 @@ impl Selection<'_> {
         })
     }
 
+    /// The same for a finding that is in no object.
+    pub(super) fn config_allow_at(&self, path: &str, finding: &Finding) -> Option<AllowIndex> {
+        let (rule, area) = (finding.rule.id, finding.rule.area.id());
+        let allowable = Allowable { rule, area, path, kind: "", name: "", namespace: None };
+        self.config.allows(&allowable, self.today)
+    }
+
     /// Findings about the entries of `[[allow]]`: path of the configuration, line, finding.
     pub(super) fn notices(&self, used: &AllowUse, today: Date) -> Vec<(String, usize, Finding)> {
         let path =

@@ -169,10 +169,18 @@ impl Renderer for Text {
     }
 
     fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
-        for (path, at, finding) in &ending.notices {
-            self.heading(out, path)?;
+        for (idx, (path, at, finding)) in ending.notices.iter().enumerate() {
+            if idx == 0 || ending.notices[idx - 1].0 != *path {
+                self.heading(out, path)?;
+            }
             let (severity, rule) = (finding.rule.severity.id(), finding.rule.id);
-            writeln!(out, "  {at:>7}  {severity:<8}  {}  [{rule}]\n", escaped(&finding.message))?;
+            writeln!(out, "  {at:>7}  {severity:<8}  {}  [{rule}]", escaped(&finding.message))?;
+            for note in finding.notes.iter().filter(|_| !self.style.quiet) {
+                writeln!(out, "           note: {}", escaped(note))?;
+            }
+            if ending.notices.get(idx + 1).is_none_or(|next| next.0 != *path) {
+                writeln!(out)?;
+            }
         }
         if self.style.quiet {
             return self.skipped(out, ending.skipped);

@@ -16,12 +16,21 @@ pub struct Chart {
     /// What templates see as `.Chart`, its texts only: `Name`, `Version`, `AppVersion` …
     pub metadata: BTreeMap<String, String>,
     pub dependencies: Vec<Dependency>,
-    /// Paths and texts of its templates, ordered by path. Those without an action are left out.
-    pub templates: Vec<(String, String)>,
+    /// Ordered by path.
+    pub templates: Vec<Template>,
     /// Its own values.
     pub values: Value,
     /// `values.schema.json`.
     pub schema: Option<String>,
+}
+
+/// A file of a chart's `templates`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Template {
+    pub path: String,
+    pub text: String,
+    /// Read for what it makes of values, and not asked for.
+    pub context_only: bool,
 }
 
 /// A chart that another one uses.
@@ -45,6 +54,7 @@ pub(super) struct Part {
     pub(super) chart: String,
     pub(super) path: String,
     pub(super) text: String,
+    pub(super) context_only: bool,
 }
 
 /// Puts the charts together, ordered by folder.
@@ -58,7 +68,10 @@ pub(super) fn charts(parts: Vec<Part>) -> Vec<Chart> {
             "Chart.yaml" => chart.read_metadata(&part.text),
             "values.yaml" => chart.values = values(&part.text),
             "values.schema.json" => chart.schema = Some(part.text),
-            _ => chart.templates.push((part.path, part.text)),
+            _ => {
+                let Part { path, text, context_only, .. } = part;
+                chart.templates.push(Template { path, text, context_only });
+            }
         }
     }
     for chart in charts.values_mut() {

@@ -20,6 +20,8 @@ pub struct Kustomization {
     pub patches: Vec<PatchReference>,
     /// What it makes of images (`images`), in the order of the file.
     pub images: Vec<ImageSetting>,
+    /// Helm charts that the build renders (`helmCharts`), in the order of the file.
+    pub charts: Vec<InflatedChart>,
     /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
     pub labels_selectors: bool,
     /// Files that configure the build: transformers, generators, replacements, schemas.
@@ -33,6 +35,35 @@ pub struct ImageSetting {
     pub new_name: Option<String>,
     pub new_tag: Option<String>,
     pub digest: Option<String>,
+}
+
+/// A chart that a kustomization has Helm render.
+///
+/// Source: <https://github.com/kubernetes-sigs/kustomize/blob/master/api/types/helmchartargs.go>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InflatedChart {
+    pub name: String,
+    /// Where it is, when it is here: kustomize looks into the first of these that its version knows.
+    pub folders: Vec<String>,
+    /// `valuesFile`, joined to the root.
+    pub values_file: Option<String>,
+    /// `additionalValuesFiles`, joined to the root.
+    pub additional: Vec<String>,
+    /// `valuesInline`.
+    pub inline: Value,
+    pub merge: ValuesMerge,
+}
+
+/// What becomes of inline values beside a file of values (`valuesMerge`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ValuesMerge {
+    /// They lie over the file.
+    #[default]
+    Override,
+    /// The file lies over them.
+    Merge,
+    /// The file is not used.
+    Replace,
 }
 
 /// A patch that a kustomization applies.
@@ -95,6 +126,7 @@ impl Kustomization {
             labels_selectors: value["commonLabels"].as_object().is_some_and(|labels| !labels.is_empty())
                 || items(&value["labels"]).any(|item| item["includeSelectors"] == true),
             images: Vec::new(),
+            charts: charts(at, value),
             configuration,
         }
     }
@@ -111,6 +143,31 @@ impl ImageSetting {
             digest: text("digest"),
         })
     }
+}
+
+fn charts(at: &str, value: &Value) -> Vec<InflatedChart> {
+    let home = value["helmGlobals"]["chartHome"].as_str().unwrap_or("charts");
+    let read = |chart: &Value| {
+        let name = chart["name"].as_str()?;
+        let mut folders = Vec::new();
+        if let (Some(version), Some(_)) = (chart["version"].as_str(), chart["repo"].as_str()) {
+            folders.extend(join(at, &format!("{home}/{name}-{version}/{name}")));
+        }
+        folders.extend(join(at, &format!("{home}/{name}")));
+        Some(InflatedChart {
+            name: name.to_owned(),
+            folders,
+            values_file: chart["valuesFile"].as_str().and_then(|path| join(at, path)),
+            additional: strings(&chart["additionalValuesFiles"]).filter_map(|path| join(at, path)).collect(),
+            inline: chart["valuesInline"].clone(),
+            merge: match chart["valuesMerge"].as_str() {
+                Some("merge") => ValuesMerge::Merge,
+                Some("replace") => ValuesMerge::Replace,
+                _ => ValuesMerge::Override,
+            },
+        })
+    };
+    items(&value["helmCharts"]).filter_map(read).collect()
 }
 
 fn patches(at: &str, value: &Value) -> Vec<PatchReference> {

@@ -23,6 +23,8 @@ pub struct Listing {
     pub attributes: Vec<(String, String)>,
     /// Folders with a Dockerfile.
     pub build_folders: Vec<String>,
+    /// URLs of the repo's git remotes.
+    pub remotes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::{Placed, RepoFindings, Rule, Settings};
 use crate::model::references::{Class, ImageUse, references};
 use crate::model::{Model, Object, ObjectId};
+use crate::repo::Content;
 
 mod image_digest_of_one_platform;
 mod image_not_pinned;
@@ -18,6 +19,8 @@ pub(super) const RULES: &[&Rule] = &[
     &image_signature_invalid::RULE,
     &image_not_signed::RULE,
 ];
+
+const IN_TEMPLATE: &str = "a template names";
 
 /// An image that is named elsewhere than in a container of a workload.
 struct Elsewhere {
@@ -39,6 +42,16 @@ pub(super) fn check_repo(
     let config = settings.config;
     let mut pins = image_not_pinned::elsewhere::Pins::new(model, settings);
     let places = references(model, &config.workloads, &config.image_fields);
+    for place in places.iter().filter(|place| place.class == Class::Template) {
+        let latest = asked(&image_tag_latest::RULE)
+            .and_then(|rule| Some((rule, image_tag_latest::in_template(place, settings)?)));
+        let pin = asked(&image_not_pinned::RULE)
+            .and_then(|rule| Some((rule, image_not_pinned::in_template(place, settings)?)));
+        for (rule, mut finding) in latest.into_iter().chain(pin) {
+            finding.rule = rule;
+            found.in_templates.push((place.path.clone(), place.line, finding));
+        }
+    }
     let places: Vec<Elsewhere> =
         places.into_iter().filter_map(|place| Elsewhere::new(model, place)).collect();
     places.iter().for_each(|elsewhere| pins.learn(elsewhere));
@@ -67,11 +80,14 @@ impl Elsewhere {
         if place.class == Class::Container && object.as_ref().is_some_and(|object| object.layout.is_some()) {
             return None;
         }
+        let is_kustomization = model.builds.is_kustomization(&source.path);
         let id = || match place.class {
-            Class::Kustomize | Class::InlinePatch => {
+            Class::Kustomize | Class::InlinePatch | Class::ValuesParts | Class::ValuesText
+                if is_kustomization =>
+            {
                 ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &source.path)
             }
-            _ if source.is_values => ObjectId::named("", "Values", &source.path),
+            _ if source.content == Content::Values => ObjectId::named("", "Values", &source.path),
             _ => ObjectId::named("", "Patch", &source.path),
         };
         let object = object.unwrap_or_else(|| Object {
@@ -94,10 +110,14 @@ impl Elsewhere {
         let (kind, name) = (&self.object.id.kind, &self.object.id.name);
         match self.place.class {
             Class::Kustomize => format!("{} chooses", self.place.path),
+            Class::Template => IN_TEMPLATE.to_owned(),
             Class::InlinePatch | Class::PatchStep => "a patch sets".to_owned(),
             _ if &**kind == "Patch" => "a patch sets".to_owned(),
             Class::ValuesText | Class::ValuesParts | Class::ValuesInText if &**kind == "Values" => {
                 "the values name".to_owned()
+            }
+            Class::ValuesText | Class::ValuesParts if &**kind == "Kustomization" => {
+                format!("the values in {} name", self.place.path)
             }
             Class::ValuesText | Class::ValuesParts | Class::ValuesInText => {
                 format!("the values of {kind}/{name} name")

@@ -63,6 +63,8 @@ pub struct RepoFindings {
     pub by_file: BTreeMap<usize, Vec<Placed>>,
     /// Findings whose fix is a new file.
     pub new_files: Vec<Placed>,
+    /// What is in templates of charts: path, line, finding. There is no object to place them in.
+    pub in_templates: Vec<(String, usize, Finding)>,
     pub namespaces: Vec<NamespaceVerdict>,
 }
 

@@ -15,7 +15,7 @@ use crate::connections::Flows;
 use crate::lock::Lock;
 use crate::model::{Model, Object, ObjectId, layout};
 use crate::pss::{Level, Version};
-use crate::repo::{File, Repo};
+use crate::repo::{Content, File, Repo};
 use crate::template::Templates;
 use crate::yaml::{Limits, Stream};
 
@@ -37,7 +37,7 @@ impl Bench {
             stream,
             marker: None,
             context_only: false,
-            is_values: false,
+            content: Content::Objects,
         };
         let repo = Repo { files: vec![file], ..Repo::default() };
         Bench {

@@ -67,7 +67,6 @@ fn with_changes(inputs: &Inputs, changed: BTreeMap<String, String>) -> Repo {
         .files
         .iter()
         .map(|file| (file.path.as_str(), file.stream.text()))
-        .chain(repo.patches.iter().map(|(path, stream)| (path.as_str(), stream.text())))
         .chain(changed.iter().map(|(path, text)| (path.as_str(), text.as_str())))
         .collect();
     let context: Vec<&str> =

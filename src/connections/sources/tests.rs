@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::config::Config;
 use crate::connections::{Certainty, Connections, Flows, Peer, Space};
 use crate::model::Model;
-use crate::repo::{File, Repo};
+use crate::repo::{Content, File, Repo};
 use crate::yaml::{Limits, Stream};
 
 /// `path: text` pairs as a repo.
@@ -13,8 +13,13 @@ pub(crate) fn repo(files: &[(&str, &str)]) -> Repo {
     let mut repo = Repo::default();
     for (path, text) in files {
         let stream = Stream::parse((*text).to_owned(), &Limits::default()).unwrap();
-        let file =
-            File { path: (*path).to_owned(), stream, marker: None, context_only: false, is_values: false };
+        let file = File {
+            path: (*path).to_owned(),
+            stream,
+            marker: None,
+            context_only: false,
+            content: Content::Objects,
+        };
         if path.ends_with("compose.yaml") {
             repo.compose.push(file);
         } else {

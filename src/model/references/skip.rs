@@ -19,6 +19,8 @@ pub enum Skipped {
     Overridden { by: String },
     #[error("the chart chooses the tag")]
     ChartTag,
+    #[error("the chart names the image")]
+    ChartName,
     #[error("{0}")]
     Invalid(ReferenceError),
 }

@@ -112,7 +112,14 @@ fn take_parts(image: Node<'_>, pointer: &str, around: &Around<'_>) -> Option<Fou
         .or_else(|| text("sha"))
         .map(|digest| if digest.contains(':') { digest } else { format!("sha256:{digest}") });
     let is_named = tag.is_some() || digest.is_some() || registry.is_some();
-    let name = text("repository").or_else(|| text("image").or_else(|| text("name")).filter(|_| is_named))?;
+    let name = text("repository").or_else(|| text("image").or_else(|| text("name")).filter(|_| is_named));
+    let Some(name) = name else {
+        // Another tag for an image that only the chart names.
+        let own_tag = own("tag").filter(|tag| !tag.is_empty() && !tag.contains('@') && digest.is_none())?;
+        let text = format!("<image of the chart>:{own_tag}");
+        let missing = Some(Skipped::ChartName);
+        return Some(Found { pointer: pointer.to_owned(), class: Class::ValuesParts, text, missing });
+    };
     let registry = around
         .registry
         .clone()

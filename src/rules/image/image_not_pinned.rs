@@ -1,10 +1,11 @@
 //! See the rule's own docs below.
 
+use super::IN_TEMPLATE;
 use crate::lock::Locked;
-use crate::model::references::Skipped;
+use crate::model::references::{ImageUse, Skipped};
 use crate::model::{Container, Image};
 use crate::repo::ImageSetting;
-use crate::rules::{Area, Change, Check, Finding, Safety, Severity, Workload};
+use crate::rules::{Area, Change, Check, Finding, Safety, Settings, Severity, Workload};
 
 pub(super) mod elsewhere;
 mod values;
@@ -56,6 +57,24 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             _ => {}
         }
     }
+}
+
+/// What is to be said of an image that a chart's template names: templates are not edited.
+pub(super) fn in_template(place: &ImageUse, settings: &Settings<'_>) -> Option<Finding> {
+    if Image::parse(&place.text).is_some_and(|image| image.digest.is_some()) {
+        return None;
+    }
+    let finding = Finding::new("", format!("{IN_TEMPLATE} `{}` without its digest", place.text));
+    let reference = match &place.target {
+        Ok(reference) => reference,
+        Err(skipped) => return Some(finding.note(skipped.to_string())),
+    };
+    let finding =
+        finding.note("templates are not edited: let a value name it, or write the digest behind it");
+    Some(match settings.lock.find(reference) {
+        Some(locked) => finding.note(format!("{} has {}", crate::lock::FILE_NAME, locked.digest)),
+        None => finding.note(NOT_LOCKED),
+    })
 }
 
 const NOT_LOCKED: &str = "`caseharden lock` asks the registry for its digest";

@@ -1,8 +1,9 @@
 //! See the rule's own docs below.
 
-use super::Elsewhere;
+use super::{Elsewhere, IN_TEMPLATE};
 use crate::lock::Locked;
 use crate::model::Image;
+use crate::model::references::ImageUse;
 use crate::rules::{Area, Check, Finding, Settings, Severity, Workload};
 
 crate::rules::rule! {
@@ -56,6 +57,14 @@ pub(super) fn elsewhere(at: &Elsewhere, settings: &Settings<'_>) -> Option<Findi
     let reference = at.place.target.as_ref().ok()?;
     let image = Image::parse(&at.place.text)?;
     let finding = Finding::new(at.pointer(), message(&at.subject(), &image)?);
+    Some(explained(finding, &image, settings.lock.find(reference)))
+}
+
+/// The same for an image that a chart's template names.
+pub(super) fn in_template(place: &ImageUse, settings: &Settings<'_>) -> Option<Finding> {
+    let reference = place.target.as_ref().ok()?;
+    let image = Image::parse(&place.text)?;
+    let finding = Finding::new("", message(IN_TEMPLATE, &image)?);
     Some(explained(finding, &image, settings.lock.find(reference)))
 }
 

@@ -42,6 +42,11 @@ impl<'p, 'm> Pins<'p, 'm> {
             // Text that is no reference is no image: keys and arguments may be called so for other reasons.
             Err(Skipped::Invalid(_)) => return None,
             Err(Skipped::Overridden { .. }) => return None,
+            Err(Skipped::ChartName) => {
+                return Some(finding.note(
+                    "only the chart names the image, and which one it is cannot be told here: write its name beside the tag",
+                ));
+            }
             Err(Skipped::ChartTag) => {
                 return Some(finding.note(
                     "the chart's version chooses the tag: a digest here would have to change with each release of it",
@@ -67,6 +72,8 @@ impl<'p, 'm> Pins<'p, 'm> {
                 let change = Change::set(at.pointer(), with_digest(text, locked));
                 has_digest(finding.change(change), locked).safety(Safety::Review)
             }
+            // Those of templates are no part of a manifest, see `in_template`.
+            Class::Template => finding,
             Class::Container | Class::ImageVolume | Class::Operator | Class::PatchStep => {
                 let change = Change::set(at.pointer(), with_digest(text, locked));
                 has_digest(finding.change(change), locked)

@@ -11,7 +11,7 @@ use super::{has_digest, with_digest};
 use crate::helm::{self, Pin, Unproved};
 use crate::image::Reference;
 use crate::lock::Locked;
-use crate::model::charts::{self, Gifts, Release};
+use crate::model::charts::{self, Gifts, OutOfSight, Release};
 use crate::model::references::Class;
 use crate::model::{Image, Model};
 use crate::rules::{Change, Finding, Safety};
@@ -24,9 +24,11 @@ const PARTS: &[&str] = &["registry", "repository", "name", "tag", "version"];
 
 pub(super) struct ChartPins<'p, 'm> {
     model: &'p Model<'m>,
-    gifts: Gifts,
+    gifts: Gifts<'p>,
     /// By folder; a chart is read when it is first asked.
     charts: BTreeMap<String, helm::Chart>,
+    /// By folder of a chart: what the repo lays over its values.
+    overrides: BTreeMap<String, Vec<Value>>,
     /// Charts that are not here and whose values elsewhere in the repo have a digest behind the tag: an object that
     /// has such values, by what the chart is called.
     examples: BTreeMap<String, String>,
@@ -34,7 +36,13 @@ pub(super) struct ChartPins<'p, 'm> {
 
 impl<'p, 'm> ChartPins<'p, 'm> {
     pub(super) fn new(model: &'p Model<'m>) -> ChartPins<'p, 'm> {
-        ChartPins { model, gifts: Gifts::new(model), charts: BTreeMap::new(), examples: BTreeMap::new() }
+        ChartPins {
+            model,
+            gifts: Gifts::new(model),
+            charts: BTreeMap::new(),
+            overrides: BTreeMap::new(),
+            examples: BTreeMap::new(),
+        }
     }
 
     /// Learns from values that have their digest behind the tag already.
@@ -72,7 +80,10 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         let Some(values) = self.values(at) else { return finding };
         let releases = match self.releases(at) {
             Ok(releases) => releases,
-            Err(why) => return without_chart(at, &values, finding, locked, (&why, self.example(at))),
+            Err(OutOfSight::Values(why)) => return finding.note(format!("not pinned: {why}")),
+            Err(OutOfSight::Chart(why)) => {
+                return without_chart(at, &values, finding, locked, (&why, self.example(at)));
+            }
         };
         let is_default = releases.iter().any(|release| release.is_default);
         let mut reason = None;
@@ -114,7 +125,7 @@ impl<'p, 'm> ChartPins<'p, 'm> {
             return Some(Values { value, pointer: at.place.inner.clone()?, outer: String::new() });
         }
         let pointer = at.pointer();
-        let starts = ["/spec/values/", "/helm/valuesObject/"];
+        let starts = ["/spec/values/", "/helm/valuesObject/", "/valuesInline/"];
         let outer = starts.iter().find_map(|start| {
             let end = pointer.find(start)? + start.len() - 1;
             Some(&pointer[..end])
@@ -124,18 +135,22 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         Some(Values { value, pointer: pointer[outer.len()..].to_owned(), outer: outer.to_owned() })
     }
 
-    fn releases(&self, at: &Elsewhere) -> Result<Vec<Release<'m>>, String> {
-        if &*at.object.id.kind == "Values" {
-            let releases = charts::of_file(self.model, &self.gifts, self.model.file(&at.object));
-            return if releases.is_empty() {
-                Err("no chart of this repo takes these values".to_owned())
-            } else {
-                Ok(releases)
-            };
+    fn releases(&self, at: &Elsewhere) -> Result<Vec<Release<'m>>, OutOfSight> {
+        let (model, gifts, id) = (self.model, &self.gifts, &at.object.id);
+        match &*id.kind {
+            "Values" => charts::of_file(model, gifts, model.file(&at.object)),
+            "Kustomization" => {
+                let idx = at.pointer().split('/').nth(2).and_then(|idx| idx.parse().ok()).unwrap_or_default();
+                charts::of_kustomization(model, gifts, &at.place.path, idx).map(|release| vec![release])
+            }
+            _ => {
+                let value = model
+                    .value(&at.object)
+                    .ok_or_else(|| OutOfSight::Values("its object cannot be read".to_owned()))?;
+                let pointer = format!("{}/", at.pointer());
+                charts::of_object(model, gifts, id, &value, &pointer).map(|release| vec![release])
+            }
         }
-        let value = self.model.value(&at.object).ok_or("its object cannot be read")?;
-        charts::of_object(self.model, &at.object.id, &value, &format!("{}/", at.pointer()))
-            .map(|release| vec![release])
     }
 
     fn chart(&mut self, release: &Release<'m>) -> &helm::Chart {
@@ -165,8 +180,8 @@ impl<'p, 'm> ChartPins<'p, 'm> {
             }
             return candidates;
         };
-        let overridden =
-            releases.iter().any(|release| release.is_default && self.is_overridden(release, pointer));
+        let overridden = self.is_patched(at, values)
+            || releases.iter().any(|release| release.is_default && self.is_overridden(release, pointer));
         for field in DIGEST_FIELDS.iter().filter(|_| !overridden) {
             let is_there = parts.contains_key(*field);
             let chart = self.chart(&releases[0]);
@@ -199,11 +214,25 @@ impl<'p, 'm> ChartPins<'p, 'm> {
     }
 
     /// Whether values of this repo set another tag or name over a default.
-    fn is_overridden(&self, release: &Release<'_>, pointer: &str) -> bool {
-        let over = charts::overrides(self.model, &self.gifts, release.chart);
-        over.iter()
+    fn is_overridden(&mut self, release: &Release<'_>, pointer: &str) -> bool {
+        let (model, gifts, chart) = (self.model, &self.gifts, release.chart);
+        let over = self.overrides.entry(chart.folder.clone());
+        over.or_insert_with(|| charts::overrides(model, gifts, chart))
+            .iter()
             .filter_map(|values| values.pointer(pointer))
             .any(|image| PARTS.iter().any(|part| image.get(part).is_some()))
+    }
+
+    /// Whether a patch of this repo changes the image in the object: the digest would stay.
+    fn is_patched(&self, at: &Elsewhere, values: &Values) -> bool {
+        let pointer = format!("{}{}", values.outer, values.pointer);
+        let Some(object) = self.model.value(&at.object) else { return false };
+        let mut patches = self.model.builds.patches_on(&at.place.path, &at.object.id);
+        patches.any(|patch| {
+            let text = at.place.class == Class::ValuesInText;
+            let at = if text { at.pointer() } else { &pointer };
+            patch.applied(&object).pointer(at) != object.pointer(at)
+        })
     }
 
     fn prove(
@@ -221,11 +250,16 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         let is_parts = at.place.class != Class::ValuesText && values.is_mapping();
         let pointer = if is_parts { values.pointer.as_str() } else { change.pointer() };
         let pin = Pin { reference, digest: &locked.digest };
+        // A release that makes nothing of it is none the worse for it, as long as another one does.
+        let mut proved = Err(Unproved::Unused);
         for release in releases {
             let (before, after) = (release.values(&values.value), release.values(&after));
-            self.chart(release).prove(&before, &after, &[pointer], pin)?;
+            match self.chart(release).prove(&before, &after, &[pointer], pin) {
+                Err(Unproved::Unused) => {}
+                outcome => proved = Ok(outcome?),
+            }
         }
-        Ok(())
+        proved
     }
 
     /// The change from the object's root, or of the text that the values are in.
@@ -267,6 +301,9 @@ fn without_chart(
     (why, example): (&str, Option<&str>),
 ) -> Finding {
     let image = values.value.pointer(&values.pointer);
+    if !names_registry(&at.place.text) {
+        return finding.note(format!("not pinned: {why}, and it may put a registry in front of the name"));
+    }
     let is_empty = |field: &&&str| {
         // `null` takes a default of the chart's away, and is meant.
         image.and_then(|image| image.get(**field)?.as_str()) == Some("")
@@ -291,6 +328,12 @@ fn without_chart(
     has_digest(finding.change(change), locked)
         .safety(Safety::Review)
         .note(format!("{why}: look whether it takes `{field}` in this form"))
+}
+
+/// Whether the name starts with a host, so that a chart that is not here has little reason to put one there.
+fn names_registry(text: &str) -> bool {
+    let host = text.split_once('/').map(|(host, _)| host);
+    host.is_some_and(|host| host.contains(['.', ':']) || host == "localhost")
 }
 
 fn tag_with_digest(tag: &str, locked: &Locked) -> String {
