@@ -8,6 +8,7 @@
 //! - [`yaml`] knows text: documents, nodes with byte ranges, comments, wanted values → edits, proof.
 //! - [`model`] knows Kubernetes: objects, pod templates, which objects a kustomization joins.
 //! - [`pss`] gives the Pod Security Standards' verdict on a pod.
+//! - [`rbac`] decides who may do what, as the API server does.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
@@ -31,6 +32,7 @@ pub mod lock;
 pub mod model;
 pub mod plan;
 pub mod pss;
+pub mod rbac;
 pub mod registry;
 pub mod render;
 pub mod repo;

@@ -10,7 +10,9 @@ mod hold_back;
 mod image;
 mod namespace;
 mod notice;
+mod placement;
 mod pod;
+mod rbac;
 mod settings;
 mod workload;
 
@@ -59,17 +61,19 @@ pub enum Area {
     Pod,
     Image,
     Namespace,
+    Rbac,
     Allow,
 }
 
 impl Area {
-    pub const ALL: [Area; 4] = [Area::Pod, Area::Image, Area::Namespace, Area::Allow];
+    pub const ALL: [Area; 5] = [Area::Pod, Area::Image, Area::Namespace, Area::Rbac, Area::Allow];
 
     pub fn id(self) -> &'static str {
         match self {
             Area::Pod => "pod",
             Area::Image => "image",
             Area::Namespace => "namespace",
+            Area::Rbac => "rbac",
             Area::Allow => "allow",
         }
     }
@@ -124,7 +128,7 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [pod::RULES, image::RULES, namespace::RULES, notice::RULES].into_iter().flatten().copied()
+    [pod::RULES, image::RULES, namespace::RULES, rbac::RULES, notice::RULES].into_iter().flatten().copied()
 }
 
 pub fn find(id: &str) -> Option<&'static Rule> {
@@ -158,6 +162,7 @@ pub fn check_repo(
 ) -> RepoFindings {
     let mut found = namespace::check(model, settings, verdicts, selected);
     image::check_repo(model, settings, selected, &mut found);
+    rbac::check_repo(model, settings, selected, &mut found);
     found
 }
 

@@ -5,6 +5,7 @@
 //! Knows what is rendered and of which type it is; not where it is put, nor why. Reads files only in
 //! [`Templates::with_overrides`], writes them only in [`Templates::export`].
 
+mod access;
 mod decode;
 mod error;
 mod holes;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tera::Tera;
 
+pub use access::{NewBinding, NewRole};
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
@@ -302,6 +304,7 @@ impl Templates {
         }
         note(self.exceptions(&samples::exceptions()).map(drop));
         note(self.config().map(drop));
+        self.try_out_access().into_iter().for_each(|error| note(Err(error)));
         errors
     }
 }

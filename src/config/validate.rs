@@ -31,7 +31,8 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         max_file_size: file_size(raw.max_file_size, mistakes).unwrap_or(default.max_file_size),
         enforce_version: raw.enforce_version,
         exceptions_file: exceptions_file(raw.exceptions_file, mistakes).unwrap_or(default.exceptions_file),
-        namespace_file: namespace_file(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
+        namespace_file: file_beside(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
+        rbac_file: file_beside(raw.rbac_file, mistakes).unwrap_or(default.rbac_file),
         tmp_size: tmp_size(raw.tmp_size, mistakes),
         system_namespaces: SystemNamespaces {
             extra: each(raw.system_namespaces.extra, mistakes),
@@ -91,7 +92,7 @@ fn exceptions_file(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -
     yaml_file(file, span, mistakes)
 }
 
-fn namespace_file(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+fn file_beside(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
     let span = span_of(&file);
     let file = file?.into_inner();
     if file.contains(['/', '\\']) {

@@ -220,7 +220,7 @@ fn finding(path: &str, judged: &Judged, files: &[Created<'_>]) -> JsonFinding {
     JsonFinding {
         rule: finding.rule.id,
         area: finding.rule.area.id(),
-        severity: finding.rule.severity.id(),
+        severity: finding.severity().id(),
         safety: finding.safety.id(),
         message: finding.message.clone(),
         path: path.to_owned(),

@@ -24,6 +24,10 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "namespace.yaml",
     "pod-security-context.yaml",
     "pod-security-exceptions.yaml",
+    "rbac/role-binding.yaml",
+    "rbac/role.yaml",
+    "rbac/service-account.yaml",
+    "rbac/token-volume.yaml",
     "writable-volume.yaml",
 ];
 
@@ -77,24 +81,39 @@ pub(crate) fn with_overrides(dir: &Path) -> Result<Vec<Source>, Vec<TemplateErro
     let unreadable = |path: &Path, error: &io::Error| {
         TemplateError::new(path.display().to_string(), format!("cannot be read: {error}"))
     };
-    let listed = std::fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = listed.map_err(|error| vec![unreadable(dir, &error)])?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') {
-            continue;
-        }
+    let files = files(dir).map_err(|error| vec![unreadable(dir, &error)])?;
+    for (name, path) in files {
         let Some(source) = sources.iter_mut().find(|source| source.name == name) else {
-            errors.push(unknown(&entry.path(), &name));
+            errors.push(unknown(&path, &name));
             continue;
         };
-        match read(&entry.path()) {
-            Ok(text) => (source.text, source.path) = (text, Some(entry.path())),
-            Err(error) => errors.push(unreadable(&entry.path(), &error)),
+        match read(&path) {
+            Ok(text) => (source.text, source.path) = (text, Some(path)),
+            Err(error) => errors.push(unreadable(&path, &error)),
         }
     }
     if errors.is_empty() { Ok(sources) } else { Err(errors) }
+}
+
+/// The files of a folder by the name of their template, those of the folders that templates are in included.
+fn files(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_folder = BUILT_IN.iter().any(|(known, _)| known.starts_with(&format!("{name}/")));
+        if name.starts_with('.') {
+            continue;
+        }
+        if is_folder && entry.path().is_dir() {
+            let inner = files(&entry.path())?.into_iter();
+            found.extend(inner.map(|(file, path)| (format!("{name}/{file}"), path)));
+        } else {
+            found.push((name, entry.path()));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn unknown(path: &Path, name: &str) -> TemplateError {
@@ -138,7 +157,9 @@ pub(crate) fn export(sources: &[Source], dir: &Path, overwrite: bool) -> Result<
     for (source, path, same) in planned {
         let written = same != Some(true);
         if written {
-            replace(dir, &path, &source.text)
+            let folder = path.parent().unwrap_or(dir);
+            std::fs::create_dir_all(folder)
+                .and_then(|()| replace(folder, &path, &source.text))
                 .map_err(|source| ExportError::Io { path: path.clone(), source })?;
         }
         exported.push(Exported { path, written });
