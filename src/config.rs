@@ -14,6 +14,7 @@ mod registries;
 mod system_namespaces;
 mod validate;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -69,6 +70,7 @@ pub struct Config {
     pub system_namespaces: SystemNamespaces,
     pub workloads: Vec<CustomWorkload>,
     pub writable_paths: Vec<WritablePaths>,
+    pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub allow: Vec<Allow>,
 }
@@ -132,6 +134,14 @@ pub struct WritablePaths {
     pub paths: Vec<String>,
 }
 
+/// Who has to have signed some images.
+#[derive(Debug, Clone)]
+pub struct SignedBy {
+    pub image: ImageGlob,
+    /// Files of public keys, relative to the repo.
+    pub keys: Vec<String>,
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -175,6 +185,7 @@ impl Default for Config {
             system_namespaces: SystemNamespaces::default(),
             workloads: Vec::new(),
             writable_paths: Vec::new(),
+            signatures: Vec::new(),
             registries: Registries::default(),
             allow: Vec::new(),
         }
@@ -234,6 +245,14 @@ impl Config {
             }
         }
         paths
+    }
+
+    /// Files of the public keys one of which has to have signed an image (name without tag and digest), sorted.
+    /// Empty when nobody has to.
+    pub fn signature_keys(&self, image: &str) -> Vec<&str> {
+        let matching = self.signatures.iter().filter(|entry| entry.image.matches(image));
+        let keys: BTreeSet<&str> = matching.flat_map(|entry| &entry.keys).map(String::as_str).collect();
+        keys.into_iter().collect()
     }
 
     /// Whether a rule of an area takes part.

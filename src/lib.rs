@@ -14,7 +14,7 @@
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
 //! - [`image`] is what a reference means; [`registry`] asks registries, the only network code; [`image_facts`]
-//!   reads what an image needs; [`lock`] keeps what was learned.
+//!   reads what an image needs, [`signature`] tells who signed it; [`lock`] keeps what was learned.
 //! - [`cli`] is the only place that prints.
 //!
 //! What must stay absent: rules see no bytes, paths, clock, network or environment · `yaml` knows nothing
@@ -37,6 +37,7 @@ pub mod registry;
 pub mod render;
 pub mod repo;
 pub mod rules;
+pub mod signature;
 pub mod suggestion;
 pub mod template;
 pub mod yaml;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::inputs::{Inputs, Select, count, count_report, counts, decide, has_failed};
+use super::inputs::{Inputs, Select, count_report, counts, decide, has_failed};
 use super::{Global, Outcome, say};
 use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, Repository};
-use crate::plan::{Fate, Judged, Planner, Purpose, Selection};
+use crate::plan::{Fate, Judged, Planner, Purpose, Selection, Tally};
 use crate::render::{Counts, closing, escaped, plural};
 use crate::repo::{self, Root, Snapshot};
 use crate::rules;
@@ -177,7 +177,7 @@ impl Session<'_> {
             let selection = self.selection(&group)?;
             let changes = self
                 .inputs
-                .plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, &group)))?;
+                .plan_selected(&selection, Purpose::Changes, None, |planner| Ok(collect(planner, &group)))?;
             self.commit(&group, changes, out)?;
         }
         Ok(counts)
@@ -208,7 +208,7 @@ impl Session<'_> {
             report.findings.iter().for_each(|judged| note(report.path, judged));
         });
         for (path, judged, _) in planner.new_files() {
-            count(&mut counts, std::slice::from_ref(&judged));
+            counts.tally += Tally::of(std::slice::from_ref(&judged));
             note(path, &judged);
         }
         self.failed |= has_failed(self.inputs, planner, &counts);

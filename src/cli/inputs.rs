@@ -11,7 +11,7 @@ use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
 use crate::lock::{self, Lock};
 use crate::model::Model;
-use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection};
+use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
 use crate::render::{Counts, Created, Ending, Renderer, escaped, workload_lines};
 use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
 use crate::rules::{self, Safety, Settings};
@@ -108,13 +108,36 @@ impl Inputs {
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let selection = self.selection(select)?;
-        self.plan_selected(&selection, purpose, act)
+        self.plan_selected(&selection, purpose, None, act)
+    }
+
+    /// Plans, shows all of it, and hands on the planner with what the run went through.
+    pub(super) fn show<T>(
+        &self,
+        select: &Select,
+        purpose: Purpose,
+        renderer: &dyn Renderer,
+        out: &mut dyn io::Write,
+        act: impl FnOnce(&Planner<'_>, &Counts) -> T,
+    ) -> anyhow::Result<T> {
+        let selection = self.selection(select)?;
+        let show = |report: &FileReport<'_>| {
+            let mut shown = Vec::new();
+            renderer.file(&mut shown, report).expect("memory takes all that is written");
+            shown
+        };
+        self.plan_selected(&selection, purpose, Some(&show), |planner| {
+            let counts = show_plan(self, planner, renderer, out)?;
+            out.flush()?;
+            Ok(act(planner, &counts))
+        })
     }
 
     pub(super) fn plan_selected<T>(
         &self,
         selection: &Selection<'_>,
         purpose: Purpose,
+        show: Option<&Show<'_>>,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
@@ -123,7 +146,7 @@ impl Inputs {
             config::Level::Safe => Safety::Safe,
             config::Level::Review => Safety::Review,
         };
-        act(&Planner::new(&model, &settings, selection, &self.exceptions, level, purpose))
+        act(&Planner::new(&model, &settings, selection, &self.exceptions, level, purpose, show))
     }
 
     pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {
@@ -256,36 +279,33 @@ fn progress(files: usize, global: &Global) -> ProgressBar {
 }
 
 /// Shows a whole run with a renderer; returns what it went through.
-pub(super) fn show(
+fn show_plan(
     inputs: &Inputs,
     planner: &Planner<'_>,
-    renderer: &mut dyn Renderer,
+    renderer: &dyn Renderer,
     out: &mut dyn io::Write,
 ) -> anyhow::Result<Counts> {
     let mut counts = counts(inputs, planner);
     renderer.begin(out)?;
     let mut failure = None;
-    planner.reports(|report| {
-        if failure.is_some() {
-            return;
+    planner.shown(|shown| {
+        if failure.is_none() {
+            counts.tally += shown.tally;
+            failure = renderer.shown(out, &shown.output).err();
         }
-        count(&mut counts, &report.findings);
-        counts.changed_files += usize::from(report.after.is_some());
-        counts.defects += report.defects.len();
-        failure = renderer.file(out, &report).err();
     });
     if let Some(error) = failure {
         return Err(error.into());
     }
     for (path, judged, files) in planner.new_files() {
-        count(&mut counts, std::slice::from_ref(&judged));
-        counts.changed_files += files.len();
+        counts.tally += Tally::of(std::slice::from_ref(&judged));
+        counts.tally.changed_files += files.len();
         let created: Vec<Created<'_>> =
             files.iter().map(|file| Created { file, before: before(inputs, &file.path) }).collect();
         renderer.created(out, path, &judged, &created)?;
     }
     let notices = planner.notices(planner.selection.today);
-    counts.findings += notices.len();
+    counts.tally.findings += notices.len();
     let skipped = inputs.skipped(planner);
     let ending = Ending {
         workloads: if renderer.wants_workloads() { workload_lines(planner) } else { Vec::new() },
@@ -318,21 +338,13 @@ pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
 
 /// Counts a file's report for the commands that show no findings, and says which file a bug of ours leaves alone.
 pub(super) fn count_report(counts: &mut Counts, report: &FileReport<'_>) {
-    count(counts, &report.findings);
-    counts.defects += report.defects.len();
+    counts.tally += report.tally();
     for defect in &report.defects {
         say(&format!("error: {}: left alone: {defect} (a bug of caseharden)\n", escaped(report.path)));
     }
 }
 
-pub(super) fn count(counts: &mut Counts, findings: &[crate::plan::Judged]) {
-    use crate::plan::Fate;
-    counts.findings += findings.len();
-    counts.fixable += findings.iter().filter(|judged| judged.fate == Fate::Planned).count();
-    counts.below_level += findings.iter().filter(|judged| judged.fate == Fate::BelowLevel).count();
-}
-
 /// Whether something of the run failed, so that the exit code must say so.
 pub(super) fn has_failed(inputs: &Inputs, planner: &Planner<'_>, counts: &Counts) -> bool {
-    counts.defects > 0 || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
+    counts.tally.defects > 0 || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
 }

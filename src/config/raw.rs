@@ -75,6 +75,9 @@ pub(crate) struct RawConfig {
     /// Directories that images write to; they get an `emptyDir` under a read-only root file system.
     #[schemars(with = "Vec<RawWritablePath>")]
     pub(crate) writable_path: Vec<Spanned<RawWritablePath>>,
+    /// Who has to have signed which images.
+    #[schemars(with = "Vec<RawSignature>")]
+    pub(crate) signature: Vec<Spanned<RawSignature>>,
     /// How the registries of images are reached by `caseharden lock`.
     pub(crate) registries: RawRegistries,
     /// Findings that are accepted, each with its reason.
@@ -119,6 +122,18 @@ pub(crate) struct RawWritablePath {
     /// Absolute paths in the container.
     #[schemars(with = "Vec<String>", length(min = 1))]
     pub(crate) paths: Vec<Spanned<String>>,
+}
+
+/// Who has to have signed some images, with cosign and a key. `caseharden lock` checks it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RawSignature {
+    /// Pattern over the image name without tag and digest. Where several match, the keys of all count.
+    #[schemars(with = "String")]
+    pub(crate) image: ImageGlob,
+    /// Files, relative to the repo, each with one public key (PEM). A signature by one of them is enough.
+    #[schemars(with = "Vec<String>", length(min = 1))]
+    pub(crate) keys: Vec<Spanned<String>>,
 }
 
 /// How the registries of images are reached by `caseharden lock`. A host is written with its port, if it has one.

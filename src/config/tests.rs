@@ -75,6 +75,19 @@ fn wrong_values_are_explained_at_their_place() {
             "c.toml:3:17: `/a/../b` is not a directory like `/var/cache`",
         ],
     );
+    check(
+        "[[signature]]\nimage = '*'\nkeys = ['k.pub', '../k.pub', '/k.pub']",
+        &[
+            "c.toml:3:18: `../k.pub` may lie outside the repo",
+            "  help: write a path relative to the repo, without `..`",
+            "c.toml:3:30: `/k.pub` may lie outside the repo",
+            "  help: write a path relative to the repo, without `..`",
+        ],
+    );
+    check(
+        "[[signature]]\nimage = '*'\nkeys = []",
+        &["c.toml:1:1: a signature without `keys` cannot be checked"],
+    );
 }
 
 #[test]
@@ -161,7 +174,9 @@ fn what_is_configured_is_what_holds() {
     let config = Config::parse(
         "target-version = '1.34'\nselect = ['pod']\nignore = ['runs-as-root']\n\
          [[writable-path]]\nimage = 'nginx'\npaths = ['/a', '/b']\n\
-         [[writable-path]]\nimage = '*'\npaths = ['/b', '/c']\n",
+         [[writable-path]]\nimage = '*'\npaths = ['/b', '/c']\n\
+         [[signature]]\nimage = 'r.io/**'\nkeys = ['b.pub', 'a.pub']\n\
+         [[signature]]\nimage = 'r.io/team/*'\nkeys = ['a.pub', 'team.pub']\n",
         Path::new("c.toml"),
         KNOWN,
     )
@@ -171,6 +186,9 @@ fn what_is_configured_is_what_holds() {
         config.writable_paths("docker.io/library/nginx"),
         ["/a", "/b", "/c", "/var/cache/nginx", "/var/run"]
     );
+    assert_eq!(config.signature_keys("r.io/team/web"), ["a.pub", "b.pub", "team.pub"]);
+    assert_eq!(config.signature_keys("r.io/web"), ["a.pub", "b.pub"]);
+    assert!(config.signature_keys("docker.io/library/nginx").is_empty());
     assert!(config.is_selected("host-namespaces", "pod"));
     assert!(!config.is_selected("runs-as-root", "pod") && !config.is_selected("image-not-pinned", "image"));
 }
@@ -218,7 +236,8 @@ fn the_example_shows_the_defaults() {
     assert_eq!(config.tmp_size.as_deref(), Some("64Mi"));
     // What has no default is shown as an example.
     (config.path, config.enforce_version, config.tmp_size) = (None, None, None);
-    (config.workloads, config.writable_paths, config.allow) = Default::default();
+    assert_eq!(config.signature_keys("registry.corp.example/team/web"), ["keys/release.pub"]);
+    (config.workloads, config.writable_paths, config.signatures, config.allow) = Default::default();
     assert_eq!(config.registries.max_image_size, Some(crate::registry::Limits::default().layers));
     config.registries = Registries::default();
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
@@ -239,9 +258,12 @@ fn the_example_shows_every_key_of_the_schema() {
         keys
     };
     assert_eq!(shown(&example), keys(&schema));
-    for (key, definition) in
-        [("workload", "RawWorkload"), ("writable-path", "RawWritablePath"), ("allow", "RawAllow")]
-    {
+    for (key, definition) in [
+        ("workload", "RawWorkload"),
+        ("writable-path", "RawWritablePath"),
+        ("signature", "RawSignature"),
+        ("allow", "RawAllow"),
+    ] {
         assert_eq!(shown(example[key][0].as_table().unwrap()), keys(&schema["$defs"][definition]));
     }
     let registries = example["registries"].as_table().unwrap();

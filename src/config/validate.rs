@@ -6,10 +6,10 @@ use std::path::{Component, Path};
 use toml::Spanned;
 
 use super::mistake::Mistakes;
-use super::raw::{RawAllow, RawConfig, RawWorkload, RawWritablePath};
+use super::raw::{RawAllow, RawConfig, RawSignature, RawWorkload, RawWritablePath};
 use super::reading::span_of;
-use super::registries::registries;
-use super::{Allow, Config, CustomWorkload, SystemNamespaces, WritablePaths};
+use super::registries::{file_inside, registries};
+use super::{Allow, Config, CustomWorkload, SignedBy, SystemNamespaces, WritablePaths};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -40,6 +40,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         },
         workloads: workloads(raw.workload, mistakes),
         writable_paths: raw.writable_path.into_iter().map(|entry| writable_path(entry, mistakes)).collect(),
+        signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
@@ -175,6 +176,16 @@ fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -
         }
     }
     WritablePaths { image, paths: paths.into_iter().map(Spanned::into_inner).collect() }
+}
+
+fn signed_by(entry: Spanned<RawSignature>, mistakes: &mut Mistakes<'_>) -> SignedBy {
+    let span = entry.span();
+    let RawSignature { image, keys } = entry.into_inner();
+    // After another mistake the list may be empty only because its items could not be read.
+    if keys.is_empty() && mistakes.count() == 0 {
+        mistakes.add(span, "a signature without `keys` cannot be checked", None);
+    }
+    SignedBy { image, keys: keys.iter().filter_map(|key| file_inside(key, mistakes)).collect() }
 }
 
 fn allow(entry: Spanned<RawAllow>, known: &[&str], mistakes: &mut Mistakes<'_>) -> Allow {

@@ -59,6 +59,7 @@ impl Bench {
             object: &object,
             pods,
             namespaces: Vec::new(),
+            claim_templates: Vec::new(),
             patches: Vec::new(),
         })
     }

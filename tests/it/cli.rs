@@ -4,6 +4,7 @@ mod branches;
 mod exits;
 #[cfg(unix)]
 mod hostile;
+mod locks;
 mod schema;
 mod texts;
 
