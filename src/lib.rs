@@ -9,6 +9,7 @@
 //! - [`model`] knows Kubernetes: objects, pod templates, which objects a kustomization joins.
 //! - [`pss`] gives the Pod Security Standards' verdict on a pod.
 //! - [`rbac`] decides who may do what, as the API server does.
+//! - [`audit_log`] sums up what accounts really did, from the logs of API servers.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
@@ -22,6 +23,7 @@
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
 pub mod apply;
+pub mod audit_log;
 pub mod cli;
 pub mod config;
 mod contained;
