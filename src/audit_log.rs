@@ -30,6 +30,18 @@ const SHOWN_FAULTS: usize = 5;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const BUFFER: usize = 1 << 18;
 
+/// What rules get to know of a log, with what the user decided about it.
+#[derive(Debug)]
+pub struct Evidence {
+    pub usage: Usage,
+    /// Values that could not be read: what they tell is missing.
+    pub n_faults: u64,
+    /// Whether denied requests count as needed.
+    pub include_denied: bool,
+    /// Whether `get`, `list` and `watch` are kept together.
+    pub informers: bool,
+}
+
 /// What reading went through.
 #[derive(Debug, Default)]
 pub struct Reading {

@@ -8,6 +8,7 @@ mod branch;
 mod check;
 mod completions;
 mod diff;
+mod evidence;
 mod explain;
 mod init;
 mod inputs;

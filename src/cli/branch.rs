@@ -125,7 +125,9 @@ fn read_tree(
     let listing = snapshot.list(ids.keys().cloned(), &root.wanted);
     let wanted: Vec<_> = listing.entries.iter().filter_map(|entry| ids.get(&entry.path).copied()).collect();
     repository.prefetch(tree.commit, &wanted).map_err(helped)?;
-    Inputs::read(root, config, templates, &snapshot, listing, global)
+    let audit = args.select.evidence.read(global)?;
+    let inputs = Inputs::read(root, config, templates, &snapshot, listing, global)?;
+    Ok(Inputs { audit, ..inputs })
 }
 
 /// The branches come from the base commit: says so when the checkout holds something else.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::evidence::EvidenceArgs;
 use super::{Global, Helped, say};
+use crate::audit_log;
 use crate::config::{self, Config, ConfigError, Profile};
 use crate::lock::{self, Lock};
 use crate::model::Model;
@@ -43,6 +45,8 @@ pub(super) struct Select {
     /// Treat generated and vendored files as one's own
     #[arg(long)]
     pub(super) include_generated: bool,
+    #[command(flatten)]
+    pub(super) evidence: EvidenceArgs,
 }
 
 /// Everything that was read before a run.
@@ -52,6 +56,7 @@ pub(super) struct Inputs {
     pub(super) templates: Templates,
     pub(super) exceptions: Exceptions,
     pub(super) lock: Lock,
+    pub(super) audit: Option<audit_log::Evidence>,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
 }
@@ -67,10 +72,13 @@ impl Inputs {
         let (config, templates) = decide(&root.folder, select, global)?;
         let disk = Disk::new(root.folder.clone());
         let listing = disk.list(&root.wanted);
-        Inputs::read(root, config, templates, &disk, listing, global)
+        let audit = select.evidence.read(global)?;
+        let inputs = Inputs::read(root, config, templates, &disk, listing, global)?;
+        Ok(Inputs { audit, ..inputs })
     }
 
     fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
+        anyhow::ensure!(!select.evidence.reads_stdin(), "standard input is either manifests or the audit log");
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
         let folder = std::env::current_dir()?;
@@ -81,6 +89,7 @@ impl Inputs {
         let mut inputs = Inputs::read(root, config, templates, &input, listing, global)?;
         inputs.exceptions = Exceptions::default();
         inputs.stdin = true;
+        inputs.audit = select.evidence.read(global)?;
         Ok(inputs)
     }
 
@@ -97,7 +106,7 @@ impl Inputs {
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, lock, repo, stdin: false })
+        Ok(Inputs { root, config, templates, exceptions, lock, audit: None, repo, stdin: false })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -140,7 +149,8 @@ impl Inputs {
         show: Option<&Show<'_>>,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
+        let mut settings = Settings::new(&self.config, &self.templates, &self.lock)?;
+        settings.audit = self.audit.as_ref();
         let model = Model::new(&self.repo, &self.config.workloads);
         let level = match self.config.level {
             config::Level::Safe => Safety::Safe,

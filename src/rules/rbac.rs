@@ -19,6 +19,7 @@ mod escalation_path;
 mod everyone_bound;
 mod long_lived_token_secret;
 mod narrowing;
+mod permission_never_used;
 mod rbac_api_removed;
 mod resource_names_without_effect;
 mod role_grants_wildcard;
@@ -40,6 +41,7 @@ pub(super) const RULES: &[&Rule] = &[
     &dangling_subject::RULE,
     &role_unused::RULE,
     &rbac_api_removed::RULE,
+    &permission_never_used::RULE,
 ];
 
 /// How a rule of this area is asked.
@@ -60,6 +62,7 @@ const ASKED: &[(&Rule, Ask)] = &[
     (&dangling_subject::RULE, dangling_subject::check),
     (&role_unused::RULE, role_unused::check),
     (&rbac_api_removed::RULE, rbac_api_removed::check),
+    (&permission_never_used::RULE, permission_never_used::check),
 ];
 
 /// What the rules of this area see.
@@ -94,6 +97,7 @@ pub(super) fn check_repo(
     for (_, ask) in ASKED.iter().filter(|(rule, _)| selected(rule)) {
         ask(&context, found);
     }
+    permission_never_used::decide_alone(found);
 }
 
 impl Context<'_> {

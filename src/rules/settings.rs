@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::audit_log;
 use crate::config::Config;
 use crate::lock::Lock;
 use crate::pss;
@@ -18,6 +19,8 @@ pub struct Settings<'a> {
     pub standard: Standard,
     /// What is known of images; empty without a lock file.
     pub lock: &'a Lock,
+    /// What accounts were seen to do; `None` without an audit log.
+    pub audit: Option<&'a audit_log::Evidence>,
 }
 
 /// The security contexts that the templates render for the profile: what a hardened pod has.
@@ -36,7 +39,7 @@ impl<'a> Settings<'a> {
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        Ok(Settings { config, templates, level, version, standard, lock })
+        Ok(Settings { config, templates, level, version, standard, lock, audit: None })
     }
 }
 
