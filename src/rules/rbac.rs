@@ -79,9 +79,8 @@ pub(super) fn check_repo(
     selected: &dyn Fn(&Rule) -> bool,
     found: &mut RepoFindings,
 ) {
-    let concerns = |object: &Object| {
-        object.id.group() == "rbac.authorization.k8s.io" || *object.id.kind == *"Secret"
-    };
+    let concerns =
+        |object: &Object| object.id.group() == "rbac.authorization.k8s.io" || *object.id.kind == *"Secret";
     if !RULES.iter().any(|rule| selected(rule)) || !model.objects().any(concerns) {
         return;
     }
@@ -182,7 +181,7 @@ fn named<'s>(subjects: impl IntoIterator<Item = &'s Subject>) -> String {
 
 fn in_scope(scope: &Scope) -> String {
     match scope {
-        Scope::Cluster => "in every namespace".to_owned(),
+        Scope::Cluster => "in the whole cluster".to_owned(),
         Scope::Namespace(namespace) => format!("in namespace {namespace}"),
     }
 }

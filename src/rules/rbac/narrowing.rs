@@ -42,7 +42,12 @@ impl Narrowing<'_> {
     }
 
     /// Adds why, and what the accounts lose when only `rest` stays cluster-wide.
-    pub(super) fn explained(&self, context: &Context<'_>, mut finding: Finding, rest: &[PolicyRule]) -> Finding {
+    pub(super) fn explained(
+        &self,
+        context: &Context<'_>,
+        mut finding: Finding,
+        rest: &[PolicyRule],
+    ) -> Finding {
         for fact in &self.evidence {
             finding = finding.evidence(fact.clone());
         }
@@ -87,7 +92,9 @@ fn candidate<'a>(context: &'a Context<'_>, binding: &'a BindingObject) -> Option
     if users.iter().any(|user| user.roams.is_some()) && !stays {
         return None;
     }
-    if !stays && rules.iter().any(|rule| is_for_the_cluster(context, rule)) {
+    // The rules of a role that every server has tell nothing of the program.
+    let tells = matches!(binding.role, RoleSource::Repo(_));
+    if tells && !stays && rules.iter().any(|rule| is_for_the_cluster(context, rule)) {
         return None;
     }
     let parts: Option<Vec<Parts>> = rules.iter().map(|rule| taken_apart(context, rule)).collect();
@@ -109,9 +116,10 @@ fn candidate<'a>(context: &'a Context<'_>, binding: &'a BindingObject) -> Option
 fn is_for_the_cluster(context: &Context<'_>, rule: &PolicyRule) -> bool {
     let watches = rule.has_verb("list") || rule.has_verb("watch");
     let resources = &context.access.resources;
-    let on_cluster = rule.api_groups.iter().any(|group| {
-        rule.resources.iter().any(|name| resources.is_namespaced(group, name) == Some(false))
-    });
+    let on_cluster = rule
+        .api_groups
+        .iter()
+        .any(|group| rule.resources.iter().any(|name| resources.is_namespaced(group, name) == Some(false)));
     let own_kinds = rule.api_groups.iter().any(|group| group.contains('.') && !group.ends_with(".k8s.io"));
     watches && on_cluster || own_kinds
 }
@@ -124,7 +132,8 @@ fn taken_apart(context: &Context<'_>, rule: &PolicyRule) -> Option<Parts> {
     let mut here = Vec::new();
     let mut rest = Vec::new();
     for name in &rule.resources {
-        let known = rule.api_groups.iter().filter_map(|group| context.access.resources.is_namespaced(group, name));
+        let known =
+            rule.api_groups.iter().filter_map(|group| context.access.resources.is_namespaced(group, name));
         let scopes: BTreeSet<bool> = known.collect();
         match (scopes.len(), scopes.first()) {
             (1, Some(true)) => here.push(name.clone()),
@@ -132,8 +141,7 @@ fn taken_apart(context: &Context<'_>, rule: &PolicyRule) -> Option<Parts> {
             _ => return None,
         }
     }
-    let with = |resources: Vec<String>| {
-        (!resources.is_empty()).then(|| PolicyRule { resources, ..rule.clone() })
-    };
+    let with =
+        |resources: Vec<String>| (!resources.is_empty()).then(|| PolicyRule { resources, ..rule.clone() });
     Some(Parts { namespaced: with(here), rest: with(rest) })
 }
