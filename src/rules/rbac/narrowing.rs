@@ -55,7 +55,7 @@ impl Narrowing<'_> {
         let mut after = scoped(&here, self.rules);
         after.extend(scoped(&Scope::Cluster, rest));
         let losses = context.losses(&scoped(&Scope::Cluster, self.rules), &after);
-        let who = named(self.binding.bound());
+        let who = all_named(self.binding.bound());
         with_losses(finding, &who, &losses)
             .note("check that the program asks for its own namespace only: a request about all namespaces is refused then")
     }
@@ -97,7 +97,7 @@ fn candidate<'a>(context: &'a Context<'_>, binding: &'a BindingObject) -> Option
     if tells && !stays && rules.iter().any(|rule| is_for_the_cluster(context, rule)) {
         return None;
     }
-    let parts: Option<Vec<Parts>> = rules.iter().map(|rule| taken_apart(context, rule)).collect();
+    let parts: Option<Vec<Parts>> = rules.iter().map(|rule| taken_apart(context, rule, tells)).collect();
     let parts = parts?;
     if parts.iter().all(|parts| parts.namespaced.is_none()) {
         return None;
@@ -124,8 +124,9 @@ fn is_for_the_cluster(context: &Context<'_>, rule: &PolicyRule) -> bool {
     watches && on_cluster || own_kinds
 }
 
-/// `None` where the scope of a resource is not known.
-fn taken_apart(context: &Context<'_>, rule: &PolicyRule) -> Option<Parts> {
+/// `None` where the scope of a resource is not known and `must_know` it: the roles of a server still name groups that it
+/// serves no more.
+fn taken_apart(context: &Context<'_>, rule: &PolicyRule, must_know: bool) -> Option<Parts> {
     if !rule.is_about_resources() {
         return Some(Parts { namespaced: None, rest: Some(rule.clone()) });
     }
@@ -138,6 +139,7 @@ fn taken_apart(context: &Context<'_>, rule: &PolicyRule) -> Option<Parts> {
         match (scopes.len(), scopes.first()) {
             (1, Some(true)) => here.push(name.clone()),
             (1, Some(false)) => rest.push(name.clone()),
+            (0, _) if !must_know => here.push(name.clone()),
             _ => return None,
         }
     }

@@ -111,10 +111,9 @@ fn finding(
             let before = scoped(&Scope::Cluster, std::slice::from_ref(rule));
             let after = scoped(&Scope::Cluster, std::slice::from_ref(&wanted));
             let losses = context.losses(&before, &after);
-            let who = if holders.is_empty() {
-                "whoever has the role".to_owned()
-            } else {
-                named(holders.iter().map(|(_, subject)| *subject))
+            let who = match context.all_holders(idx) {
+                all if all.is_empty() => "whoever has the role".to_owned(),
+                all => all_named(all.into_iter().map(|(_, subject)| subject)),
             };
             let finding = with_losses(finding.safety(Safety::Review), &who, &losses);
             finding.note("take out of the list what is not needed")

@@ -135,7 +135,7 @@ fn limited(
         &scoped(&Scope::Cluster, std::slice::from_ref(rule)),
         &scoped(&Scope::Cluster, std::slice::from_ref(&after)),
     );
-    let who = named(holders.iter().map(|(_, subject)| *subject));
+    let who = all_named(holders.iter().map(|(_, subject)| *subject));
     let finding = finding
         .change(Change::set(format!("/rules/{at}/resourceNames"), names.to_vec()))
         .safety(Safety::Review)
