@@ -2,7 +2,7 @@
 //!
 //! Knows which findings belong together, not what they are about.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Fate, Planner, document};
 use crate::rules::{Finding, RepoFindings, Safety};
@@ -12,11 +12,8 @@ pub(super) type Parts = BTreeMap<String, usize>;
 
 pub(super) fn count(found: &RepoFindings) -> Parts {
     let mut parts = Parts::new();
-    for finding in findings(found) {
-        parts.extend(finding.together.iter().map(|fix| (fix.clone(), 0)));
-        if let Some(count) = finding.together.as_ref().and_then(|fix| parts.get_mut(fix)) {
-            *count += 1;
-        }
+    for fix in findings(found).filter_map(|finding| finding.together.as_ref()) {
+        *parts.entry(fix.clone()).or_default() += 1;
     }
     parts
 }
@@ -35,40 +32,44 @@ pub(super) fn settle(planner: &mut Planner<'_>, parts: &Parts) {
         }
         let survey = &mut planner.survey;
         for placed in survey.by_file.values_mut().flatten().chain(&mut survey.new_files) {
-            if placed.finding.together.as_ref().is_some_and(|fix| broken.contains(fix)) {
+            if let Some(reason) = placed.finding.together.as_ref().and_then(|fix| broken.get(fix)) {
                 placed.finding.together = None;
-                placed.finding.make_manual("another part of this fix cannot be made in this run");
+                placed.finding.make_manual(format!("a part of this fix cannot be made: {reason}"));
             }
         }
     }
 }
 
-fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeSet<String> {
+/// The fixes that cannot be made, each with the reason.
+fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeMap<String, String> {
     let mut planned = Parts::new();
-    let mut note = |finding: &Finding| {
-        if let Some(fix) = &finding.together {
+    let mut reasons: BTreeMap<String, String> = BTreeMap::new();
+    for finding in planner.survey.new_files.iter().map(|placed| &placed.finding) {
+        let is_planned = finding.safety >= planner.level && finding.safety != Safety::Manual;
+        if let Some(fix) = finding.together.as_ref().filter(|_| is_planned) {
             *planned.entry(fix.clone()).or_default() += 1;
-        }
-    };
-    for placed in &planner.survey.new_files {
-        if placed.finding.safety >= planner.level && placed.finding.safety != Safety::Manual {
-            note(&placed.finding);
         }
     }
     for (file, placed) in &planner.survey.by_file {
-        if placed.iter().any(|placed| placed.finding.together.is_some()) {
-            for judged in document::planned(planner, *file, placed) {
-                if judged.fate == Fate::Planned {
-                    note(&judged.finding);
-                }
+        if placed.iter().all(|placed| placed.finding.together.is_none()) {
+            continue;
+        }
+        for judged in document::planned(planner, *file, placed) {
+            let Some(fix) = judged.finding.together else { continue };
+            match judged.fate {
+                Fate::Planned => *planned.entry(fix).or_default() += 1,
+                Fate::Held(reason) => drop(reasons.insert(fix, reason)),
+                Fate::BelowLevel => drop(reasons.insert(fix, "the run is about safe fixes".to_owned())),
+                Fate::Manual | Fate::Allowed => {}
             }
         }
     }
-    let in_survey: BTreeSet<&String> =
-        findings(&planner.survey).filter_map(|finding| finding.together.as_ref()).collect();
-    in_survey
-        .into_iter()
-        .filter(|fix| planned.get(*fix) != parts.get(*fix))
-        .cloned()
+    let fixes = findings(&planner.survey).filter_map(|finding| finding.together.as_ref());
+    let incomplete = fixes.filter(|fix| planned.get(*fix) != parts.get(*fix));
+    incomplete
+        .map(|fix| {
+            let reason = reasons.get(fix).cloned();
+            (fix.clone(), reason.unwrap_or_else(|| "it is allowed, or outside of this run".to_owned()))
+        })
         .collect()
 }

@@ -118,7 +118,8 @@ impl<'m> Access<'m> {
 
     /// Everything as one cluster, with what a server brings along.
     pub fn policy(&self) -> Policy {
-        let roles = self.roles.iter().flat_map(RoleObject::as_roles).chain(self.recorded.roles.iter().cloned());
+        let roles =
+            self.roles.iter().flat_map(RoleObject::as_roles).chain(self.recorded.roles.iter().cloned());
         let bindings = self
             .bindings
             .iter()
@@ -197,9 +198,7 @@ impl<'m> Access<'m> {
         let mut placed: BTreeSet<Subject> = BTreeSet::new();
         for user in &self.users {
             placed.extend(user.namespaces.iter().map(|place| Subject::account(place, &user.account)));
-            let named = |subject: &&Subject| {
-                matches!(subject, Subject::ServiceAccount { name, .. } if *name == user.account)
-            };
+            let named = |subject: &&Subject| matches!(subject, Subject::ServiceAccount { name, .. } if *name == user.account);
             if user.namespaces.is_empty() && !known.iter().any(|subject| named(&subject)) {
                 placed.insert(Subject::account(DEFAULT_NAMESPACE, &user.account));
             }

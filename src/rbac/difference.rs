@@ -139,16 +139,12 @@ impl<'a> Mentioned<'a> {
     }
 }
 
-/// Verbs that are asked of a resource beside those it is served with: what the rules name, and for those that name
-/// all, the ones that only authorizers know.
+/// Verbs that are asked of a resource beside those it is served with: what only authorizers know (`bind`, `use`), and
+/// for rules that name all verbs, all others.
 fn verbs(mentioned: &Mentioned<'_>, served: &[String]) -> Vec<String> {
-    let written = mentioned.verbs.iter().filter(|verb| *verb != ALL).cloned();
-    let mut verbs: Vec<String> = served.to_vec();
-    for verb in written.chain(mentioned.verbs.contains(ALL).then(|| ALL.to_owned())) {
-        if !verbs.contains(&verb) {
-            verbs.push(verb);
-        }
-    }
+    let special = mentioned.verbs.iter().filter(|verb| !VERBS.contains(&verb.as_str()));
+    let mut verbs = served.to_vec();
+    verbs.extend(special.filter(|verb| !served.contains(verb)).cloned());
     verbs
 }
 
@@ -237,7 +233,11 @@ mod tests {
     fn verbs_that_no_resource_is_served_with_are_named() {
         let rule = |verbs: serde_json::Value| json!([{"verbs": verbs, "apiGroups": ["x.example"], "resources": ["things"]}]);
         let standard = json!(VERBS);
-        check((Scope::Cluster, rule(json!(["*"]))), (Scope::Cluster, rule(standard)), &["every other verb on things.x.example"]);
+        check(
+            (Scope::Cluster, rule(json!(["*"]))),
+            (Scope::Cluster, rule(standard)),
+            &["every other verb on things.x.example"],
+        );
     }
 
     #[test]
@@ -246,7 +246,12 @@ mod tests {
             {"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["a", "b"]},
             {"verbs": ["get"], "nonResourceURLs": ["/metrics"]},
         ]);
-        let after = json!([{"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["b"]}]);
-        check((Scope::Cluster, before), (Scope::Cluster, after), &["get on /metrics", "get on secrets called a"]);
+        let after =
+            json!([{"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["b"]}]);
+        check(
+            (Scope::Cluster, before),
+            (Scope::Cluster, after),
+            &["get on /metrics", "get on secrets called a"],
+        );
     }
 }

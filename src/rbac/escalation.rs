@@ -38,8 +38,10 @@ pub struct Way {
 #[derive(Debug, Clone)]
 pub struct Opened {
     pub way: &'static Way,
-    /// `create, get on pods/exec`.
-    pub permission: String,
+    pub verbs: Vec<String>,
+    pub resources: Vec<&'static str>,
+    /// Objects that it is limited to.
+    pub names: Vec<String>,
     pub reach: Reach,
 }
 
@@ -212,25 +214,21 @@ pub fn is_everything(rule: &PolicyRule) -> bool {
 
 impl Way {
     fn opened_by(&'static self, rule: &PolicyRule, scope: &Scope) -> Option<Opened> {
-        let on: Vec<String> = self
-            .on
-            .iter()
-            .filter(|(group, resource)| self.verbs_in(rule, group, resource).next().is_some())
-            .map(|(_, resource)| (*resource).to_owned())
-            .collect();
-        let mut verbs: Vec<&str> =
-            self.on.iter().flat_map(|(group, resource)| self.verbs_in(rule, group, resource)).collect();
+        let has = |(group, resource): &&(&'static str, &'static str)| {
+            self.verbs_in(rule, group, resource).next().is_some()
+        };
+        let resources: Vec<&'static str> =
+            self.on.iter().filter(has).map(|(_, resource)| *resource).collect();
+        let verbs = self.on.iter().flat_map(|(group, resource)| self.verbs_in(rule, group, resource));
+        let mut verbs: Vec<String> = verbs.map(str::to_owned).collect();
         verbs.sort_unstable();
         verbs.dedup();
-        if on.is_empty() {
+        if resources.is_empty() {
             return None;
         }
-        let is_narrow = *scope != Scope::Cluster || !rule.resource_names.is_empty();
-        Some(Opened {
-            way: self,
-            permission: format!("{} on {}", verbs.join(", "), on.join(", ")),
-            reach: if is_narrow { self.narrow } else { self.reach },
-        })
+        let names = rule.resource_names.clone();
+        let reach = if *scope == Scope::Cluster && names.is_empty() { self.reach } else { self.narrow };
+        Some(Opened { way: self, verbs, resources, names, reach })
     }
 
     /// The verbs of the way that the rule has for a resource; where any verb will do, those of the rule.
@@ -263,8 +261,12 @@ mod tests {
     fn check(rule: serde_json::Value, scope: Scope, expected: &[(&str, Reach)]) {
         let rule: PolicyRule = serde_json::from_value(rule).unwrap();
         let opened = opened(&rule, &scope);
-        let found: Vec<(&str, Reach)> =
-            opened.iter().map(|opened| (opened.permission.as_str(), opened.reach)).collect();
+        let found: Vec<(String, Reach)> = opened
+            .iter()
+            .map(|o| (format!("{} on {}", o.verbs.join(", "), o.resources.join(", ")), o.reach))
+            .collect();
+        let expected: Vec<(String, Reach)> =
+            expected.iter().map(|(permission, reach)| ((*permission).to_owned(), *reach)).collect();
         assert_eq!(found, expected);
     }
 
@@ -272,7 +274,11 @@ mod tests {
     fn reading_the_proxy_of_nodes_is_everything() {
         let rule = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["nodes/proxy"]});
         check(rule, Scope::Cluster, &[("get on nodes/proxy", Reach::Everything)]);
-        check(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["nodes/metrics"]}), Scope::Cluster, &[]);
+        check(
+            json!({"verbs": ["get"], "apiGroups": [""], "resources": ["nodes/metrics"]}),
+            Scope::Cluster,
+            &[],
+        );
     }
 
     #[test]

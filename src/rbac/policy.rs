@@ -118,10 +118,7 @@ impl Scope {
 
 impl Policy {
     /// A cluster with these roles and bindings. The first of several roles of one name is the one that counts.
-    pub fn new(
-        roles: impl IntoIterator<Item = Role>,
-        bindings: impl IntoIterator<Item = Binding>,
-    ) -> Policy {
+    pub fn new(roles: impl IntoIterator<Item = Role>, bindings: impl IntoIterator<Item = Binding>) -> Policy {
         let mut policy = Policy { roles: BTreeMap::new(), bindings: bindings.into_iter().collect() };
         for role in roles {
             policy.roles.entry(role.key.clone()).or_insert(role);
@@ -145,9 +142,9 @@ impl Policy {
     /// Whether the API server lets the identity do it, as far as RBAC decides.
     pub fn allows(&self, identity: &Identity, request: &Request) -> bool {
         identity.groups.iter().any(|group| group == MASTERS)
-            || self.grants(identity).any(|grant| {
-                grant.binding.scope().covers(request.namespace()) && grant.rule.allows(request)
-            })
+            || self
+                .grants(identity)
+                .any(|grant| grant.binding.scope().covers(request.namespace()) && grant.rule.allows(request))
     }
 
     /// All rules of an identity, in the order of the bindings.

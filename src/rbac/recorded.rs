@@ -88,9 +88,8 @@ impl Recorded {
         match fact.clone() {
             Fact::Role { name, namespace, labels, aggregates, rules } => {
                 let labels = labels.into_iter();
-                let selectors = aggregates.map(|selectors| {
-                    serde_json::from_value::<Vec<Selector>>(selectors).unwrap_or_default()
-                });
+                let selectors = aggregates
+                    .map(|selectors| serde_json::from_value::<Vec<Selector>>(selectors).unwrap_or_default());
                 self.roles.push(Role {
                     key: RoleKey { namespace, ..RoleKey::cluster(&name) },
                     labels: labels
@@ -141,7 +140,10 @@ mod tests {
             let recorded = Recorded::of(KubernetesVersion { minor });
             for name in ["cluster-admin", "admin", "edit", "view", "system:discovery"] {
                 let found = recorded.roles.iter().find(|role| role.key == RoleKey::cluster(name));
-                assert!(found.is_some_and(|role| !role.rules.is_empty() || role.aggregates.is_some()), "{name}");
+                assert!(
+                    found.is_some_and(|role| !role.rules.is_empty() || role.aggregates.is_some()),
+                    "{name}"
+                );
             }
             assert!(recorded.resources.iter().any(|resource| resource.name == "pods/exec"));
         }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The verbs of a resource that can be stored, in the order people write them.
-pub const VERBS: [&str; 8] = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+pub const VERBS: [&str; 8] =
+    ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
 
 /// One resource, or a subresource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,7 +40,12 @@ impl Resources {
         // Served by an extension that nearly every cluster has: <https://github.com/kubernetes/metrics>.
         for (name, namespaced) in [("pods", true), ("nodes", false)] {
             let verbs = ["get", "list"].map(str::to_owned).to_vec();
-            known.add(Resource { group: "metrics.k8s.io".to_owned(), name: name.to_owned(), namespaced, verbs });
+            known.add(Resource {
+                group: "metrics.k8s.io".to_owned(),
+                name: name.to_owned(),
+                namespaced,
+                verbs,
+            });
         }
         resources.into_iter().for_each(|resource| known.add(resource));
         known
@@ -66,10 +72,8 @@ impl Resources {
         };
         self.add(resource(plural.to_owned(), &VERBS));
         let versions = spec["versions"].as_array().into_iter().flatten();
-        let parts: Vec<&Value> = versions
-            .map(|version| &version["subresources"])
-            .chain([&spec["subresources"]])
-            .collect();
+        let parts: Vec<&Value> =
+            versions.map(|version| &version["subresources"]).chain([&spec["subresources"]]).collect();
         for name in ["status", "scale"] {
             if parts.iter().any(|part| part[name].is_object()) {
                 self.add(resource(format!("{plural}/{name}"), &["get", "patch", "update"]));
@@ -93,7 +97,10 @@ impl Resources {
 
     /// Groups that have a resource of this name.
     pub fn groups_with<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'r str> {
-        self.groups.iter().filter(move |(_, resources)| resources.contains_key(name)).map(|(group, _)| group.as_str())
+        self.groups
+            .iter()
+            .filter(move |(_, resources)| resources.contains_key(name))
+            .map(|(group, _)| group.as_str())
     }
 
     /// Whether a resource is in namespaces. A subresource that is not served is taken for one of its resource;
@@ -110,7 +117,11 @@ impl Resources {
         let name = name.to_ascii_lowercase();
         let candidates = [name.clone(), format!("{name}s"), format!("{name}es"), plural_of_y(&name)];
         let known = candidates.into_iter().find_map(|candidate| {
-            let mut groups = self.groups.iter().filter(|(_, resources)| resources.contains_key(&candidate)).map(|(group, _)| group.as_str());
+            let mut groups = self
+                .groups
+                .iter()
+                .filter(|(_, resources)| resources.contains_key(&candidate))
+                .map(|(group, _)| group.as_str());
             // The core group comes first, and what is served by extensions last.
             let group = match group {
                 Some(group) => groups.find(|known| *known == group),

@@ -62,11 +62,12 @@ impl Subject {
     /// A service account that is named as a user is that account.
     pub fn normal(self) -> Subject {
         match &self {
-            Subject::User(name) => match name.strip_prefix(ACCOUNT_USER).and_then(|rest| rest.split_once(':'))
-            {
-                Some((namespace, account)) => Subject::account(namespace, account),
-                None => self,
-            },
+            Subject::User(name) => {
+                match name.strip_prefix(ACCOUNT_USER).and_then(|rest| rest.split_once(':')) {
+                    Some((namespace, account)) => Subject::account(namespace, account),
+                    None => self,
+                }
+            }
             _ => self,
         }
     }
@@ -78,9 +79,7 @@ impl Subject {
             Subject::User(name) if name == ANONYMOUS => {
                 Identity { user: name.clone(), groups: vec![UNAUTHENTICATED.to_owned()] }
             }
-            Subject::User(name) => {
-                Identity { user: name.clone(), groups: vec![AUTHENTICATED.to_owned()] }
-            }
+            Subject::User(name) => Identity { user: name.clone(), groups: vec![AUTHENTICATED.to_owned()] },
             // Somebody who is in this group and in those that follow from it.
             Subject::Group(name) => {
                 let mut groups = vec![name.clone()];

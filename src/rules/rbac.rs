@@ -82,9 +82,8 @@ pub(super) fn check_repo(
     selected: &dyn Fn(&Rule) -> bool,
     found: &mut RepoFindings,
 ) {
-    let concerns = |object: &Object| {
-        object.id.group() == "rbac.authorization.k8s.io" || *object.id.kind == *"Secret"
-    };
+    let concerns =
+        |object: &Object| object.id.group() == "rbac.authorization.k8s.io" || *object.id.kind == *"Secret";
     if !RULES.iter().any(|rule| selected(rule)) || !model.objects().any(concerns) {
         return;
     }
@@ -141,17 +140,19 @@ impl Context<'_> {
 
     /// Whom the bindings of a role give it to, and where; each once, without those of the system.
     fn holders(&self, role: usize) -> BTreeSet<(Scope, &Subject)> {
-        let mut holders = BTreeSet::new();
-        for binding in self.access.bindings_of(role) {
-            for (place, subject) in binding.subjects.iter().flat_map(|subject| &subject.is) {
-                let scope =
-                    if binding.is_cluster_wide() { Scope::Cluster } else { Scope::Namespace(place.clone()) };
-                if !self.is_system(subject) {
-                    holders.insert((scope, subject));
-                }
-            }
-        }
-        holders
+        self.all_holders(role).into_iter().filter(|(_, subject)| !self.is_system(subject)).collect()
+    }
+
+    /// The same with those of the system.
+    fn all_holders(&self, role: usize) -> BTreeSet<(Scope, &Subject)> {
+        let bindings = self.access.bindings_of(role);
+        let held = bindings.flat_map(|binding| {
+            binding.subjects.iter().flat_map(|subject| &subject.is).map(move |(place, subject)| {
+                let is_wide = binding.is_cluster_wide();
+                (if is_wide { Scope::Cluster } else { Scope::Namespace(place.clone()) }, subject)
+            })
+        });
+        held.collect()
     }
 
     /// What an account may no longer do when `after` takes the place of `before`, a line each.
@@ -178,7 +179,13 @@ fn listed(items: &[String]) -> String {
     }
 }
 
-/// Names of subjects, each once.
+/// Names of all subjects, for what must leave out none.
+fn all_named<'s>(subjects: impl IntoIterator<Item = &'s Subject>) -> String {
+    let names: BTreeSet<String> = subjects.into_iter().map(ToString::to_string).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// Names of subjects, each once; the first of many.
 fn named<'s>(subjects: impl IntoIterator<Item = &'s Subject>) -> String {
     let names: BTreeSet<String> = subjects.into_iter().map(ToString::to_string).collect();
     listed(&names.into_iter().collect::<Vec<_>>())
@@ -186,7 +193,7 @@ fn named<'s>(subjects: impl IntoIterator<Item = &'s Subject>) -> String {
 
 fn in_scope(scope: &Scope) -> String {
     match scope {
-        Scope::Cluster => "in every namespace".to_owned(),
+        Scope::Cluster => "in the whole cluster".to_owned(),
         Scope::Namespace(namespace) => format!("in namespace {namespace}"),
     }
 }

@@ -36,7 +36,11 @@ pub struct NewBinding<'a> {
 
 impl Templates {
     /// The manifest of a service account.
-    pub fn service_account(&self, namespace: Option<&str>, name: &str) -> Result<RenderedFile, TemplateError> {
+    pub fn service_account(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<RenderedFile, TemplateError> {
         self.file(ACCOUNT, json!({"name": name, "namespace": namespace}), |text| {
             let value = decode::typed::<ServiceAccount>(text)?;
             must_be(&value, "/metadata/name", &json!(name))?;
@@ -132,7 +136,8 @@ impl Templates {
         let accounts = [("sample".to_owned(), "sample".to_owned()), (String::new(), "other".to_owned())];
         let mut results = vec![self.token_volume("sample").map(drop)];
         for namespace in [None, Some(""), Some("sample")] {
-            let rules = if namespace.is_none() { vec![rule.clone(), paths.clone()] } else { vec![rule.clone()] };
+            let rules =
+                if namespace.is_none() { vec![rule.clone(), paths.clone()] } else { vec![rule.clone()] };
             results.push(self.role(&NewRole { namespace, name: "sample", rules: &rules }).map(drop));
             let (role_kind, role_name) = ("ClusterRole", "sample");
             let binding = NewBinding { namespace, name: "sample", role_kind, role_name, accounts: &accounts };

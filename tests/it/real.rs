@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
 
+mod access;
 mod builds;
 mod decoders;
 

@@ -54,7 +54,8 @@ pub(super) fn read<'m>(model: &'m Model<'m>, recorded: Recorded) -> Access<'m> {
         take(&mut access, object, &mut bindings);
     }
     tell_apart(&mut access.roles);
-    let read: Vec<BindingObject> = bindings.iter().filter_map(|(object, value)| binding(&access, object, value)).collect();
+    let read: Vec<BindingObject> =
+        bindings.iter().filter_map(|(object, value)| binding(&access, object, value)).collect();
     access.bindings = read;
     access
 }
@@ -71,9 +72,15 @@ fn take(access: &mut Access<'_>, object: &Object, bindings: &mut Vec<(Object, Va
         }
         ("", "ServiceAccount") => {
             let carries = model.value(object).and_then(|value| carries(&value));
-            access.accounts.push(AccountObject { object: object.clone(), places: places(model, object), carries });
+            access.accounts.push(AccountObject {
+                object: object.clone(),
+                places: places(model, object),
+                carries,
+            });
         }
-        ("", "Secret") => access.tokens.extend(model.value(object).and_then(|value| token(model, object, &value))),
+        ("", "Secret") => {
+            access.tokens.extend(model.value(object).and_then(|value| token(model, object, &value)))
+        }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             if let Some(value) = model.value(object) {
                 access.resources.add_definition(&value);
@@ -135,7 +142,9 @@ fn carries(account: &Value) -> Option<&'static str> {
     let annotations = account["metadata"]["annotations"].as_object();
     let has_identity = annotations.is_some_and(|annotations| {
         annotations.keys().any(|key| {
-            ["eks.amazonaws.com/", "iam.gke.io/", "azure.workload.identity/"].iter().any(|start| key.starts_with(start))
+            ["eks.amazonaws.com/", "iam.gke.io/", "azure.workload.identity/"]
+                .iter()
+                .any(|start| key.starts_with(start))
         })
     });
     if has_items("imagePullSecrets") {
@@ -220,7 +229,13 @@ fn binding(access: &Access<'_>, object: &Object, value: &Value) -> Option<Bindin
     })
 }
 
-fn role_source(access: &Access<'_>, binding: &Object, kind: &str, name: &str, around: &[String]) -> RoleSource {
+fn role_source(
+    access: &Access<'_>,
+    binding: &Object,
+    kind: &str,
+    name: &str,
+    around: &[String],
+) -> RoleSource {
     let candidates = access.roles.iter().enumerate().filter(|(_, role)| {
         *role.object.id.kind == *kind
             && *role.object.id.name == *name
@@ -260,7 +275,9 @@ fn bound(
     let written = subject["namespace"].as_str().filter(|namespace| !namespace.is_empty());
     let is = around.iter().map(|place| {
         let subject = match kind {
-            "ServiceAccount" => Subject::account(&account_namespace(access, binding, place, written, name), name),
+            "ServiceAccount" => {
+                Subject::account(&account_namespace(access, binding, place, written, name), name)
+            }
             "Group" => Subject::Group(name.to_owned()),
             _ => Subject::User(name.to_owned()),
         };
@@ -290,7 +307,8 @@ fn account_namespace(
     let is_renamed = model.builds.given_namespaces(path).next().is_some()
         && (name == DEFAULT_ACCOUNT
             || access.accounts.iter().any(|account| {
-                *account.object.id.name == *name && model.builds.share(path, &model.file(&account.object).path)
+                *account.object.id.name == *name
+                    && model.builds.share(path, &model.file(&account.object).path)
             }));
     match written {
         _ if is_renamed => place.to_owned(),

@@ -45,7 +45,8 @@ fn binding(kind: &str, metadata: &str, subject: &str) -> String {
 #[test]
 fn bindings_hold_where_they_say() {
     let wide = binding("ClusterRoleBinding", "name: b", "kind: ServiceAccount, name: web, namespace: app");
-    let narrow = binding("RoleBinding", "name: b, namespace: app", "kind: ServiceAccount, name: web, namespace: app");
+    let narrow =
+        binding("RoleBinding", "name: b, namespace: app", "kind: ServiceAccount, name: web, namespace: app");
     check(&[("a.yaml", ROLE), ("b.yaml", &wide)], "other", true);
     check(&[("a.yaml", ROLE), ("b.yaml", &narrow)], "other", false);
     check(&[("a.yaml", ROLE), ("b.yaml", &narrow)], "app", true);
@@ -71,7 +72,8 @@ fn a_build_moves_the_accounts_that_it_makes() {
 
 #[test]
 fn groups_of_accounts_are_everybody_in_them() {
-    let group = |name: &str| binding("ClusterRoleBinding", "name: b", &format!("kind: Group, name: '{name}'"));
+    let group =
+        |name: &str| binding("ClusterRoleBinding", "name: b", &format!("kind: Group, name: '{name}'"));
     check(&[("a.yaml", ROLE), ("b.yaml", &group("system:serviceaccounts"))], "x", true);
     check(&[("a.yaml", ROLE), ("b.yaml", &group("system:serviceaccounts:app"))], "x", true);
     check(&[("a.yaml", ROLE), ("b.yaml", &group("system:serviceaccounts:x"))], "x", false);
@@ -79,7 +81,8 @@ fn groups_of_accounts_are_everybody_in_them() {
 
 #[test]
 fn labels_extend_the_roles_that_every_server_has() {
-    let source = ROLE.replace("name: r", "name: s, labels: {rbac.authorization.k8s.io/aggregate-to-view: 'true'}");
+    let source =
+        ROLE.replace("name: r", "name: s, labels: {rbac.authorization.k8s.io/aggregate-to-view: 'true'}");
     let source = source.replace("[pods]", "[things]").replace("['']", "[x.example]");
     let view = binding("ClusterRoleBinding", "name: b", "kind: ServiceAccount, name: web, namespace: app")
         .replace("name: r", "name: view");

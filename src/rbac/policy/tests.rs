@@ -35,8 +35,7 @@ fn check(policy: &Policy, namespace: &str, expected: bool) {
 
 #[test]
 fn a_cluster_role_binding_holds_everywhere() {
-    let policy =
-        Policy::new([role(None, "r", pods())], [binding(None, RoleKey::cluster("r"), web())]);
+    let policy = Policy::new([role(None, "r", pods())], [binding(None, RoleKey::cluster("r"), web())]);
     check(&policy, "shop", true);
     check(&policy, "other", true);
     check(&policy, "", true);
@@ -68,7 +67,8 @@ fn masters_are_not_asked() {
 
 #[test]
 fn aggregated_roles_take_the_rules_of_what_they_select_through_each_other() {
-    let selector = |value: &str| serde_json::from_value::<Selector>(json!({"matchLabels": {"to": value}})).unwrap();
+    let selector =
+        |value: &str| serde_json::from_value::<Selector>(json!({"matchLabels": {"to": value}})).unwrap();
     let mut source = role(None, "source", pods());
     source.labels.insert("to".to_owned(), "inner".to_owned());
     let mut inner = role(None, "inner", json!([]));
@@ -157,17 +157,22 @@ mod naive {
                                 None => NAMESPACES.to_vec(),
                                 Some(own) => vec![own.as_str()],
                             };
-                            for (name, namespace) in names.iter().flat_map(|n| namespaces.iter().map(move |s| (n, s))) {
-                                allowed.insert(Request::resource(&verb, &group, &resource, namespace).named(name));
+                            for (name, namespace) in
+                                names.iter().flat_map(|n| namespaces.iter().map(move |s| (n, s)))
+                            {
+                                allowed.insert(
+                                    Request::resource(&verb, &group, &resource, namespace).named(name),
+                                );
                             }
                         }
                     }
                     if namespace.is_none() {
                         for path in PATHS {
-                            let matches = rule.non_resource_urls.iter().any(|url| match url.strip_suffix('*') {
-                                Some(start) => path.starts_with(start),
-                                None => path == url,
-                            });
+                            let matches =
+                                rule.non_resource_urls.iter().any(|url| match url.strip_suffix('*') {
+                                    Some(start) => path.starts_with(start),
+                                    None => path == url,
+                                });
                             if matches {
                                 allowed.insert(Request::path(&verb, path));
                             }

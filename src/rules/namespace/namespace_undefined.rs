@@ -57,7 +57,9 @@ pub(super) fn check(
         finding.rule = &RULE;
         let Some(home) = home(model, members, object, name) else { continue };
         let rendered = settings.templates.namespace(name, &labels(settings, name, known));
-        let (Some(path), Ok(rendered)) = (placement::free_path(&settings.config.namespace_file, &home, name, &taken), rendered) else {
+        let (Some(path), Ok(rendered)) =
+            (placement::free_path(&settings.config.namespace_file, &home, name, &taken), rendered)
+        else {
             continue;
         };
         taken.insert(path.clone());

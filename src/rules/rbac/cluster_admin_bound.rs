@@ -52,11 +52,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
         } else {
             format!("in {}", listed(&binding.places))
         };
-        let message = format!(
-            "{} lets {} do everything {scope}",
-            binding_name(binding),
-            named(bound.iter().copied())
-        );
+        let message =
+            format!("{} lets {} do everything {scope}", binding_name(binding), named(bound.iter().copied()));
         let mut finding = Finding::new("/roleRef/name", message);
         for subject in bound {
             let users: Vec<String> = context

@@ -46,9 +46,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
             binding.role_name,
             narrowing.namespace
         );
-        let mut finding = Finding::new("/kind", message)
-            .change(Change::set("/kind", "RoleBinding"))
-            .safety(Safety::Review);
+        let mut finding =
+            Finding::new("/kind", message).change(Change::set("/kind", "RoleBinding")).safety(Safety::Review);
         if let Some(namespace) = narrowing.written_namespace(context) {
             finding = finding.change(Change::set("/metadata/namespace", namespace));
         }

@@ -91,7 +91,8 @@ fn convert(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: 
         finding.make_manual(reason);
         return context.place(&RULE, &narrowing.binding.object, finding, found);
     }
-    let fix = format!("{} {} {}", RULE.id, binding_name(narrowing.binding), context.model.file(&role.object).path);
+    let fix =
+        format!("{} {} {}", RULE.id, binding_name(narrowing.binding), context.model.file(&role.object).path);
     let namespace = narrowing.written_namespace(context);
     let in_namespace = |finding: Finding, kind: &str| {
         let finding = finding.change(Change::set("/kind", kind)).safety(Safety::Review).together(&fix);
@@ -114,7 +115,8 @@ fn split(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: &m
     let role = &context.access.roles[idx];
     let binding = narrowing.binding;
     let rest: Vec<PolicyRule> = narrowing.parts.iter().filter_map(|parts| parts.rest.clone()).collect();
-    let stay: Vec<String> = rest.iter().flat_map(|rule| rule.resources.iter().chain(&rule.non_resource_urls)).cloned().collect();
+    let stay: Vec<String> =
+        rest.iter().flat_map(|rule| rule.resources.iter().chain(&rule.non_resource_urls)).cloned().collect();
     let stays = format!("{} stay cluster-wide: they are in no namespace", stay.join(", "));
     let mut finding = Finding::new("/rules", message(narrowing, role)).safety(Safety::Review).note(stays);
     for (at, parts) in narrowing.parts.iter().enumerate().rev() {
@@ -131,19 +133,20 @@ fn split(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: &m
     let mut taken = context.taken.clone();
     let new = found.new_files.iter().flat_map(|placed| &placed.finding.new_files);
     taken.extend(new.map(|file| file.path.clone()));
-    let path =
-        placement::free_path(&context.settings.config.rbac_file, &home, &role.object.id.name, &taken);
+    let path = placement::free_path(&context.settings.config.rbac_file, &home, &role.object.id.name, &taken);
     let (text, path) = match (rendered(context, narrowing, role), path) {
         (Some(text), Some(path)) if reason_against(context, narrowing, role).is_none() => (text, path),
         _ => {
             let reason = reason_against(context, narrowing, role);
-            finding.make_manual(reason.unwrap_or_else(|| "there is no free name for the new file".to_owned()));
+            finding
+                .make_manual(reason.unwrap_or_else(|| "there is no free name for the new file".to_owned()));
             return context.place(&RULE, &role.object, finding, found);
         }
     };
     let fix = format!("{} {} {path}", RULE.id, binding_name(binding));
     context.place(&RULE, &role.object, finding.together(&fix), found);
-    let message = format!("{} needs a Role for what it gives in {}", binding_name(binding), narrowing.namespace);
+    let message =
+        format!("{} needs a Role for what it gives in {}", binding_name(binding), narrowing.namespace);
     let mut finding = Finding::new("/roleRef", message).safety(Safety::Review).together(&fix);
     finding.rule = &RULE;
     finding.new_files.push(NewFile { path: path.clone(), text });

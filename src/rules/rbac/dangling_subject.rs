@@ -34,7 +34,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
     for binding in &context.access.bindings {
         if binding.subjects.is_empty() {
             let message = format!("{} gives its rights to nobody", binding_name(binding));
-            let finding = Finding::new("/subjects", message).note("delete it when nothing else needs the object");
+            let finding =
+                Finding::new("/subjects", message).note("delete it when nothing else needs the object");
             context.place(&RULE, &binding.object, finding, found);
         }
         for subject in &binding.subjects {
@@ -53,7 +54,9 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
             let mut finding = Finding::new(format!("/subjects/{}", subject.index), message);
             let elsewhere = context.access.accounts.iter().find(|account| *account.object.id.name == **name);
             finding = match elsewhere {
-                Some(account) => finding.note(format!("there is one of that name in {}", listed(&account.places))),
+                Some(account) => {
+                    finding.note(format!("there is one of that name in {}", listed(&account.places)))
+                }
                 None => finding.note("if something outside of this repo makes it, this is as it should be"),
             };
             context.place(&RULE, &binding.object, finding, found);

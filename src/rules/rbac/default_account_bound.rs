@@ -110,9 +110,7 @@ fn plan<'a>(
         .access
         .accounts
         .iter()
-        .find(|object| {
-            *object.object.id.name == *DEFAULT_ACCOUNT && object.places.contains(namespace)
-        })
+        .find(|object| *object.object.id.name == *DEFAULT_ACCOUNT && object.places.contains(namespace))
         .and_then(|object| object.carries);
     if let Some(what) = carried {
         return Err(format!("the account carries {what}, which one of its own would lack"));

@@ -46,7 +46,20 @@ crate::rules::rule! {
 struct Path {
     at: usize,
     opened: Opened,
-    permissions: Vec<String>,
+    /// Resources and names by the verbs they have.
+    permissions: BTreeMap<(Vec<String>, Vec<String>), BTreeSet<&'static str>>,
+}
+
+impl Path {
+    /// `create, patch on jobs, pods; get on pods/exec called a`.
+    fn permission(&self) -> String {
+        let of_verbs = self.permissions.iter().map(|((verbs, names), resources)| {
+            let resources: Vec<&str> = resources.iter().copied().collect();
+            let called = if names.is_empty() { String::new() } else { format!(" called {}", listed(names)) };
+            format!("{} on {}{called}", verbs.join(", "), resources.join(", "))
+        });
+        of_verbs.collect::<Vec<_>>().join("; ")
+    }
 }
 
 pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
@@ -55,11 +68,16 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
         let Some((scope, _)) = holders.first() else { continue };
         // Cluster-wide comes first, and tells the most.
         let rules = match role.aggregates {
-            Some(_) => context.access.bindings_of(idx).next().map(|binding| context.access.rules_of(binding, context.policy)),
+            Some(_) => context
+                .access
+                .bindings_of(idx)
+                .next()
+                .map(|binding| context.access.rules_of(binding, context.policy)),
             None => Some(role.rules.as_slice()),
         };
         for path in paths(rules.unwrap_or_default(), scope) {
-            let pointer = if role.aggregates.is_some() { String::new() } else { format!("/rules/{}", path.at) };
+            let pointer =
+                if role.aggregates.is_some() { String::new() } else { format!("/rules/{}", path.at) };
             let finding = finding(&path, pointer, &role_name(role), scope, &holders);
             context.place(&RULE, &role.object, finding, found);
         }
@@ -88,7 +106,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
         let Some(widest) = all.iter().max_by_key(|path| path.opened.reach) else { continue };
         let mut finding = finding(widest, "/roleRef/name".to_owned(), &role, scope, &holders);
         for path in all.iter().filter(|path| path.at != widest.at) {
-            finding = finding.note(format!("it can also {}: {}", path.opened.way.leads_to, path.permissions.join("; ")));
+            finding =
+                finding.note(format!("it can also {}: {}", path.opened.way.leads_to, path.permission()));
         }
         context.place(&RULE, &binding.object, finding, found);
     }
@@ -96,24 +115,20 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
 
 /// The ways that rules open, each once.
 fn paths(rules: &[PolicyRule], scope: &Scope) -> Vec<Path> {
+    // In the order of the list of ways, which is that of its addresses.
     let mut by_way: BTreeMap<*const Way, Path> = BTreeMap::new();
     // A rule that allows everything is told as that.
     for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| !is_everything(rule)) {
         for opened in opened(rule, scope) {
-            let permission = match rule.resource_names.as_slice() {
-                [] => opened.permission.clone(),
-                names => format!("{} called {}", opened.permission, listed(names)),
-            };
             let path = by_way.entry(std::ptr::from_ref(opened.way)).or_insert_with(|| Path {
                 at,
                 opened: opened.clone(),
-                permissions: Vec::new(),
+                permissions: BTreeMap::new(),
             });
+            let verbs = (opened.verbs.clone(), opened.names.clone());
+            path.permissions.entry(verbs).or_default().extend(&opened.resources);
             if opened.reach > path.opened.reach {
                 (path.at, path.opened) = (at, opened);
-            }
-            if !path.permissions.contains(&permission) {
-                path.permissions.push(permission);
             }
         }
     }
@@ -131,7 +146,7 @@ fn finding(
         "{role} lets {} {} ({} {})",
         named(holders.iter().map(|(_, subject)| *subject)),
         path.opened.way.leads_to,
-        path.permissions.join("; "),
+        path.permission(),
         in_scope(scope),
     );
     Finding::new(pointer, message).severe(match path.opened.reach {

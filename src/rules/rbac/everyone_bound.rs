@@ -119,7 +119,7 @@ fn removal(context: &Context<'_>, binding: &BindingObject, gone: &[usize]) -> Fi
         );
     }
     let losses = context.losses(&scoped(&scope, rules), &[]);
-    with_losses(finding.safety(Safety::Review), &listed(&names), &losses)
+    with_losses(finding.safety(Safety::Review), &names.join(", "), &losses)
 }
 
 fn report(context: &Context<'_>, binding: &BindingObject, index: usize, name: &str, whom: &str) -> Finding {

@@ -52,7 +52,9 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
                     ));
                     finding
                 } else if mount.mapped || user.pod_spec.is_none() {
-                    finding.make_manual("the files of the volume are chosen one by one: choose those of a projected token");
+                    finding.make_manual(
+                        "the files of the volume are chosen one by one: choose those of a projected token",
+                    );
                     finding
                 } else {
                     replaced(context, finding, &mount.volume, user.object.layout.is_some())

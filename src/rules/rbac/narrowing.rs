@@ -42,7 +42,12 @@ impl Narrowing<'_> {
     }
 
     /// Adds why, and what the accounts lose when only `rest` stays cluster-wide.
-    pub(super) fn explained(&self, context: &Context<'_>, mut finding: Finding, rest: &[PolicyRule]) -> Finding {
+    pub(super) fn explained(
+        &self,
+        context: &Context<'_>,
+        mut finding: Finding,
+        rest: &[PolicyRule],
+    ) -> Finding {
         for fact in &self.evidence {
             finding = finding.evidence(fact.clone());
         }
@@ -50,7 +55,7 @@ impl Narrowing<'_> {
         let mut after = scoped(&here, self.rules);
         after.extend(scoped(&Scope::Cluster, rest));
         let losses = context.losses(&scoped(&Scope::Cluster, self.rules), &after);
-        let who = named(self.binding.bound());
+        let who = all_named(self.binding.bound());
         with_losses(finding, &who, &losses)
             .note("check that the program asks for its own namespace only: a request about all namespaces is refused then")
     }
@@ -87,10 +92,12 @@ fn candidate<'a>(context: &'a Context<'_>, binding: &'a BindingObject) -> Option
     if users.iter().any(|user| user.roams.is_some()) && !stays {
         return None;
     }
-    if !stays && rules.iter().any(|rule| is_for_the_cluster(context, rule)) {
+    // The rules of a role that every server has tell nothing of the program.
+    let tells = matches!(binding.role, RoleSource::Repo(_));
+    if tells && !stays && rules.iter().any(|rule| is_for_the_cluster(context, rule)) {
         return None;
     }
-    let parts: Option<Vec<Parts>> = rules.iter().map(|rule| taken_apart(context, rule)).collect();
+    let parts: Option<Vec<Parts>> = rules.iter().map(|rule| taken_apart(context, rule, tells)).collect();
     let parts = parts?;
     if parts.iter().all(|parts| parts.namespaced.is_none()) {
         return None;
@@ -109,31 +116,34 @@ fn candidate<'a>(context: &'a Context<'_>, binding: &'a BindingObject) -> Option
 fn is_for_the_cluster(context: &Context<'_>, rule: &PolicyRule) -> bool {
     let watches = rule.has_verb("list") || rule.has_verb("watch");
     let resources = &context.access.resources;
-    let on_cluster = rule.api_groups.iter().any(|group| {
-        rule.resources.iter().any(|name| resources.is_namespaced(group, name) == Some(false))
-    });
+    let on_cluster = rule
+        .api_groups
+        .iter()
+        .any(|group| rule.resources.iter().any(|name| resources.is_namespaced(group, name) == Some(false)));
     let own_kinds = rule.api_groups.iter().any(|group| group.contains('.') && !group.ends_with(".k8s.io"));
     watches && on_cluster || own_kinds
 }
 
-/// `None` where the scope of a resource is not known.
-fn taken_apart(context: &Context<'_>, rule: &PolicyRule) -> Option<Parts> {
+/// `None` where the scope of a resource is not known and `must_know` it: the roles of a server still name groups that it
+/// serves no more.
+fn taken_apart(context: &Context<'_>, rule: &PolicyRule, must_know: bool) -> Option<Parts> {
     if !rule.is_about_resources() {
         return Some(Parts { namespaced: None, rest: Some(rule.clone()) });
     }
     let mut here = Vec::new();
     let mut rest = Vec::new();
     for name in &rule.resources {
-        let known = rule.api_groups.iter().filter_map(|group| context.access.resources.is_namespaced(group, name));
+        let known =
+            rule.api_groups.iter().filter_map(|group| context.access.resources.is_namespaced(group, name));
         let scopes: BTreeSet<bool> = known.collect();
         match (scopes.len(), scopes.first()) {
             (1, Some(true)) => here.push(name.clone()),
             (1, Some(false)) => rest.push(name.clone()),
+            (0, _) if !must_know => here.push(name.clone()),
             _ => return None,
         }
     }
-    let with = |resources: Vec<String>| {
-        (!resources.is_empty()).then(|| PolicyRule { resources, ..rule.clone() })
-    };
+    let with =
+        |resources: Vec<String>| (!resources.is_empty()).then(|| PolicyRule { resources, ..rule.clone() });
     Some(Parts { namespaced: with(here), rest: with(rest) })
 }

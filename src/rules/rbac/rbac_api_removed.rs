@@ -48,8 +48,7 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
             .evidence("servers from Kubernetes 1.22 on take only rbac.authorization.k8s.io/v1");
         let twin = all.iter().find(|other| {
             *other.id.api_version == *CURRENT
-                && (&other.id.kind, &other.id.name, &other.id.namespace)
-                    == (kind, name, &object.id.namespace)
+                && (&other.id.kind, &other.id.name, &other.id.namespace) == (kind, name, &object.id.namespace)
         });
         if let Some(twin) = twin {
             finding.make_manual(format!(

@@ -44,11 +44,18 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
                 continue;
             }
             let verbs = [never.clone(), sometimes.clone()].concat().join(", ");
-            let message =
-                format!("{} limits {verbs} on {} to names they do not have", role_name(role), plain.join(", "));
+            let message = format!(
+                "{} limits {verbs} on {} to names they do not have",
+                role_name(role),
+                plain.join(", ")
+            );
             let mut finding = Finding::new(format!("/rules/{at}/resourceNames"), message);
             if !never.is_empty() {
-                finding = finding.note(format!("{} by this rule is always refused; a rule without names would allow it for all {}", never.join(", "), plain.join(", ")));
+                finding = finding.note(format!(
+                    "{} by this rule is always refused; a rule without names would allow it for all {}",
+                    never.join(", "),
+                    plain.join(", ")
+                ));
             }
             if !sometimes.is_empty() {
                 finding = finding.note(format!("{} works only with the field selector metadata.name=; a rule without names would show all {}", sometimes.join(", "), plain.join(", ")));

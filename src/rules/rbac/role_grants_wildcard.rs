@@ -79,9 +79,9 @@ fn finding(
     let holders = context.holders(idx);
     let who = match holders.len() {
         0 => String::new(),
-        _ => format!(", which {} has", named(holders.iter().map(|(_, subject)| *subject))),
+        _ => format!(" to {}", named(holders.iter().map(|(_, subject)| *subject))),
     };
-    let on = if rule.is_about_resources() { shown(&rule.resources) } else { shown(&rule.non_resource_urls) };
+    let on = if rule.is_about_resources() { shown_resources(rule) } else { shown_paths(rule) };
     let message = if is_everything(rule) {
         format!("{} allows everything{who}", role_name(role))
     } else {
@@ -101,7 +101,8 @@ fn finding(
             finding
         }
         Ok(wanted) => {
-            let changes = [("verbs", &rule.verbs, &wanted.verbs), ("resources", &rule.resources, &wanted.resources)];
+            let changes =
+                [("verbs", &rule.verbs, &wanted.verbs), ("resources", &rule.resources, &wanted.resources)];
             for (key, old, new) in changes {
                 if old != new {
                     finding = finding.change(Change::set(format!("/rules/{at}/{key}"), new.clone()));
@@ -110,15 +111,29 @@ fn finding(
             let before = scoped(&Scope::Cluster, std::slice::from_ref(rule));
             let after = scoped(&Scope::Cluster, std::slice::from_ref(&wanted));
             let losses = context.losses(&before, &after);
-            let who = if holders.is_empty() {
-                "whoever has the role".to_owned()
-            } else {
-                named(holders.iter().map(|(_, subject)| *subject))
+            let who = match context.all_holders(idx) {
+                all if all.is_empty() => "whoever has the role".to_owned(),
+                all => all_named(all.into_iter().map(|(_, subject)| subject)),
             };
             let finding = with_losses(finding.safety(Safety::Review), &who, &losses);
             finding.note("take out of the list what is not needed")
         }
     })
+}
+
+/// `everything in apps`, where it is not everything at all.
+fn shown_resources(rule: &PolicyRule) -> String {
+    if !has_all(&rule.resources) || has_all(&rule.api_groups) {
+        return shown(&rule.resources);
+    }
+    let groups = rule.api_groups.iter();
+    let groups: Vec<&str> =
+        groups.map(|group| if group.is_empty() { "the core group" } else { group }).collect();
+    format!("everything in {}", groups.join(", "))
+}
+
+fn shown_paths(rule: &PolicyRule) -> String {
+    if has_all(&rule.non_resource_urls) { "every path".to_owned() } else { rule.non_resource_urls.join(", ") }
 }
 
 fn shown(list: &[String]) -> String {
@@ -131,7 +146,9 @@ fn expanded(context: &Context<'_>, rule: &PolicyRule) -> Result<PolicyRule, Stri
         return Err("which paths are needed only the program's documentation tells".to_owned());
     }
     if has_all(&rule.api_groups) {
-        return Err("`*` stands for all groups, those that are installed later among them: name them".to_owned());
+        return Err(
+            "`*` stands for all groups, those that are installed later among them: name them".to_owned()
+        );
     }
     if !rule.is_about_resources() {
         return Err("which methods are needed only the program's documentation tells".to_owned());
@@ -144,7 +161,11 @@ fn expanded(context: &Context<'_>, rule: &PolicyRule) -> Result<PolicyRule, Stri
             let Some(resources) = known.of_group(group) else {
                 return Err(format!("what is in the group {group} is not known: no manifest defines it"));
             };
-            names.extend(resources.filter(|known| !known.is_subresource()).map(|known| known.name.clone()));
+            // What is served with none of the verbs gives nothing: `get` on `bindings`.
+            let of_use = resources.filter(|known| {
+                !known.is_subresource() && known.verbs.iter().any(|verb| rule.has_verb(verb))
+            });
+            names.extend(of_use.map(|known| known.name.clone()));
         }
         // Subresources that are named stay.
         names.extend(rule.resources.iter().filter(|name| name.contains('/')).cloned());

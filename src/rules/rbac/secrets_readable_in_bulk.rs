@@ -13,9 +13,9 @@ crate::rules::rule! {
     /// just as `get` does.
     ///
     /// ## Fix
-    /// Where one workload has the role, only `get` is allowed and the workload refers to Secrets by name: limits the
-    /// rule to those names. Where the rule is about more than Secrets, these get a rule of their own. With `list` or
-    /// `watch`, or without a name to go by, it is reported only: programs that watch Secrets need all of them.
+    /// Where one workload has the role, the rule is about `get` on Secrets only and the workload refers to Secrets by
+    /// name: limits the rule to those names. With `list` or `watch`, or without a name to go by, it is reported only:
+    /// programs that watch Secrets need all of them.
     ///
     /// ## What could break
     /// Requests for Secrets whose names are not written in the workload. Secrets that are merely mounted need no
@@ -63,7 +63,7 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
                 finding = finding.severe(Severity::Medium);
             }
             let finding = match names(context, role, rule, &verbs, &holders) {
-                Ok(names) => limited(context, finding, role, at, rule, &names, &holders),
+                Ok(names) => limited(context, finding, at, rule, &names, &holders),
                 Err(reason) => {
                     finding.make_manual(reason);
                     finding
@@ -100,7 +100,9 @@ fn names(
         format!("; its workload refers to {}", listed(&names))
     };
     if verbs != ["get"] {
-        return Err(format!("`list` and `watch` show all of them: find out whether it needs more than a few by name{example}"));
+        return Err(format!(
+            "`list` and `watch` show all of them: find out whether it needs more than a few by name{example}"
+        ));
     }
     if rule.has_verb("*") || rule.has_group("*") || rule.resources.iter().any(|name| name == "*") {
         return Err("write the wildcard out first".to_owned());
@@ -111,6 +113,9 @@ fn names(
     if rule.api_groups.len() != 1 || rule.verbs.len() != 1 {
         return Err(format!("its other verbs are not about single Secrets{example}"));
     }
+    if rule.resources.len() != 1 {
+        return Err(format!("give Secrets a rule of their own, with `resourceNames`{example}"));
+    }
     if known.is_empty() {
         return Err("which Secrets it needs is not written in its workload".to_owned());
     }
@@ -119,31 +124,22 @@ fn names(
 
 fn limited(
     context: &Context<'_>,
-    mut finding: Finding,
-    role: &RoleObject,
+    finding: Finding,
     at: usize,
     rule: &PolicyRule,
     names: &[String],
     holders: &BTreeSet<(Scope, &Subject)>,
 ) -> Finding {
-    let named_rule =
-        PolicyRule { resources: vec!["secrets".to_owned()], resource_names: names.to_vec(), ..rule.clone() };
-    let others: Vec<String> = rule.resources.iter().filter(|name| *name != "secrets").cloned().collect();
-    let mut after = vec![named_rule.clone()];
-    if others.is_empty() {
-        finding = finding.change(Change::set(format!("/rules/{at}/resourceNames"), names.to_vec()));
-    } else {
-        after.push(PolicyRule { resources: others.clone(), ..rule.clone() });
-        let value = serde_json::json!(named_rule);
-        finding = finding
-            .change(Change::set(format!("/rules/{at}/resources"), others))
-            .change(Change::append("/rules", value));
-    }
-    debug_assert!(at < role.rules.len());
-    let losses =
-        context.losses(&scoped(&Scope::Cluster, std::slice::from_ref(rule)), &scoped(&Scope::Cluster, &after));
-    let who = super::named(holders.iter().map(|(_, subject)| *subject));
-    with_losses(finding.safety(Safety::Review), &who, &losses)
+    let after = PolicyRule { resource_names: names.to_vec(), ..rule.clone() };
+    let losses = context.losses(
+        &scoped(&Scope::Cluster, std::slice::from_ref(rule)),
+        &scoped(&Scope::Cluster, std::slice::from_ref(&after)),
+    );
+    let who = all_named(holders.iter().map(|(_, subject)| *subject));
+    let finding = finding
+        .change(Change::set(format!("/rules/{at}/resourceNames"), names.to_vec()))
+        .safety(Safety::Review)
         .evidence(format!("its workload refers to {}", listed(names)))
-        .note("check that the program asks for no other Secret")
+        .note("check that the program asks for no other Secret");
+    with_losses(finding, &who, &losses)
 }

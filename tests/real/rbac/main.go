@@ -170,7 +170,7 @@ func (o *oracle) apply(ctx context.Context, objects []json.RawMessage) (any, err
 func (o *oracle) settle(ctx context.Context) error {
 	previous := ""
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(80 * time.Millisecond)
 		roles, err := o.client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -199,7 +199,7 @@ func inParallel(n int, act func(int) error) error {
 		return next - 1, next <= n && first == nil
 	}
 	var workers sync.WaitGroup
-	for range 16 {
+	for range 32 {
 		workers.Go(func() {
 			for at, more := take(); more; at, more = take() {
 				if err := act(at); err != nil {

@@ -51,8 +51,10 @@ func start(folder, version string) (*rest.Config, error) {
 		"--service-account-signing-key-file=" + key,
 		"--service-cluster-ip-range=10.96.0.0/16",
 		"--endpoint-reconciler-type=none",
-		"--disable-admission-plugins=ServiceAccount",
+		// Roles go into namespaces that nobody made, and nothing is deleted with them.
+		"--disable-admission-plugins=ServiceAccount,NamespaceLifecycle",
 		"--profiling=false",
+		"--enable-priority-and-fairness=false",
 		"--v=0",
 	}
 	if version != "" {
@@ -76,6 +78,7 @@ func start(folder, version string) (*rest.Config, error) {
 		Host:            loopback("https", ports[2]).String(),
 		BearerToken:     token,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: certificate},
+		ContentConfig:   rest.ContentConfig{ContentType: "application/vnd.kubernetes.protobuf", AcceptContentTypes: "application/vnd.kubernetes.protobuf,application/json"},
 		QPS:             -1,
 	}, nil
 }

@@ -68,13 +68,12 @@ pub(super) fn stays_home(pod: &Pod<'_>, home: &[String]) -> Option<String> {
     let is_own = |value: &str| home.iter().any(|home| home == value);
     pod.containers.iter().find_map(|container| {
         let own_by_field: Vec<&str> = variables(&container.value)
-            .filter(|(_, variable)| {
-                variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
-            })
+            .filter(|(_, variable)| variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace")
             .map(|(name, _)| name)
             .collect();
         let by_variable = variables(&container.value).find(|(name, variable)| {
-            WATCHED.contains(name) && (own_by_field.contains(name) || variable["value"].as_str().is_some_and(is_own))
+            WATCHED.contains(name)
+                && (own_by_field.contains(name) || variable["value"].as_str().is_some_and(is_own))
         });
         if let Some((name, _)) = by_variable {
             return Some(format!("it sets `{name}` to its own namespace"));
