@@ -63,7 +63,9 @@ impl Reading {
         let mut input = BufReader::with_capacity(BUFFER, input);
         if input.fill_buf()?.starts_with(&GZIP) {
             let unpacked = flate2::bufread::MultiGzDecoder::new(input);
-            frames::each(BufReader::with_capacity(BUFFER, unpacked), &mut |line, frame| self.take(name, line, frame))
+            frames::each(BufReader::with_capacity(BUFFER, unpacked), &mut |line, frame| {
+                self.take(name, line, frame)
+            })
         } else {
             frames::each(input, &mut |line, frame| self.take(name, line, frame))
         }

@@ -70,7 +70,8 @@ impl Event<'_> {
             "ResponseStarted" => false,
             _ => return,
         };
-        let asked = self.impersonated_user.as_ref().filter(|user| !user.username.is_empty()).unwrap_or(&self.user);
+        let asked =
+            self.impersonated_user.as_ref().filter(|user| !user.username.is_empty()).unwrap_or(&self.user);
         if asked.username.is_empty() {
             return;
         }
@@ -119,14 +120,23 @@ impl Event<'_> {
     /// <https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>. The groups that everybody of a
     /// kind is in come without being asked for.
     fn add_impersonation(&self, observed: &Observed<'_>, usage: &mut Usage) {
-        let Some(user) = self.impersonated_user.as_ref().filter(|user| !user.username.is_empty()) else { return };
+        let Some(user) = self.impersonated_user.as_ref().filter(|user| !user.username.is_empty()) else {
+            return;
+        };
         if self.user.username.is_empty() || self.user.username == user.username {
             return;
         }
         let mut add = |resource: &str, namespace: &str, name: &str| {
             let target = Target::Resource { group: "", resource, subresource: "", namespace, name };
             let by = &self.user.username;
-            usage.add(&Observed { user: by, verb: "impersonate", target, is_allowed: true, through: None, ..*observed });
+            usage.add(&Observed {
+                user: by,
+                verb: "impersonate",
+                target,
+                is_allowed: true,
+                through: None,
+                ..*observed
+            });
         };
         match account(&user.username) {
             Some((namespace, name)) => add("serviceaccounts", namespace, name),
@@ -157,9 +167,13 @@ mod tests {
 
     #[test]
     fn the_reason_names_the_binding() {
-        let reason = "RBAC: allowed by RoleBinding \"web/shop\" of Role \"web\" to ServiceAccount \"web/shop\"";
+        let reason =
+            "RBAC: allowed by RoleBinding \"web/shop\" of Role \"web\" to ServiceAccount \"web/shop\"";
         assert_eq!(binding(reason), Some("RoleBinding \"web/shop\""));
-        assert_eq!(binding("RBAC: allowed by ClusterRoleBinding \"a\" of ClusterRole \"b\" to Group \"g\""), Some("ClusterRoleBinding \"a\""));
+        assert_eq!(
+            binding("RBAC: allowed by ClusterRoleBinding \"a\" of ClusterRole \"b\" to Group \"g\""),
+            Some("ClusterRoleBinding \"a\"")
+        );
         assert_eq!(binding(""), None);
     }
 }

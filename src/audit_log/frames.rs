@@ -200,7 +200,11 @@ impl Scan<'_> {
     }
 
     fn is_list(&self) -> bool {
-        self.depth == 1 && self.base == 0 && !self.skips && self.is_key && LISTS.contains(&self.string.as_slice())
+        self.depth == 1
+            && self.base == 0
+            && !self.skips
+            && self.is_key
+            && LISTS.contains(&self.string.as_slice())
     }
 
     fn open(&mut self) {
@@ -252,23 +256,29 @@ mod tests {
             let input = io::BufReader::with_capacity(capacity, input.as_bytes());
             // What the input is must be seen from its start.
             let mut take = |line: u64, frame: Result<&[u8], &'static str>| {
-                let text = frame.map_or_else(str::to_owned, |bytes| String::from_utf8(bytes.to_vec()).unwrap());
+                let text =
+                    frame.map_or_else(str::to_owned, |bytes| String::from_utf8(bytes.to_vec()).unwrap());
                 found.push((line, text));
             };
             if capacity == 7 {
                 let start = input.get_ref().to_vec();
-                if is_document(&start) { document(input, &mut take) } else { lines(input, &mut take) }.unwrap();
+                if is_document(&start) { document(input, &mut take) } else { lines(input, &mut take) }
+                    .unwrap();
             } else {
                 each(input, &mut take).unwrap();
             }
-            let expected: Vec<(u64, String)> = expected.iter().map(|(n, text)| (*n, (*text).to_owned())).collect();
+            let expected: Vec<(u64, String)> =
+                expected.iter().map(|(n, text)| (*n, (*text).to_owned())).collect();
             assert_eq!(found, expected, "with a buffer of {capacity}");
         }
     }
 
     #[test]
     fn a_line_is_a_value() {
-        check("{\"a\":1}\n\n{\"b\":2}\r\nbroken {\n{}", &[(1, "{\"a\":1}"), (3, "{\"b\":2}"), (4, "broken {"), (5, "{}")]);
+        check(
+            "{\"a\":1}\n\n{\"b\":2}\r\nbroken {\n{}",
+            &[(1, "{\"a\":1}"), (3, "{\"b\":2}"), (4, "broken {"), (5, "{}")],
+        );
         check("{\"items\":[{}]}\n{\"a\":1}\n", &[(1, "{\"items\":[{}]}"), (2, "{\"a\":1}")]);
         check("", &[]);
         check("\n\n", &[]);
@@ -282,7 +292,10 @@ mod tests {
 
     #[test]
     fn items_of_arrays_and_lists_come_one_by_one() {
-        check("[\n {\"a\": [1, {}]},\n {\"b\": \"]}\\\"\"}\n]\n", &[(2, "{\"a\": [1, {}]}"), (3, "{\"b\": \"]}\\\"\"}")]);
+        check(
+            "[\n {\"a\": [1, {}]},\n {\"b\": \"]}\\\"\"}\n]\n",
+            &[(2, "{\"a\": [1, {}]}"), (3, "{\"b\": \"]}\\\"\"}")],
+        );
         check("[{},{}][{}]", &[(1, "{}"), (1, "{}"), (1, "{}")]);
         check(
             "{\n \"kind\": \"EventList\",\n \"items\": [\n  {\"items\": [{}]},\n  {\"x\": 2}\n ],\n \"z\": {\"a\": [{}]}\n}\n{\n \"a\": 1\n}",

@@ -85,7 +85,9 @@ fn reference(resource_name: &str, verb: &str) -> Option<ObjectReference<'static>
     parts.next().filter(|version| version.starts_with('v'))?;
     let parts: Vec<&str> = parts.collect();
     let (namespace, rest) = match parts.as_slice() {
-        ["namespaces", namespace, rest @ ..] if !matches!(rest, [] | ["status" | "finalize"]) => (*namespace, rest),
+        ["namespaces", namespace, rest @ ..] if !matches!(rest, [] | ["status" | "finalize"]) => {
+            (*namespace, rest)
+        }
         // A namespace is about itself.
         ["namespaces", namespace, ..] => (*namespace, parts.as_slice()),
         _ => ("", parts.as_slice()),
@@ -125,7 +127,10 @@ mod tests {
         check("core/v1/namespaces/shop/finalize", Some(["", "namespaces", "finalize", "shop", "shop"]));
         check("core/v1/namespaces", Some(["", "namespaces", "", "", ""]));
         check("apps/v1/namespaces/shop/deployments/web", Some(["apps", "deployments", "", "shop", "web"]));
-        check("rbac.authorization.k8s.io/v1/clusterroles/x", Some(["rbac.authorization.k8s.io", "clusterroles", "", "", "x"]));
+        check(
+            "rbac.authorization.k8s.io/v1/clusterroles/x",
+            Some(["rbac.authorization.k8s.io", "clusterroles", "", "", "x"]),
+        );
         check("", None);
         check("livez", None);
     }

@@ -70,7 +70,8 @@ fn read_nested(bytes: &[u8], usage: &mut Usage, depth: usize) -> Result<u64, Str
     if depth == 0 {
         return Err("wrapped too deeply".to_owned());
     }
-    let record: Record<'_> = serde_json::from_slice(bytes).map_err(|error| format!("not an audit event: {error}"))?;
+    let record: Record<'_> =
+        serde_json::from_slice(bytes).map_err(|error| format!("not an audit event: {error}"))?;
     add(record, usage, depth)
 }
 
@@ -95,7 +96,9 @@ fn add(record: Record<'_>, usage: &mut Usage, depth: usize) -> Result<u64, Strin
         return wrapped(eks::event(message), usage, depth);
     }
     if !record.api_version.starts_with("audit.k8s.io/") || &*record.kind != "Event" {
-        return Err("not an audit event: neither an Event of audit.k8s.io nor an export that is known".to_owned());
+        return Err(
+            "not an audit event: neither an Event of audit.k8s.io nor an export that is known".to_owned()
+        );
     }
     let event = event::Event {
         stage: record.stage,
@@ -106,7 +109,11 @@ fn add(record: Record<'_>, usage: &mut Usage, depth: usize) -> Result<u64, Strin
         object_ref: record.object_ref,
         code: record.response_status.and_then(|status| status.code),
         annotations: record.annotations.unwrap_or_default(),
-        at: if record.stage_timestamp.is_empty() { record.request_received_timestamp } else { record.stage_timestamp },
+        at: if record.stage_timestamp.is_empty() {
+            record.request_received_timestamp
+        } else {
+            record.stage_timestamp
+        },
     };
     event.add_to(usage);
     Ok(0)

@@ -138,7 +138,10 @@ fn the_period_is_from_the_first_to_the_last() {
 #[test]
 fn broken_lines_are_counted_and_named() {
     let good = event(|_| {}).to_string();
-    let reading = read(&format!("{good}\n{}\nnonsense\n{{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}}\n{good}\n", &good[..40]));
+    let reading = read(&format!(
+        "{good}\n{}\nnonsense\n{{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}}\n{good}\n",
+        &good[..40]
+    ));
     assert_eq!((reading.usage.n_requests, reading.n_faults), (2, 3));
     let lines: Vec<&str> = reading.faults.iter().map(|fault| &fault[..12]).collect();
     assert_eq!(lines, ["audit.log:2:", "audit.log:3:", "audit.log:4:"]);
@@ -163,7 +166,8 @@ fn three() -> [Value; 3] {
 
 #[test]
 fn lists_arrays_and_gzip_are_read() {
-    let list = json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": three()});
+    let list =
+        json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "metadata": {}, "items": three()});
     check_wrapped(list.to_string().as_bytes(), 0);
     check_wrapped(format!("{list:#}").as_bytes(), 0);
     check_wrapped(format!("{:#}", json!(three())).as_bytes(), 0);
@@ -188,7 +192,8 @@ fn cloudwatch_is_read() {
 
 #[test]
 fn azure_is_read() {
-    let records = three().map(|event| json!({"category": "kube-audit", "properties": {"log": event.to_string(), "pod": "p"}}));
+    let records = three()
+        .map(|event| json!({"category": "kube-audit", "properties": {"log": event.to_string(), "pod": "p"}}));
     let other = json!({"category": "kube-scheduler", "properties": {"log": "x"}});
     let lines = records.iter().chain([&other]).map(|record| format!("{record}\n")).collect::<String>();
     check_wrapped(lines.as_bytes(), 1);

@@ -274,6 +274,13 @@ impl Names {
 
 impl Use {
     fn new() -> Use {
-        Use { count: 0, first: None, last: None, names: Names::Few(BTreeMap::new()), unnamed: false, through: BTreeSet::new() }
+        Use {
+            count: 0,
+            first: None,
+            last: None,
+            names: Names::Few(BTreeMap::new()),
+            unnamed: false,
+            through: BTreeSet::new(),
+        }
     }
 }

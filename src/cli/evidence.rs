@@ -107,7 +107,9 @@ fn bar(total: u64, has_stdin: bool, global: &Global) -> ProgressBar {
     }
     let (length, template) = match has_stdin {
         true => (None, "reading the audit log {bytes} {bytes_per_sec} {spinner}"),
-        false => (Some(total), "reading the audit log {bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}"),
+        false => {
+            (Some(total), "reading the audit log {bytes}/{total_bytes} {wide_bar} {bytes_per_sec} {eta}")
+        }
     };
     let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
     bar.set_style(ProgressStyle::with_template(template).expect("the template names only fields that exist"));

@@ -78,7 +78,10 @@ impl Inputs {
     }
 
     fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
-        anyhow::ensure!(!select.evidence.reads_stdin(), "standard input is either manifests or the audit log");
+        anyhow::ensure!(
+            !select.evidence.reads_stdin(),
+            "standard input is either manifests or the audit log"
+        );
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
         let folder = std::env::current_dir()?;

@@ -96,7 +96,6 @@ pub(super) fn check_repo(
     for (_, ask) in ASKED.iter().filter(|(rule, _)| selected(rule)) {
         ask(&context, found);
     }
-    permission_never_used::decide_alone(found);
 }
 
 impl Context<'_> {

@@ -6,8 +6,6 @@ mod needs;
 mod rebind;
 mod scoped_roles;
 
-use std::collections::BTreeMap;
-
 use self::evidence::{Judge, Verdict};
 use self::needs::Needs;
 use super::*;
@@ -54,54 +52,60 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
     let Some(evidence) = context.settings.audit else { return };
     let judge = Judge { context, evidence };
     let mut apart: Vec<&BindingObject> = Vec::new();
+    let mut judged: BTreeSet<Key> = BTreeSet::new();
     for (idx, role) in context.access.roles.iter().enumerate() {
         let bindings: Vec<&BindingObject> = context.access.bindings_of(idx).collect();
-        if is_aggregated(role) || is_owned_elsewhere(role).is_some() {
+        if is_part_of_another(context, role) || is_owned_elsewhere(role).is_some() {
             apart.extend(bindings);
         } else if !bindings.is_empty() {
-            of_role(&judge, role, &bindings, found);
-        }
-    }
-    apart.extend(context.access.bindings.iter().filter(|binding| matches!(binding.role, RoleSource::BuiltIn(_))));
-    for binding in apart {
-        of_binding(&judge, binding, found);
-    }
-}
-
-/// A role of the repo that its bindings alone decide about.
-fn of_role(judge: &Judge<'_>, role: &RoleObject, bindings: &[&BindingObject], found: &mut RepoFindings) {
-    let mut needs = Needs::default();
-    let mut silent = Vec::new();
-    for binding in bindings {
-        match judge.needs(binding, &role.rules, &mut needs) {
-            Verdict::Judged { silent: more } => silent.extend(more),
-            Verdict::Nobody => {}
-            Verdict::PassedOver => return,
-            Verdict::Manual(reason) => {
-                let message = format!("what of {} is used cannot be told", role_name(role));
-                let mut finding = Finding::new("/rules", message);
-                finding.make_manual(reason);
-                return judge.context.place(&RULE, &role.object, judge.dated(finding), found);
+            if of_role(&judge, role, &bindings, found) {
+                judged.extend(bindings.iter().map(|binding| &binding.object).chain([&role.object]).map(key));
             }
         }
     }
-    let who = named(bindings.iter().flat_map(|binding| binding.bound()));
-    if needs.places.is_empty() {
-        let message = format!("{} gives {who} rights that nobody used {}", role_name(role), judge.period());
-        let mut finding = Finding::new("/rules", message);
-        finding.make_manual("if the log covers the cluster they run in: unbind it");
-        return judge.context.place(&RULE, &role.object, judge.dated(finding), found);
+    apart.extend(
+        context.access.bindings.iter().filter(|binding| matches!(binding.role, RoleSource::BuiltIn(_))),
+    );
+    for binding in apart {
+        of_binding(&judge, binding, found);
     }
+    decide_alone(&judged, found);
+}
+
+/// Whether an aggregated role takes its rules in.
+fn is_part_of_another(context: &Context<'_>, role: &RoleObject) -> bool {
+    let selectors = context.policy.roles().filter_map(|other| other.aggregates.as_ref()).flatten();
+    is_aggregated(role)
+        || role.is_cluster_wide() && selectors.into_iter().any(|selector| selector.selects(&role.labels))
+}
+
+/// A role of the repo that its bindings alone decide about. Returns whether the log tells what is used of it.
+fn of_role(
+    judge: &Judge<'_>,
+    role: &RoleObject,
+    bindings: &[&BindingObject],
+    found: &mut RepoFindings,
+) -> bool {
+    let (mut needs, silent) = match needs_of_role(judge, role, bindings) {
+        Ok(Some(told)) => told,
+        Ok(None) => return false,
+        Err(finding) => {
+            judge.context.place(&RULE, &role.object, judge.dated(finding), found);
+            return false;
+        }
+    };
     let kept = needs.keep_unseen(&role.rules);
     needs.settle_names(&role.rules);
     needs.fold();
     if scoped_roles::convert(judge, role, bindings, &needs, &kept, found) {
-        return;
+        return true;
     }
-    let wanted = minimal::all(&role.rules, &needs.joined(), &judge.context.access.resources);
+    let (joined, known) = (needs.joined(), &judge.context.access.resources);
+    let wanted = minimal::all(&role.rules, &joined, known);
     if wanted == role.rules {
-        return;
+        return true;
     }
+    let who = named(bindings.iter().flat_map(|binding| binding.bound()));
     let message = format!(
         "{} gives {who} more than the {} that used it {}",
         role_name(role),
@@ -112,13 +116,47 @@ fn of_role(judge: &Judge<'_>, role: &RoleObject, bindings: &[&BindingObject], fo
     let before: Vec<_> = scopes.iter().flat_map(|scope| scoped(scope, &role.rules)).collect();
     let after: Vec<_> = scopes.iter().flat_map(|scope| scoped(scope, &wanted)).collect();
     let mut finding = Finding::new("/rules", message)
-        .change(Change::set("/rules", serde_json::json!(wanted)))
+        .changes(minimal::changes(&role.rules, &joined, known))
         .safety(Safety::Review);
     finding = judge.explained(finding, &needs, &kept, &who, &before, &after);
     if !silent.is_empty() {
-        finding = finding.note(format!("{} made no request at all: check that the log covers it", listed(&silent)));
+        finding =
+            finding.note(format!("{} made no request at all: check that the log covers it", listed(&silent)));
     }
     judge.context.place(&RULE, &role.object, finding, found);
+    true
+}
+
+/// What the bindings of a role used of it, and who of them made no request; nothing for what belongs to Kubernetes.
+/// Fails with what to report when nothing was used, or when it cannot be told.
+fn needs_of_role(
+    judge: &Judge<'_>,
+    role: &RoleObject,
+    bindings: &[&BindingObject],
+) -> Result<Option<(Needs, Vec<String>)>, Finding> {
+    let manual = |message: String, reason: String| {
+        let mut finding = Finding::new("/rules", message);
+        finding.make_manual(reason);
+        finding
+    };
+    let mut needs = Needs::default();
+    let mut silent = Vec::new();
+    for binding in bindings {
+        match judge.needs(binding, &role.rules, &mut needs) {
+            Verdict::Judged { silent: more } => silent.extend(more),
+            Verdict::Nobody => silent.extend(binding.bound().iter().map(ToString::to_string)),
+            Verdict::PassedOver => return Ok(None),
+            Verdict::Manual(reason) => {
+                return Err(manual(format!("what of {} is used cannot be told", role_name(role)), reason));
+            }
+        }
+    }
+    if needs.places.is_empty() {
+        let who = named(bindings.iter().flat_map(|binding| binding.bound()));
+        let message = format!("{} gives {who} rights that nobody used {}", role_name(role), judge.period());
+        return Err(manual(message, "if the log covers the cluster they run in: unbind it".to_owned()));
+    }
+    Ok(Some((needs, silent)))
 }
 
 /// A binding to a role that is not to be edited.
@@ -135,14 +173,22 @@ fn of_binding(judge: &Judge<'_>, binding: &BindingObject, found: &mut RepoFindin
         // Groups and people are bound to such roles on purpose.
         Verdict::PassedOver | Verdict::Manual(_) => return,
         Verdict::Nobody => {
-            let message = format!("{} gives {who} the rights of {what}, but there was no request {}", binding_name(binding), judge.period());
+            let message = format!(
+                "{} gives {who} the rights of {what}, but there was no request {}",
+                binding_name(binding),
+                judge.period()
+            );
             let mut finding = Finding::new("/roleRef/name", message);
             finding.make_manual("if the log covers the cluster it runs in: delete the binding");
             return judge.context.place(&RULE, &binding.object, judge.dated(finding), found);
         }
     }
     if needs.places.is_empty() {
-        let message = format!("{} gives {who} the rights of {what}, of which none was used {}", binding_name(binding), judge.period());
+        let message = format!(
+            "{} gives {who} the rights of {what}, of which none was used {}",
+            binding_name(binding),
+            judge.period()
+        );
         let mut finding = Finding::new("/roleRef/name", message);
         finding.make_manual("delete the binding");
         return judge.context.place(&RULE, &binding.object, judge.dated(finding), found);
@@ -185,29 +231,43 @@ fn scopes(bindings: &[&BindingObject]) -> BTreeSet<Scope> {
     bindings.iter().flat_map(|binding| of(binding)).collect()
 }
 
-/// Takes back what other rules want of objects that this one changes by evidence: one of them has to decide.
-pub(super) fn decide_alone(found: &mut RepoFindings) {
-    let key = |placed: &Placed| (placed.object.file, placed.object.document, placed.object.pointer.to_string());
-    let all = || found.by_file.values().flatten();
-    let decided: BTreeSet<_> = all()
+/// Tells objects apart.
+type Key = (usize, usize, String);
+
+fn key(object: &Object) -> Key {
+    (object.file, object.document, object.pointer.to_string())
+}
+
+/// Rules that guess what an account needs: a log knows.
+const GUESSING: [&str; 4] = [
+    "role-grants-wildcard",
+    "cluster-role-only-used-in-namespace",
+    "cluster-role-binding-could-be-role-binding",
+    "secrets-readable-in-bulk",
+];
+
+/// Takes back what other rules want of objects that this one changes, and what they guess of those it has judged.
+fn decide_alone(judged: &BTreeSet<Key>, found: &mut RepoFindings) {
+    let changed: BTreeSet<Key> = found
+        .by_file
+        .values()
+        .flatten()
         .filter(|placed| placed.finding.rule.id == RULE.id && !placed.finding.changes.is_empty())
-        .map(key)
+        .map(|placed| key(&placed.object))
         .collect();
-    if decided.is_empty() {
-        return;
-    }
-    let is_other = |placed: &Placed| {
-        placed.finding.rule.area == Area::Rbac && placed.finding.rule.id != RULE.id && !placed.finding.changes.is_empty()
+    let is_overruled = |placed: &Placed| {
+        let rule = placed.finding.rule;
+        let of = key(&placed.object);
+        rule.area == Area::Rbac
+            && rule.id != RULE.id
+            && !placed.finding.changes.is_empty()
+            && (changed.contains(&of) || judged.contains(&of) && GUESSING.contains(&rule.id))
     };
-    let overruled: BTreeMap<_, ()> = all()
-        .filter(|placed| is_other(placed) && decided.contains(&key(placed)))
-        .map(|placed| ((key(placed), placed.finding.together.clone()), ()))
-        .collect();
-    let fixes: BTreeSet<String> = overruled.keys().filter_map(|(_, together)| together.clone()).collect();
+    let overruled = found.by_file.values().flatten().filter(|placed| is_overruled(placed));
+    let fixes: BTreeSet<String> = overruled.filter_map(|placed| placed.finding.together.clone()).collect();
     for placed in found.by_file.values_mut().flatten().chain(&mut found.new_files) {
         let is_part = placed.finding.together.as_ref().is_some_and(|fix| fixes.contains(fix));
-        let key = (placed.object.file, placed.object.document, placed.object.pointer.to_string());
-        if is_part || is_other(placed) && decided.contains(&key) {
+        if is_part || is_overruled(placed) {
             placed.finding.together = None;
             placed.finding.make_manual(format!("the audit log decides: see `{}`", RULE.id));
         }

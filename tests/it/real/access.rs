@@ -21,30 +21,35 @@ use crate::corpus;
 use crate::program::Folder;
 
 /// The API server, asked through its standard input; it ends with it.
-struct Server {
+pub(super) struct Server {
     child: Child,
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
-    fn start(program: &OsStr, version: Option<&str>) -> Server {
+    pub(super) fn start(program: &OsStr, version: Option<&str>) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(program);
         command.arg(folder.path()).args(version);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let (requests, answers) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Server { child, requests, answers, _folder: folder }
+        Server { child, requests, answers, folder: folder }
+    }
+
+    /// What the API server has logged of service accounts.
+    pub(super) fn audit_log(&self) -> std::path::PathBuf {
+        self.folder.path().join("audit.log")
     }
 
     #[track_caller]
-    fn ask(&mut self, request: &Value) -> Value {
+    pub(super) fn ask(&mut self, request: &Value) -> Value {
         writeln!(self.requests.as_ref().unwrap(), "{request}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        let log = || std::fs::read_to_string(self._folder.path().join("log")).unwrap_or_default();
+        let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         serde_json::from_str(&line).unwrap_or_else(|error| {
             let log = log();
             panic!("{error}: {line}: {}", log.lines().rev().take(5).collect::<Vec<_>>().join("\n"))
@@ -82,13 +87,13 @@ fn read(root: &Path) -> Repo {
 const VERSION: KubernetesVersion = KubernetesVersion { minor: 37 };
 
 /// What one state of a repo says about access.
-struct State {
+pub(super) struct State {
     policy: Policy,
     subjects: BTreeSet<Subject>,
 }
 
 impl State {
-    fn of(root: &Path) -> State {
+    pub(super) fn of(root: &Path) -> State {
         let repo = read(root);
         let model = Model::new(&repo, &[]);
         let access = Access::new(&model, VERSION);
@@ -100,7 +105,7 @@ impl State {
     }
 
     /// The objects of the repo as a cluster can have them all at once, and the same as a policy of ours.
-    fn cluster(&self) -> (Vec<Value>, Policy) {
+    pub(super) fn cluster(&self) -> (Vec<Value>, Policy) {
         let built_in: BTreeSet<(Option<String>, String)> = recorded::Recorded::of(VERSION)
             .roles
             .into_iter()

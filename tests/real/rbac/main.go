@@ -5,6 +5,8 @@
 //	{"op": "apply", "objects": [...]}   creates RBAC objects and namespaces; answers {"refused": [...]}
 //	{"op": "reset"}                     deletes what was applied
 //	{"op": "ask", "questions": [...]}   SubjectAccessReview of each; answers {"allowed": "0110..."}
+//	{"op": "act", "script": {...}}      makes requests as a service account; answers {"codes": [200, ...]}, and its log is
+//	                                    FOLDER/audit.log
 //	{"op": "record"}                    the built-in roles, bindings and API resources of the server
 //
 // usage: rbac-oracle FOLDER [EMULATED-VERSION]
@@ -52,7 +54,7 @@ func main() {
 		fail("%v", err)
 	}
 	aggregate(ctx, client)
-	serve(ctx, &oracle{client: client, config: config}, answers)
+	serve(ctx, &oracle{client: client, config: config, folder: os.Args[1]}, answers)
 }
 
 func fail(format string, arguments ...any) {
@@ -83,6 +85,7 @@ func aggregate(ctx context.Context, client kubernetes.Interface) {
 type oracle struct {
 	client  kubernetes.Interface
 	config  *rest.Config
+	folder  string
 	applied []func(context.Context) error
 }
 
@@ -90,6 +93,7 @@ type request struct {
 	Op        string            `json:"op"`
 	Objects   []json.RawMessage `json:"objects"`
 	Questions []question        `json:"questions"`
+	Script    script            `json:"script"`
 }
 
 func serve(ctx context.Context, oracle *oracle, answers *os.File) {
@@ -129,6 +133,9 @@ func (o *oracle) answer(ctx context.Context, request *request) (any, error) {
 	case "ask":
 		allowed, err := o.ask(ctx, request.Questions)
 		return map[string]any{"allowed": allowed}, err
+	case "act":
+		codes, err := o.act(ctx, &request.Script)
+		return map[string]any{"codes": codes}, err
 	case "record":
 		return o.record(ctx)
 	}

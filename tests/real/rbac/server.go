@@ -57,6 +57,11 @@ func start(folder, version string) (*rest.Config, error) {
 		"--enable-priority-and-fairness=false",
 		"--v=0",
 	}
+	audit, err := auditArguments(folder)
+	if err != nil {
+		return nil, err
+	}
+	arguments = append(arguments, audit...)
 	if version != "" {
 		arguments = append(arguments, "--emulated-version=kube="+version)
 	}

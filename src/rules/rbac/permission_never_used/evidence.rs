@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::needs::Needs;
-use super::{BindingObject, Context, Finding, PolicyRule, Scope, Subject, grouped, named, with_losses};
+use super::{
+    BindingObject, Context, Finding, PolicyRule, Scope, Subject, grouped, named, requests, with_losses,
+};
 use crate::audit_log::Evidence;
 use crate::rbac::Request;
 use crate::rbac::difference::Scoped;
@@ -17,7 +19,9 @@ pub(super) struct Judge<'a> {
 /// Whether the log tells what a binding's subjects need.
 pub(super) enum Verdict {
     /// It does; some of them made no request.
-    Judged { silent: Vec<String> },
+    Judged {
+        silent: Vec<String>,
+    },
     /// None of them made any.
     Nobody,
     /// Nothing to say: they belong to Kubernetes.
@@ -30,7 +34,10 @@ impl Judge<'_> {
     pub(super) fn needs(&self, binding: &BindingObject, rules: &[PolicyRule], needs: &mut Needs) -> Verdict {
         let usage = &self.evidence.usage;
         if !usage.has_reads {
-            return Verdict::Manual("the log has no request that reads: exports of administrators' activity leave those out".to_owned());
+            return Verdict::Manual(
+                "the log has no request that reads: exports of administrators' activity leave those out"
+                    .to_owned(),
+            );
         }
         let mut silent = Vec::new();
         let mut is_anybody_there = false;
@@ -52,7 +59,8 @@ impl Judge<'_> {
                 return Verdict::Manual(format!("{subject} did more different things than are kept apart"));
             }
             is_anybody_there = true;
-            let scope = if binding.is_cluster_wide() { Scope::Cluster } else { Scope::Namespace(place.clone()) };
+            let scope =
+                if binding.is_cluster_wide() { Scope::Cluster } else { Scope::Namespace(place.clone()) };
             let identity = subject.identity();
             let has_anyway = |request: &Request| self.has_anyway(&identity, request);
             let denied = account.denied.iter().filter(|_| self.evidence.include_denied);
@@ -66,7 +74,8 @@ impl Judge<'_> {
 
     /// Whether a server's own bindings allow a request: discovery, questions about oneself.
     fn has_anyway(&self, identity: &crate::rbac::Identity, request: &Request) -> bool {
-        let of_repo = |name: &str| self.context.access.bindings.iter().any(|binding| *binding.object.id.name == *name);
+        let of_repo =
+            |name: &str| self.context.access.bindings.iter().any(|binding| *binding.object.id.name == *name);
         self.context.policy.grants(identity).any(|grant| {
             grant.binding.scope().covers(request.namespace())
                 && grant.rule.allows(request)
@@ -90,14 +99,15 @@ impl Judge<'_> {
     /// Adds what the log covers.
     pub(super) fn dated(&self, finding: Finding) -> Finding {
         let usage = &self.evidence.usage;
-        let mut fact = format!(
-            "the audit log has {} requests of {} users {}",
-            grouped(usage.n_requests),
-            grouped(usage.n_accounts() as u64),
-            self.period()
-        );
+        let users = match usage.n_accounts() {
+            1 => "one user".to_owned(),
+            n_accounts => format!("{} users", grouped(n_accounts as u64)),
+        };
+        let mut fact =
+            format!("the audit log has {} of {users} {}", requests(usage.n_requests), self.period());
         if self.evidence.n_faults > 0 {
-            fact.push_str(&format!("; {} lines of it could not be read", grouped(self.evidence.n_faults)));
+            let lines = if self.evidence.n_faults == 1 { "line" } else { "lines" };
+            fact.push_str(&format!("; {} {lines} of it could not be read", grouped(self.evidence.n_faults)));
         }
         finding.evidence(fact)
     }
@@ -117,9 +127,10 @@ impl Judge<'_> {
             finding = finding.evidence(format!("the log names {binding} as what allowed it"));
         }
         let usage = &self.evidence.usage;
-        let days = usage.first.zip(usage.last).map_or(0, |(first, last)| last.duration_since(first).as_hours() / 24);
+        let days =
+            usage.first.zip(usage.last).map_or(0, |(first, last)| last.duration_since(first).as_hours() / 24);
         finding = finding.note(format!(
-            "check that {} cover all that happens: jobs, upgrades, failovers",
+            "{} of log may not show all that happens: jobs, upgrades, failovers",
             if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
         ));
         for what in kept {

@@ -4,8 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
+
 use super::needs::{RuleNeeds, Which, usual};
 use crate::rbac::{PolicyRule, Resources};
+use crate::rules::Change;
 
 /// Names, verbs, and what both are about.
 type Key = (Option<BTreeSet<String>>, BTreeSet<String>);
@@ -23,13 +26,47 @@ pub(super) fn narrowed(rule: &PolicyRule, needs: &RuleNeeds, known: &Resources) 
 
 /// All rules of a role.
 pub(super) fn all(rules: &[PolicyRule], needs: &[RuleNeeds], known: &Resources) -> Vec<PolicyRule> {
-    let mut wanted: Vec<PolicyRule> = Vec::new();
-    for rule in rules.iter().zip(needs).flat_map(|(rule, needs)| narrowed(rule, needs, known)) {
-        if !wanted.contains(&rule) {
-            wanted.push(rule);
-        }
+    by_rule(rules, needs, known).into_iter().flatten().collect()
+}
+
+/// What is left of each rule; what another one says already is left out.
+fn by_rule(rules: &[PolicyRule], needs: &[RuleNeeds], known: &Resources) -> Vec<Vec<PolicyRule>> {
+    let mut wanted: Vec<Vec<PolicyRule>> = Vec::new();
+    for (rule, needs) in rules.iter().zip(needs) {
+        let mut parts = narrowed(rule, needs, known);
+        parts.retain(|part| !wanted.iter().flatten().any(|other| other == part));
+        wanted.push(parts);
     }
     wanted
+}
+
+/// The changes that make a role's rules the wanted ones: every rule stays where it is, with its comments, and what it
+/// takes beside it comes at the end.
+pub(super) fn changes(rules: &[PolicyRule], needs: &[RuleNeeds], known: &Resources) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut appended = Vec::new();
+    for (at, (rule, parts)) in rules.iter().zip(by_rule(rules, needs, known)).enumerate().rev() {
+        let mut parts = parts.into_iter();
+        match parts.next() {
+            None => changes.push(Change::remove(format!("/rules/{at}"))),
+            Some(first) => changes.extend(lists(at, rule, &first)),
+        }
+        appended.splice(..0, parts);
+    }
+    changes.extend(appended.into_iter().map(|rule| Change::append("/rules", json!(rule))));
+    changes
+}
+
+fn lists(at: usize, old: &PolicyRule, new: &PolicyRule) -> Vec<Change> {
+    let lists = [
+        ("verbs", &old.verbs, &new.verbs),
+        ("apiGroups", &old.api_groups, &new.api_groups),
+        ("resources", &old.resources, &new.resources),
+        ("resourceNames", &old.resource_names, &new.resource_names),
+        ("nonResourceURLs", &old.non_resource_urls, &new.non_resource_urls),
+    ];
+    let changed = lists.into_iter().filter(|(_, old, new)| old != new);
+    changed.map(|(key, _, new)| Change::set(format!("/rules/{at}/{key}"), new.clone())).collect()
 }
 
 fn paths(rule: &PolicyRule, needs: &RuleNeeds) -> Vec<PolicyRule> {
@@ -113,7 +150,8 @@ fn split(rule: &PolicyRule, needs: &RuleNeeds) -> Vec<PolicyRule> {
             verbs: in_order(&verbs, &rule.verbs),
             api_groups: in_order(&groups, &rule.api_groups),
             resources: in_order(&resources, &rule.resources),
-            resource_names: names.as_ref().map_or_else(Vec::new, |names| in_order(names, &rule.resource_names)),
+            resource_names:
+                names.as_ref().map_or_else(Vec::new, |names| in_order(names, &rule.resource_names)),
             non_resource_urls: Vec::new(),
         }));
     }
@@ -121,7 +159,11 @@ fn split(rule: &PolicyRule, needs: &RuleNeeds) -> Vec<PolicyRule> {
         items.iter().filter_map(|item| list.iter().position(|old| old == item)).min().unwrap_or(list.len())
     };
     made.sort_by_cached_key(|new| {
-        (place(&rule.api_groups, &new.api_groups), place(&rule.resources, &new.resources), !new.resource_names.is_empty())
+        (
+            place(&rule.api_groups, &new.api_groups),
+            place(&rule.resources, &new.resources),
+            !new.resource_names.is_empty(),
+        )
     });
     made
 }

@@ -88,7 +88,8 @@ impl Needs {
     }
 
     fn at(&mut self, place: &str, n_rules: usize, idx: usize) -> &mut RuleNeeds {
-        let rules = self.places.entry(place.to_owned()).or_insert_with(|| vec![RuleNeeds::default(); n_rules]);
+        let rules =
+            self.places.entry(place.to_owned()).or_insert_with(|| vec![RuleNeeds::default(); n_rules]);
         &mut rules[idx]
     }
 
@@ -115,9 +116,29 @@ impl Needs {
         }
     }
 
-    /// Takes from each namespace what is needed in all of them.
+    /// Takes from each namespace what is needed in all of them. What is listed in all namespaces is found in any: the
+    /// other verbs on it stay as wide.
     pub(super) fn fold(&mut self) {
-        let Some(cluster) = self.places.get(CLUSTER).cloned() else { return };
+        let Some(mut cluster) = self.places.get(CLUSTER).cloned() else { return };
+        let is_found = |needs: &[RuleNeeds], resource: &(String, String)| {
+            let of = (resource.0.clone(), resource.1.split('/').next().unwrap_or_default().to_owned());
+            needs
+                .iter()
+                .filter_map(|needs| needs.cells.get(&of))
+                .any(|cell| READ[1..].iter().any(|verb| cell.get(*verb) == Some(&Which::All)))
+        };
+        let found = cluster.clone();
+        for needs in self.places.iter().filter(|(place, _)| *place != CLUSTER).map(|(_, needs)| needs) {
+            for (into, from) in cluster.iter_mut().zip(needs) {
+                let wide = from.cells.iter().filter(|(resource, _)| is_found(&found, resource));
+                let wide = RuleNeeds {
+                    cells: wide.map(|(of, cell)| (of.clone(), cell.clone())).collect(),
+                    ..RuleNeeds::default()
+                };
+                into.join(&wide);
+            }
+        }
+        self.places.insert(CLUSTER.to_owned(), cluster.clone());
         for (_, needs) in self.places.iter_mut().filter(|(place, _)| *place != CLUSTER) {
             for (needs, wider) in needs.iter_mut().zip(&cluster) {
                 needs.take(wider);
@@ -149,7 +170,8 @@ impl RuleNeeds {
 
     fn add(&mut self, rule: &PolicyRule, permission: &Permission, used: &Use, which: Which, informers: bool) {
         let Permission::Resource { verb, group, resource, subresource, .. } = permission else { return };
-        let name = if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
+        let name =
+            if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
         let key = (group.clone(), name);
         if verb == "create" && subresource.is_empty() {
             let known = self.created.entry(key.clone()).or_insert_with(|| Some(BTreeSet::new()));
@@ -266,13 +288,16 @@ fn matched(rule: &PolicyRule, permission: &Permission, used: &Use) -> Option<Whi
 /// How the rule writes a path, unless it writes them all.
 fn path_of(rule: &PolicyRule, path: &str) -> String {
     let covers = |pattern: &&String| {
-        *pattern != ALL && (*pattern == path || pattern.strip_suffix('*').is_some_and(|start| path.starts_with(start)))
+        *pattern != ALL
+            && (*pattern == path || pattern.strip_suffix('*').is_some_and(|start| path.starts_with(start)))
     };
     rule.non_resource_urls.iter().find(covers).cloned().unwrap_or_else(|| path.to_owned())
 }
 
 fn is_wild(rule: &PolicyRule) -> bool {
-    [&rule.resources, &rule.api_groups, &rule.non_resource_urls].iter().any(|list| list.iter().any(|item| item == ALL))
+    [&rule.resources, &rule.api_groups, &rule.non_resource_urls]
+        .iter()
+        .any(|list| list.iter().any(|item| item == ALL))
 }
 
 /// Checked without an event, or rare by its nature: a handover of leadership, an event, a token that is reviewed.
@@ -283,7 +308,9 @@ fn is_unseen(group: &str, resource: &str, verb: &str) -> bool {
     match (group, resource) {
         ("" | "events.k8s.io", "events") => matches!(verb, "create" | "patch" | "update"),
         ("coordination.k8s.io", "leases") => matches!(verb, "get" | "create" | "update" | "patch"),
-        ("authentication.k8s.io", "tokenreviews") | ("authorization.k8s.io", "subjectaccessreviews") => verb == "create",
+        ("authentication.k8s.io", "tokenreviews") | ("authorization.k8s.io", "subjectaccessreviews") => {
+            verb == "create"
+        }
         _ => false,
     }
 }

@@ -3,7 +3,7 @@
 //! `roleRef` cannot be changed, so the binding gets another name and is a new object:
 //! <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#clusterrolebinding-example>.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::Judge;
 use super::needs::{CLUSTER, Needs};
@@ -21,13 +21,17 @@ pub(super) fn to_own_roles(
     let context = judge.context;
     let known = &context.access.resources;
     let who = judge.who(binding);
-    let mut at: BTreeMap<String, Vec<PolicyRule>> =
-        needs.places.iter().map(|(place, needs)| (place.clone(), minimal::all(rules, needs, known))).collect();
+    let mut at: BTreeMap<String, Vec<PolicyRule>> = needs
+        .places
+        .iter()
+        .map(|(place, needs)| (place.clone(), minimal::all(rules, needs, known)))
+        .collect();
     let namespaces = at.keys().filter(|place| *place != CLUSTER).count();
     if binding.is_cluster_wide() && namespaces > MOST_NAMESPACES {
         at = BTreeMap::from([(CLUSTER.to_owned(), minimal::all(rules, &needs.joined(), known))]);
     }
-    if !binding.is_cluster_wide() && at.values().flatten().collect::<BTreeSet<_>>() == rules.iter().collect() {
+    if !binding.is_cluster_wide() && at.values().flatten().collect::<BTreeSet<_>>() == rules.iter().collect()
+    {
         return;
     }
     let message = format!(
@@ -40,7 +44,8 @@ pub(super) fn to_own_roles(
     );
     let scopes = scopes(&[binding]);
     let before: Vec<_> = scopes.iter().flat_map(|scope| scoped(scope, rules)).collect();
-    let scope_of = |place: &str| if place == CLUSTER { Scope::Cluster } else { Scope::Namespace(place.to_owned()) };
+    let scope_of =
+        |place: &str| if place == CLUSTER { Scope::Cluster } else { Scope::Namespace(place.to_owned()) };
     let after: Vec<_> = at.iter().flat_map(|(place, rules)| scoped(&scope_of(place), rules)).collect();
     let finding = Finding::new("/roleRef/name", message).safety(Safety::Review);
     let mut finding = judge.explained(finding, needs, kept, &who, &before, &after);
@@ -62,7 +67,8 @@ pub(super) fn to_own_roles(
         finding = moved(context, binding.object.clone(), finding, "RoleBinding", &own_place);
     }
     context.place(&RULE, &binding.object, finding, found);
-    let is_given = context.model.builds.given_namespaces(&context.model.file(&binding.object).path).next().is_some();
+    let is_given =
+        context.model.builds.given_namespaces(&context.model.file(&binding.object).path).next().is_some();
     debug_assert!(!is_given || at.len() == 1);
     let pairs: Vec<Pair> = at
         .into_iter()
@@ -96,7 +102,8 @@ fn reason_against(
     if !binding.is_cluster_wide() && binding.places.len() > 1 {
         return Some("it lands in several namespaces, which may need different rights".to_owned());
     }
-    let given: Vec<_> = context.model.builds.given_namespaces(&context.model.file(&binding.object).path).collect();
+    let given: Vec<_> =
+        context.model.builds.given_namespaces(&context.model.file(&binding.object).path).collect();
     if !given.is_empty() && at.len() > 1 {
         return Some("its build gives all objects one namespace".to_owned());
     }

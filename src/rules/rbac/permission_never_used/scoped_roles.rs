@@ -60,6 +60,7 @@ pub(super) fn convert(
         Some(namespace) => (Scope::Namespace(namespace.to_owned()), rules_at(namespace)),
         None => (Scope::Cluster, cluster),
     };
+    let left = needs.places.get(first.unwrap_or(CLUSTER)).map_or(&[][..], Vec::as_slice);
     let who = judge.who(binding);
     let message = format!(
         "{} gives {who} more, and in more namespaces, than the {} that used it {}",
@@ -74,12 +75,16 @@ pub(super) fn convert(
     }
     let fix = format!("{} {} {}", RULE.id, binding_name(binding), context.model.file(&role.object).path);
     let mut finding = Finding::new("/rules", message)
-        .change(Change::set("/rules", serde_json::json!(stays.1)))
+        .changes(minimal::changes(&role.rules, left, known))
         .safety(Safety::Review);
     finding = judge.explained(finding, needs, kept, &who, &before, &after).together(&fix);
     if let Some(namespace) = first {
         finding = moved(context, role.object.clone(), finding, "Role", namespace);
-        let message = format!("{} gives {who} rights in every namespace; they were used in {}", binding_name(binding), listed_all(&namespaces));
+        let message = format!(
+            "{} gives {who} rights in every namespace; they were used in {}",
+            binding_name(binding),
+            listed_all(&namespaces)
+        );
         let part = Finding::new("/kind", message).safety(Safety::Review).together(&fix);
         let part = moved(context, binding.object.clone(), part, "RoleBinding", namespace)
             .change(Change::set("/roleRef/kind", "Role"))
@@ -93,10 +98,17 @@ pub(super) fn convert(
     true
 }
 
-fn can_be_scoped(context: &Context<'_>, role: &RoleObject, binding: &BindingObject, namespaces: &[&String]) -> bool {
+fn can_be_scoped(
+    context: &Context<'_>,
+    role: &RoleObject,
+    binding: &BindingObject,
+    namespaces: &[&String],
+) -> bool {
     let is_taken = |namespace: &String| {
         context.access.roles.iter().any(|other| {
-            !other.is_cluster_wide() && other.object.id.name == role.object.id.name && other.places.contains(namespace)
+            !other.is_cluster_wide()
+                && other.object.id.name == role.object.id.name
+                && other.places.contains(namespace)
         })
     };
     // A build that gives all its objects one namespace would move the others there.
@@ -113,7 +125,9 @@ fn can_be_scoped(context: &Context<'_>, role: &RoleObject, binding: &BindingObje
 /// The namespace of the account, or the first.
 pub(super) fn home<'n>(binding: &BindingObject, namespaces: &[&'n String]) -> &'n str {
     let own = |namespace: &&&String| {
-        binding.bound().iter().any(|subject| matches!(subject, Subject::ServiceAccount { namespace: own, .. } if own == **namespace))
+        binding.bound().iter().any(
+            |subject| matches!(subject, Subject::ServiceAccount { namespace: own, .. } if own == **namespace),
+        )
     };
     namespaces.iter().find(own).or(namespaces.first()).map_or("", |namespace| namespace.as_str())
 }
@@ -123,7 +137,13 @@ fn listed_all(namespaces: &[&String]) -> String {
 }
 
 /// Makes an object one of a namespace.
-pub(super) fn moved(context: &Context<'_>, object: Object, finding: Finding, kind: &str, namespace: &str) -> Finding {
+pub(super) fn moved(
+    context: &Context<'_>,
+    object: Object,
+    finding: Finding,
+    kind: &str,
+    namespace: &str,
+) -> Finding {
     let finding = finding.change(Change::set("/kind", kind));
     let is_given = context.model.builds.given_namespaces(&context.model.file(&object).path).next().is_some();
     if is_given { finding } else { finding.change(Change::set("/metadata/namespace", namespace)) }
@@ -140,7 +160,9 @@ pub(super) fn add_file(
 ) {
     let home = folder(&context.model.file(beside).path).to_owned();
     let mut taken = context.taken.clone();
-    taken.extend(found.new_files.iter().flat_map(|placed| &placed.finding.new_files).map(|file| file.path.clone()));
+    taken.extend(
+        found.new_files.iter().flat_map(|placed| &placed.finding.new_files).map(|file| file.path.clone()),
+    );
     let path = placement::free_path(&context.settings.config.rbac_file, &home, &beside.id.name, &taken);
     let message = format!("{} needs roles of its own", binding_name(binding));
     let mut finding = Finding::new("/roleRef", message).safety(Safety::Review).together(fix);
@@ -179,7 +201,13 @@ fn rendered(context: &Context<'_>, binding: &BindingObject, pairs: &[Pair]) -> R
         let kind = if namespace.is_some() { "Role" } else { "ClusterRole" };
         parts.push(templates.role(&NewRole { namespace, name: &pair.role, rules: &pair.rules })?.text);
         if !pair.binding.is_empty() {
-            let new = NewBinding { namespace, name: &pair.binding, role_kind: kind, role_name: &pair.role, accounts: &accounts };
+            let new = NewBinding {
+                namespace,
+                name: &pair.binding,
+                role_kind: kind,
+                role_name: &pair.role,
+                accounts: &accounts,
+            };
             parts.push(templates.role_binding(&new)?.text);
         }
     }

@@ -80,7 +80,11 @@ fn what_was_not_used_goes_and_the_order_stays() {
 fn different_verbs_make_several_rules() {
     check(
         json!([{"verbs": ["get", "list", "delete"], "apiGroups": [""], "resources": ["pods", "services"]}]),
-        &[asked("list", "", "pods", "shop", ""), asked("delete", "", "pods", "shop", ""), asked("list", "", "services", "shop", "")],
+        &[
+            asked("list", "", "pods", "shop", ""),
+            asked("delete", "", "pods", "shop", ""),
+            asked("list", "", "services", "shop", ""),
+        ],
         json!([
             {"verbs": ["list", "delete"], "apiGroups": [""], "resources": ["pods"]},
             {"verbs": ["list"], "apiGroups": [""], "resources": ["services"]},
@@ -155,7 +159,8 @@ fn informers_keep_their_verbs_where_they_are_granted() {
     .unwrap();
     let used = [asked("list", "", "pods", "", ""), asked("list", "", "services", "", "")];
     let needs = needs(&rules, &Scope::Cluster, &used, true);
-    let verbs: Vec<Vec<String>> = all(&rules, &needs.joined(), &known()).into_iter().map(|rule| rule.verbs).collect();
+    let verbs: Vec<Vec<String>> =
+        all(&rules, &needs.joined(), &known()).into_iter().map(|rule| rule.verbs).collect();
     assert_eq!(verbs, [vec!["get", "list", "watch"], vec!["list"]]);
 }
 
@@ -190,9 +195,11 @@ fn some(items: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
         .prop_map(|items| items.into_iter().map(str::to_owned).collect())
 }
 
-const VERBS: &[&str] = &["get", "list", "watch", "create", "update", "delete", "deletecollection", "bind", "*"];
+const VERBS: &[&str] =
+    &["get", "list", "watch", "create", "update", "delete", "deletecollection", "bind", "*"];
 const GROUPS: &[&str] = &["", "apps", "x.example", "*"];
-const RESOURCES: &[&str] = &["pods", "pods/log", "deployments", "deployments/scale", "things", "things/finalizers", "*/scale", "*"];
+const RESOURCES: &[&str] =
+    &["pods", "pods/log", "deployments", "deployments/scale", "things", "things/finalizers", "*/scale", "*"];
 const NAMES: &[&str] = &["a", "b", "c-x2k9p"];
 const NAMESPACES: &[&str] = &["", "shop", "other"];
 
