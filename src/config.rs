@@ -7,6 +7,7 @@
 mod allow;
 mod globs;
 pub(crate) mod mistake;
+pub(crate) mod network;
 mod profile;
 mod raw;
 mod reading;
@@ -14,6 +15,7 @@ mod registries;
 mod system_namespaces;
 mod validate;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -28,6 +30,7 @@ pub use allow::{Allow, AllowIndex, Allowable};
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use jiff::civil::Date;
 pub use mistake::Mistake;
+pub use network::{Dialect, Mode, Network, PodPeer};
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
 pub use system_namespaces::SystemNamespaces;
@@ -68,8 +71,11 @@ pub struct Config {
     pub tmp_size: Option<String>,
     pub system_namespaces: SystemNamespaces,
     pub workloads: Vec<CustomWorkload>,
+    pub image_fields: Vec<ImageFields>,
     pub writable_paths: Vec<WritablePaths>,
+    pub signatures: Vec<SignedBy>,
     pub registries: Registries,
+    pub network: Network,
     pub allow: Vec<Allow>,
 }
 
@@ -124,12 +130,30 @@ pub struct CustomWorkload {
     pub pod_spec: PointerBuf,
 }
 
+/// Fields of a custom resource that name images for the containers its operator makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFields {
+    /// Without version; empty for the core group.
+    pub group: String,
+    pub kind: String,
+    /// Pointers in which `*` stands for every item of a list.
+    pub paths: Vec<String>,
+}
+
 /// Directories that some images write to.
 #[derive(Debug, Clone)]
 pub struct WritablePaths {
     pub image: ImageGlob,
     /// Absolute paths in the container.
     pub paths: Vec<String>,
+}
+
+/// Who has to have signed some images.
+#[derive(Debug, Clone)]
+pub struct SignedBy {
+    pub image: ImageGlob,
+    /// Files of public keys, relative to the repo.
+    pub keys: Vec<String>,
 }
 
 /// Why there is no configuration.
@@ -174,8 +198,11 @@ impl Default for Config {
             tmp_size: None,
             system_namespaces: SystemNamespaces::default(),
             workloads: Vec::new(),
+            image_fields: Vec::new(),
             writable_paths: Vec::new(),
+            signatures: Vec::new(),
             registries: Registries::default(),
+            network: Network::default(),
             allow: Vec::new(),
         }
     }
@@ -234,6 +261,14 @@ impl Config {
             }
         }
         paths
+    }
+
+    /// Files of the public keys one of which has to have signed an image (name without tag and digest), sorted.
+    /// Empty when nobody has to.
+    pub fn signature_keys(&self, image: &str) -> Vec<&str> {
+        let matching = self.signatures.iter().filter(|entry| entry.image.matches(image));
+        let keys: BTreeSet<&str> = matching.flat_map(|entry| &entry.keys).map(String::as_str).collect();
+        keys.into_iter().collect()
     }
 
     /// Whether a rule of an area takes part.

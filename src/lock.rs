@@ -10,9 +10,13 @@
 mod parse;
 mod render;
 pub mod resolve;
+pub mod signatures;
 mod wanted;
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 pub use self::wanted::{Contradiction, Wanted, wanted};
 use crate::image::{Digest, Reference};
@@ -38,14 +42,65 @@ pub struct Locked {
     pub media_type: String,
     /// Like `linux/arm64/v8`, sorted.
     pub platforms: Vec<String>,
-    /// Kinds of signatures that are there: `cosign`, `sigstore-bundle`, `notation`. That they are valid was not
-    /// checked. `None` when the registry would not say.
+    /// Where the tag has an index of which this digest is one platform only: the index. Other nodes cannot run it.
+    pub index: Option<Digest>,
+    /// Kinds of signatures that are there: `cosign`, `sigstore-bundle`, `notation`. `None` when the registry would
+    /// not say.
     pub signatures: Option<Vec<String>>,
+    /// What they are worth by the keys of the repo. `None` when it had none for the image.
+    pub verification: Option<Verification>,
     /// For `latest`: a version tag that has the same digest.
     pub version_tag: Option<String>,
     pub facts: Option<Facts>,
+    /// Other platforms whose image has another `USER` than the one the facts are of.
+    pub other_users: Vec<OtherUser>,
     /// Why there are no facts.
     pub no_facts: Option<String>,
+}
+
+/// A platform whose image runs as somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherUser {
+    pub platform: String,
+    /// `USER` as written; empty means root.
+    pub user: String,
+}
+
+impl Locked {
+    /// Whether no other system can run it.
+    pub fn is_for_windows(&self) -> bool {
+        !self.platforms.is_empty() && self.platforms.iter().all(|platform| platform.starts_with("windows/"))
+    }
+}
+
+/// The signatures of an image, checked with keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// The keys that would have been accepted: each file, and its content's digest.
+    pub keys: Vec<(String, Digest)>,
+    pub verdict: Verdict,
+}
+
+/// What checking the signatures of an image came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// By the key of this file.
+    Verified(String),
+    /// There are signatures, and none counts: why.
+    Invalid(String),
+    /// There is none that a key could have made.
+    Absent,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Verified(key) => write!(f, "signed by {key}"),
+            Verdict::Invalid(fault) => write!(f, "a signature that does not count: {fault}"),
+            Verdict::Absent => f.write_str("not signed"),
+        }
+    }
 }
 
 impl Lock {

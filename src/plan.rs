@@ -1,8 +1,9 @@
 //! Findings → merged changes → new text, proved, one file at a time.
 //!
-//! Two passes over the files. The survey judges every workload to learn which Pod Security level it meets before
-//! and after its fixes; what a namespace may enforce follows from that. The second pass makes the report of each
-//! file and lets it go again, so memory does not grow with the number of findings.
+//! The survey judges every workload to learn which Pod Security level it meets before and after its fixes; what a
+//! namespace may enforce follows from that. Then comes the report of each file, which is let go again, so that memory
+//! does not grow with the number of findings. A run that only shows reports has them shown during the survey and keeps
+//! what they look like: only files that the repo as a whole wants something of are judged once more.
 //!
 //! Knows no disk, git or output format. Nothing leaves a report that was not proved.
 
@@ -12,17 +13,19 @@ mod exceptions;
 mod merge;
 mod together;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
 use json_patch::PatchOperation;
 use rayon::prelude::*;
+use serde_json::Value;
 
 pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::Skip;
-use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings, WorkloadVerdict};
+use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings};
 use crate::yaml::Edit;
 
 /// Plans the files of a run.
@@ -34,6 +37,10 @@ pub struct Planner<'a> {
     /// The least trusted fixes that are planned.
     pub level: Safety,
     pub purpose: Purpose,
+    /// How a file's report is shown, in a run that does nothing else with it.
+    show: Option<&'a Show<'a>>,
+    /// What the survey showed already, by file.
+    drafts: Vec<Draft>,
     /// What the first pass learnt about the repo as a whole.
     survey: RepoFindings,
     used: Mutex<AllowUse>,
@@ -51,6 +58,37 @@ pub enum Purpose {
     Changes,
 }
 
+/// Shows the report of a file.
+pub type Show<'s> = dyn Fn(&FileReport<'_>) -> Vec<u8> + Sync + 's;
+
+/// A report as it is shown, and what it counted.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub output: Box<[u8]>,
+    pub tally: Tally,
+}
+
+/// How far the survey came with showing a file's report.
+#[derive(Debug, Default)]
+enum Draft {
+    /// Not looked at yet.
+    #[default]
+    Open,
+    /// There is nothing to say.
+    Silent,
+    Shown(Box<Shown>),
+}
+
+/// What reports count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub findings: usize,
+    pub fixable: usize,
+    pub below_level: usize,
+    pub changed_files: usize,
+    pub defects: usize,
+}
+
 /// What a run says and wants of one file.
 #[derive(Debug)]
 pub struct FileReport<'r> {
@@ -64,6 +102,8 @@ pub struct FileReport<'r> {
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
     pub defects: Vec<String>,
+    /// Of the documents that were judged, as they are.
+    values: Vec<(usize, Value)>,
 }
 
 /// A finding with its place and what became of its fix.
@@ -77,8 +117,6 @@ pub struct Judged {
     pub line: usize,
     pub column: usize,
     pub fate: Fate,
-    /// RFC 6902, from the object.
-    pub operations: Vec<PatchOperation>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +136,9 @@ pub enum Fate {
 /// Files handled at once: enough to keep all threads busy, few enough to keep memory flat.
 const WINDOW: usize = 256;
 
+/// Bytes of shown reports that the survey keeps. What comes after is shown when its turn comes.
+const MOST_KEPT: usize = 64 << 20;
+
 impl<'a> Planner<'a> {
     pub fn new(
         model: &'a Model<'a>,
@@ -106,6 +147,7 @@ impl<'a> Planner<'a> {
         exceptions: &'a Exceptions,
         level: Safety,
         purpose: Purpose,
+        show: Option<&'a Show<'a>>,
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
@@ -117,6 +159,8 @@ impl<'a> Planner<'a> {
             exceptions,
             level,
             purpose,
+            show,
+            drafts: Vec::new(),
             survey,
             used,
             unmatched,
@@ -127,17 +171,26 @@ impl<'a> Planner<'a> {
     }
 
     fn survey(&mut self) {
+        let kept = AtomicUsize::new(0);
         let surveyed: Vec<document::Surveyed> = (0..self.model.repo().files.len())
             .into_par_iter()
             .map(|file| {
-                let surveyed = contained(|| document::verdicts(self, file));
-                surveyed.unwrap_or_else(|_| document::unknown_verdicts(self.model, file))
+                let keeps = kept.load(Ordering::Relaxed) < MOST_KEPT;
+                let show = self.show.filter(|_| keeps);
+                let surveyed = contained(|| document::survey(self, file, show));
+                let surveyed = surveyed.unwrap_or_else(|_| document::unknown_verdicts(self.model, file));
+                if let Draft::Shown(shown) = &surveyed.draft {
+                    kept.fetch_add(shown.output.len(), Ordering::Relaxed);
+                }
+                surveyed
             })
             .collect();
-        let (verdicts, refused): (Vec<_>, Vec<_>) =
-            surveyed.into_iter().map(|surveyed| (surveyed.verdicts, surveyed.refused)).unzip();
-        let verdicts: Vec<WorkloadVerdict> = verdicts.into_iter().flatten().collect();
-        self.refused = refused.into_iter().flatten().collect();
+        let mut verdicts = Vec::new();
+        for surveyed in surveyed {
+            verdicts.extend(surveyed.verdicts);
+            self.refused.extend(surveyed.refused);
+            self.drafts.push(surveyed.draft);
+        }
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
         let mut repo = rules::check_repo(self.model, self.settings, &verdicts, &selected);
         let records = exceptions::records(self, &verdicts);
@@ -176,7 +229,12 @@ impl<'a> Planner<'a> {
             .filter(|placed| placed.finding.safety >= self.level)
             .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
             .collect();
-        for list in repo.by_file.values_mut() {
+        for (file, list) in &mut repo.by_file {
+            if let Some(marker) = self.model.repo().files[*file].marker {
+                for placed in list.iter_mut().filter(|placed| !placed.finding.changes.is_empty()) {
+                    placed.finding.make_manual(format!("not edited: {}", marker.detail()));
+                }
+            }
             list.retain(|placed| match &placed.needs_file {
                 Some(path) => wanted.contains(path),
                 None => self.selection.takes_object(self.model, &placed.object),
@@ -196,20 +254,43 @@ impl<'a> Planner<'a> {
     /// The reports of all files that have something to say, in the order of their paths. Not to be called from a
     /// thread of the pool, which has to work meanwhile.
     pub fn reports(&self, mut each: impl FnMut(FileReport<'a>)) {
-        // While `each` has one window, the threads make the next one, and no more than that.
-        let (send, receive) = mpsc::sync_channel::<Vec<Option<FileReport<'a>>>>(0);
+        self.in_order(|file| self.report(file), |_, report| report.into_iter().for_each(&mut each));
+    }
+
+    /// The same reports as the planner's [`Show`] shows them; none without one.
+    pub fn shown(&self, mut each: impl FnMut(&Shown)) {
+        let Some(show) = self.show else { return };
+        let draft = |file: usize| match self.survey.by_file.contains_key(&file) {
+            true => &Draft::Open,
+            false => &self.drafts[file],
+        };
+        let shown_late = |file| match draft(file) {
+            Draft::Open => self.report(file).map(|report| report.shown(show)),
+            Draft::Silent | Draft::Shown(_) => None,
+        };
+        self.in_order(shown_late, |file, late| match draft(file) {
+            Draft::Open => late.iter().for_each(&mut each),
+            Draft::Silent => {}
+            Draft::Shown(shown) => each(shown),
+        });
+    }
+
+    /// Makes something of every file in parallel, and hands it on in the order of the files. While `each` has one
+    /// window, the threads make the next one, and no more than that.
+    fn in_order<T: Send>(&self, make: impl Fn(usize) -> T + Sync, mut each: impl FnMut(usize, T)) {
+        let (send, receive) = mpsc::sync_channel::<Vec<T>>(0);
         rayon::in_place_scope(|scope| {
+            let make = &make;
             scope.spawn(move |_| {
                 let files = self.model.repo().files.len();
                 for start in (0..files).step_by(WINDOW) {
                     let window = start..files.min(start + WINDOW);
-                    let reports = window.into_par_iter().map(|file| self.report(file)).collect();
-                    if send.send(reports).is_err() {
+                    if send.send(window.into_par_iter().map(make).collect()).is_err() {
                         return;
                     }
                 }
             });
-            receive.into_iter().flatten().flatten().for_each(&mut each);
+            receive.into_iter().flatten().enumerate().for_each(|(file, made)| each(file, made));
         });
     }
 
@@ -223,6 +304,7 @@ impl<'a> Planner<'a> {
                 edits: Vec::new(),
                 findings: Vec::new(),
                 defects: vec![failure],
+                values: Vec::new(),
             })
         })
     }
@@ -280,6 +362,52 @@ impl<'a> Planner<'a> {
             }
             each(object, &violations, meets);
         }
+    }
+}
+
+impl FileReport<'_> {
+    pub fn tally(&self) -> Tally {
+        Tally {
+            changed_files: usize::from(self.after.is_some()),
+            defects: self.defects.len(),
+            ..Tally::of(&self.findings)
+        }
+    }
+
+    /// The changes of one of its findings as RFC 6902, from the object.
+    pub fn operations(&self, judged: &Judged) -> Vec<PatchOperation> {
+        let document = self.values.iter().find(|(document, _)| *document == judged.document);
+        let Some(object) = document.and_then(|(_, value)| value.pointer(&judged.prefix)) else {
+            return Vec::new();
+        };
+        judged.finding.changes.iter().flat_map(|change| change.operations(object, "")).collect()
+    }
+
+    fn shown(&self, show: &Show<'_>) -> Shown {
+        Shown { output: show(self).into(), tally: self.tally() }
+    }
+}
+
+impl Tally {
+    /// Of findings alone.
+    pub fn of(findings: &[Judged]) -> Tally {
+        let with = |fate: &Fate| findings.iter().filter(|judged| judged.fate == *fate).count();
+        Tally {
+            findings: findings.len(),
+            fixable: with(&Fate::Planned),
+            below_level: with(&Fate::BelowLevel),
+            ..Tally::default()
+        }
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.findings += other.findings;
+        self.fixable += other.fixable;
+        self.below_level += other.below_level;
+        self.changed_files += other.changed_files;
+        self.defects += other.defects;
     }
 }
 

@@ -6,6 +6,7 @@
 mod escape;
 mod json;
 mod line_changes;
+pub mod network;
 mod text;
 mod unified;
 
@@ -15,7 +16,7 @@ pub use self::escape::{escaped, shown};
 pub use self::json::schema;
 pub(crate) use self::text::{closing, plural};
 use crate::model::{Object, ObjectId};
-use crate::plan::{FileReport, Judged, Planner};
+use crate::plan::{FileReport, Judged, Planner, Tally};
 use crate::pss;
 use crate::repo::Skip;
 use crate::rules::{NamespaceVerdict, NewFile};
@@ -93,22 +94,23 @@ pub struct Counts {
     pub workloads: usize,
     /// YAML and JSON files without Kubernetes objects.
     pub others: usize,
-    pub findings: usize,
-    pub fixable: usize,
-    pub below_level: usize,
-    pub changed_files: usize,
-    pub defects: usize,
+    pub tally: Tally,
 }
 
-/// Shows a run, file by file, in the order of their paths.
-pub trait Renderer {
-    fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+/// Shows a run, file by file.
+pub trait Renderer: Sync {
+    fn begin(&self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
-    fn file(&mut self, out: &mut dyn Write, report: &FileReport<'_>) -> io::Result<()>;
+    /// A file's report by itself. Reports are shown in any order, in many threads.
+    fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()>;
+    /// Writes what [`Renderer::file`] has shown, in the order of the paths.
+    fn shown(&self, out: &mut dyn Write, file: &[u8]) -> io::Result<()> {
+        out.write_all(file)
+    }
     /// Findings whose fix is a file of its own.
     fn created(
-        &mut self,
+        &self,
         out: &mut dyn Write,
         path: &str,
         judged: &Judged,
@@ -118,14 +120,14 @@ pub trait Renderer {
     fn wants_workloads(&self) -> bool {
         false
     }
-    fn end(&mut self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()>;
+    fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()>;
 }
 
 impl CheckFormat {
-    pub fn renderer(self, planner: &Planner<'_>, style: Style) -> Box<dyn Renderer> {
+    pub fn renderer(self, version: pss::Version, style: Style) -> Box<dyn Renderer> {
         match self {
             CheckFormat::Text => Box::new(text::Text::new(style)),
-            CheckFormat::Json => Box::new(json::Json::new(planner.settings.version)),
+            CheckFormat::Json => Box::new(json::Json::new(version)),
         }
     }
 }

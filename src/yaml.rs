@@ -143,6 +143,14 @@ pub trait KeyOrder {
     fn slot(&self, at: &Pointer, existing: &[&str], key: &str) -> Slot;
 }
 
+/// The value of a node, and how the text gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    pub value: Value,
+    /// Whether nothing of it is an alias, merged in or there twice, and no key of a flow mapping takes several lines.
+    pub is_plain: bool,
+}
+
 /// A byte range of the original text and what replaces it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
@@ -257,7 +265,25 @@ impl Stream {
 
     /// The edits that give `document` the value `wanted`, and touch nothing that already has its value.
     pub fn edits(&self, document: usize, wanted: &Value, order: &dyn KeyOrder) -> Result<Vec<Edit>, Refusal> {
-        edit::edits(self, document, wanted, order)
+        let value = self.root(document).map_or(Ok(Value::Null), Node::value)?;
+        self.edits_from(document, &value, wanted, order)
+    }
+
+    /// [`Stream::edits`] for a caller who has the document's value already.
+    pub fn edits_from(
+        &self,
+        document: usize,
+        value: &Value,
+        wanted: &Value,
+        order: &dyn KeyOrder,
+    ) -> Result<Vec<Edit>, Refusal> {
+        edit::edits(self, document, value, wanted, order)
+    }
+
+    /// Whether the text has characters that some edits are refused for. Without them no edit of a document is whose
+    /// value is [plain](Decoded::is_plain).
+    pub fn has_obstacles(&self) -> bool {
+        edit::has_obstacles(&self.text)
     }
 
     /// The edit that appends a document (`text`, YAML with `\n` line ends) to a YAML stream. A `---` that is
@@ -380,6 +406,11 @@ impl<'a> Node<'a> {
     /// decoder refuses: keys that are collections or null, infinite numbers, tags that do not fit.
     pub fn value(self) -> Result<Value, Refusal> {
         Ok(self.stream.value_of(self.id)?)
+    }
+
+    /// [`Node::value`], and how the text gives it.
+    pub fn decode(self) -> Result<Decoded, Refusal> {
+        Ok(self.stream.decode(self.id)?)
     }
 
     fn followed(self) -> u32 {

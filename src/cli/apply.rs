@@ -48,7 +48,7 @@ pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> any
             writeln!(out, "{}", escaped(path))?;
         }
         out.flush()?;
-        counts.changed_files = writer.written.len();
+        counts.tally.changed_files = writer.written.len();
         if !global.quiet {
             say(&format!("changed {}\n", plural(writer.written.len(), "file")));
             say(&closing(&counts, &inputs.skipped(planner)));

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::inputs::{Inputs, Select, count, count_report, counts, decide, has_failed};
+use super::inputs::{Inputs, Select, count_report, counts, decide, has_failed};
 use super::{Global, Outcome, say};
 use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, Repository};
-use crate::plan::{Fate, Judged, Planner, Purpose, Selection};
+use crate::plan::{Fate, Judged, Planner, Purpose, Selection, Tally};
 use crate::render::{Counts, closing, escaped, plural};
 use crate::repo::{self, Root, Snapshot};
 use crate::rules;
@@ -125,7 +125,8 @@ fn read_tree(
     let listing = snapshot.list(ids.keys().cloned(), &root.wanted);
     let wanted: Vec<_> = listing.entries.iter().filter_map(|entry| ids.get(&entry.path).copied()).collect();
     repository.prefetch(tree.commit, &wanted).map_err(helped)?;
-    Inputs::read(root, config, templates, &snapshot, listing, global)
+    let flows = super::inputs::flows(&args.select.flow_log)?;
+    Ok(Inputs { flows, ..Inputs::read(root, config, templates, &snapshot, listing, global)? })
 }
 
 /// The branches come from the base commit: says so when the checkout holds something else.
@@ -208,7 +209,7 @@ impl Session<'_> {
             report.findings.iter().for_each(|judged| note(report.path, judged));
         });
         for (path, judged, _) in planner.new_files() {
-            count(&mut counts, std::slice::from_ref(&judged));
+            counts.tally += Tally::of(std::slice::from_ref(&judged));
             note(path, &judged);
         }
         self.failed |= has_failed(self.inputs, planner, &counts);

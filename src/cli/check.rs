@@ -1,9 +1,10 @@
 //! `check`: list findings.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use super::inputs::{Inputs, Select, has_failed, show};
+use super::inputs::{Inputs, Select, has_failed};
 use super::{Global, Outcome};
 use crate::plan::Purpose;
 use crate::render::{self, CheckFormat};
@@ -36,14 +37,14 @@ pub(super) fn run(args: &CheckArgs, global: &Global, out: &mut dyn Write) -> any
         writeln!(out, "{:#}", render::schema())?;
         return Ok(Outcome::Done);
     }
-    let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
-    inputs.plan(&args.select, Purpose::Findings, |planner| {
-        let mut renderer = args.format.renderer(planner, global.style());
-        let counts = show(&inputs, planner, &mut *renderer, out)?;
-        Ok(match counts.findings {
-            _ if has_failed(&inputs, planner, &counts) => Outcome::Failed,
+    // The process ends with this; see `Inputs::show`.
+    let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
+    let renderer = args.format.renderer(inputs.config.profile.version, global.style());
+    inputs.show(&args.select, Purpose::Findings, &*renderer, out, |planner, counts| {
+        match counts.tally.findings {
+            _ if has_failed(&inputs, planner, counts) => Outcome::Failed,
             0 => Outcome::Done,
             _ => Outcome::Found,
-        })
+        }
     })
 }

@@ -1,9 +1,10 @@
 //! `diff`: show what `apply` would do.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use super::inputs::{Inputs, Select, has_failed, show};
+use super::inputs::{Inputs, Select, has_failed};
 use super::{Global, Outcome, say};
 use crate::plan::Purpose;
 use crate::render::{DiffFormat, closing};
@@ -31,18 +32,17 @@ pub(super) struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
-    inputs.plan(&args.select, Purpose::Changes, |planner| {
-        let mut renderer = args.format.renderer(global.style());
-        let counts = show(&inputs, planner, &mut *renderer, out)?;
-        out.flush()?;
+    // The process ends with this; see `Inputs::show`.
+    let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
+    let renderer = args.format.renderer(global.style());
+    inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
         if !global.quiet {
-            say(&closing(&counts, &inputs.skipped(planner)));
+            say(&closing(counts, &inputs.skipped(planner)));
         }
-        Ok(match counts.changed_files {
-            _ if has_failed(&inputs, planner, &counts) => Outcome::Failed,
+        match counts.tally.changed_files {
+            _ if has_failed(&inputs, planner, counts) => Outcome::Failed,
             0 => Outcome::Done,
             _ => Outcome::Found,
-        })
+        }
     })
 }

@@ -1,17 +1,20 @@
 //! What check, diff, apply and branch share: which files, rules and objects a run is about, and reading them.
 
 use std::io::{self, IsTerminal, Read};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Global, Helped, say};
 use crate::config::{self, Config, ConfigError, Profile};
+use crate::connections::{FlowReader, Flows};
 use crate::lock::{self, Lock};
 use crate::model::Model;
-use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection};
+use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
 use crate::render::{Counts, Created, Ending, Renderer, escaped, workload_lines};
 use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
 use crate::rules::{self, Safety, Settings};
@@ -40,6 +43,9 @@ pub(super) struct Select {
     /// Pod Security level that rules ask for, and the version it is judged by
     #[arg(long, value_name = "LEVEL[@VERSION]")]
     pub(super) profile: Option<Profile>,
+    /// Observed flows: Hubble's JSON, Calico's flow logs, or plain CSV or JSON lines; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) flow_log: Vec<PathBuf>,
     /// Treat generated and vendored files as one's own
     #[arg(long)]
     pub(super) include_generated: bool,
@@ -52,6 +58,7 @@ pub(super) struct Inputs {
     pub(super) templates: Templates,
     pub(super) exceptions: Exceptions,
     pub(super) lock: Lock,
+    pub(super) flows: Flows,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
 }
@@ -67,10 +74,13 @@ impl Inputs {
         let (config, templates) = decide(&root.folder, select, global)?;
         let disk = Disk::new(root.folder.clone());
         let listing = disk.list(&root.wanted);
-        Inputs::read(root, config, templates, &disk, listing, global)
+        let flows = flows(&select.flow_log)?;
+        Ok(Inputs { flows, ..Inputs::read(root, config, templates, &disk, listing, global)? })
     }
 
     fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
+        let twice = select.flow_log.iter().any(|path| path == Path::new("-"));
+        anyhow::ensure!(!twice, "standard input is either the manifests or the flow log");
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
         let folder = std::env::current_dir()?;
@@ -81,6 +91,7 @@ impl Inputs {
         let mut inputs = Inputs::read(root, config, templates, &input, listing, global)?;
         inputs.exceptions = Exceptions::default();
         inputs.stdin = true;
+        inputs.flows = flows(&select.flow_log)?;
         Ok(inputs)
     }
 
@@ -97,7 +108,7 @@ impl Inputs {
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, lock, repo, stdin: false })
+        Ok(Inputs { root, config, templates, exceptions, lock, flows: Flows::default(), repo, stdin: false })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -111,19 +122,54 @@ impl Inputs {
         self.plan_selected(&selection, purpose, act)
     }
 
+    /// Plans, shows all of it, and hands on the planner with what the run went through.
+    pub(super) fn show<T>(
+        &self,
+        select: &Select,
+        purpose: Purpose,
+        renderer: &dyn Renderer,
+        out: &mut dyn io::Write,
+        act: impl FnOnce(&Planner<'_>, &Counts) -> T,
+    ) -> anyhow::Result<T> {
+        let selection = self.selection(select)?;
+        let show = |report: &FileReport<'_>| {
+            let mut shown = Vec::new();
+            renderer.file(&mut shown, report).expect("memory takes all that is written");
+            shown
+        };
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
+        // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
+        let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
+        let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
+        let counts = show_plan(self, &planner, renderer, out)?;
+        out.flush()?;
+        Ok(act(&planner, &counts))
+    }
+
     pub(super) fn plan_selected<T>(
         &self,
         selection: &Selection<'_>,
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = Settings::new(&self.config, &self.templates, &self.lock)?;
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
         let model = Model::new(&self.repo, &self.config.workloads);
+        act(&self.planner(&model, &settings, selection, purpose, None))
+    }
+
+    fn planner<'a>(
+        &'a self,
+        model: &'a Model<'a>,
+        settings: &'a Settings<'a>,
+        selection: &'a Selection<'a>,
+        purpose: Purpose,
+        show: Option<&'a Show<'a>>,
+    ) -> Planner<'a> {
         let level = match self.config.level {
             config::Level::Safe => Safety::Safe,
             config::Level::Review => Safety::Review,
         };
-        act(&Planner::new(&model, &settings, selection, &self.exceptions, level, purpose))
+        Planner::new(model, settings, selection, &self.exceptions, level, purpose, show)
     }
 
     pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {
@@ -148,7 +194,7 @@ impl Inputs {
 
     /// All that was skipped, from reading and from the model.
     pub(super) fn skipped(&self, planner: &Planner<'_>) -> Vec<Skip> {
-        let marked = self.repo.files.iter().filter(|file| !file.context_only).filter_map(|file| {
+        let marked = self.repo.manifests().filter_map(|file| {
             let marker = file.marker?;
             Some(Skip {
                 path: file.path.clone(),
@@ -215,6 +261,30 @@ pub(super) fn unknown_rule(id: &str) -> Helped {
     }
 }
 
+/// Reads flow logs as they come; what no format reads is said, and the rest counts.
+pub(super) fn flows(logs: &[PathBuf]) -> anyhow::Result<Flows> {
+    let mut reader = FlowReader::default();
+    for path in logs {
+        let shown = path.display().to_string();
+        let read = if path == Path::new("-") {
+            reader.read("stdin", io::stdin().lock())
+        } else {
+            let file = std::fs::File::open(path).with_context(|| shown.clone())?;
+            reader.read(&shown, io::BufReader::new(file))
+        };
+        read.with_context(|| shown)?;
+    }
+    let flows = reader.finish();
+    if let Some((path, line)) = &flows.first_unread {
+        let path = escaped(path);
+        say(&format!("warning: {path}:{line}: {} lines are no flows of a known format\n", flows.unread));
+    }
+    if !logs.is_empty() && flows.is_empty() {
+        say("warning: the flow logs show no flow\n");
+    }
+    Ok(flows)
+}
+
 fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {
     let path = &config.exceptions_file;
     let Some(text) = text_if_there(source, path, config.max_file_size)? else {
@@ -256,36 +326,33 @@ fn progress(files: usize, global: &Global) -> ProgressBar {
 }
 
 /// Shows a whole run with a renderer; returns what it went through.
-pub(super) fn show(
+fn show_plan(
     inputs: &Inputs,
     planner: &Planner<'_>,
-    renderer: &mut dyn Renderer,
+    renderer: &dyn Renderer,
     out: &mut dyn io::Write,
 ) -> anyhow::Result<Counts> {
     let mut counts = counts(inputs, planner);
     renderer.begin(out)?;
     let mut failure = None;
-    planner.reports(|report| {
-        if failure.is_some() {
-            return;
+    planner.shown(|shown| {
+        if failure.is_none() {
+            counts.tally += shown.tally;
+            failure = renderer.shown(out, &shown.output).err();
         }
-        count(&mut counts, &report.findings);
-        counts.changed_files += usize::from(report.after.is_some());
-        counts.defects += report.defects.len();
-        failure = renderer.file(out, &report).err();
     });
     if let Some(error) = failure {
         return Err(error.into());
     }
     for (path, judged, files) in planner.new_files() {
-        count(&mut counts, std::slice::from_ref(&judged));
-        counts.changed_files += files.len();
+        counts.tally += Tally::of(std::slice::from_ref(&judged));
+        counts.tally.changed_files += files.len();
         let created: Vec<Created<'_>> =
             files.iter().map(|file| Created { file, before: before(inputs, &file.path) }).collect();
         renderer.created(out, path, &judged, &created)?;
     }
     let notices = planner.notices(planner.selection.today);
-    counts.findings += notices.len();
+    counts.tally.findings += notices.len();
     let skipped = inputs.skipped(planner);
     let ending = Ending {
         workloads: if renderer.wants_workloads() { workload_lines(planner) } else { Vec::new() },
@@ -295,7 +362,7 @@ pub(super) fn show(
         counts,
     };
     renderer.end(out, &ending)?;
-    if inputs.repo.files.is_empty() && skipped.is_empty() {
+    if inputs.repo.manifests().next().is_none() && skipped.is_empty() {
         say("warning: no Kubernetes manifest was found; nothing was judged\n");
     }
     Ok(counts)
@@ -308,7 +375,7 @@ pub(super) fn before<'a>(inputs: &'a Inputs, path: &str) -> Option<&'a str> {
 
 pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
     Counts {
-        files: inputs.repo.files.iter().filter(|file| !file.context_only).count(),
+        files: inputs.repo.manifests().count(),
         objects: planner.model.objects().count(),
         workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
         others: inputs.repo.others,
@@ -318,21 +385,13 @@ pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
 
 /// Counts a file's report for the commands that show no findings, and says which file a bug of ours leaves alone.
 pub(super) fn count_report(counts: &mut Counts, report: &FileReport<'_>) {
-    count(counts, &report.findings);
-    counts.defects += report.defects.len();
+    counts.tally += report.tally();
     for defect in &report.defects {
         say(&format!("error: {}: left alone: {defect} (a bug of caseharden)\n", escaped(report.path)));
     }
 }
 
-pub(super) fn count(counts: &mut Counts, findings: &[crate::plan::Judged]) {
-    use crate::plan::Fate;
-    counts.findings += findings.len();
-    counts.fixable += findings.iter().filter(|judged| judged.fate == Fate::Planned).count();
-    counts.below_level += findings.iter().filter(|judged| judged.fate == Fate::BelowLevel).count();
-}
-
 /// Whether something of the run failed, so that the exit code must say so.
 pub(super) fn has_failed(inputs: &Inputs, planner: &Planner<'_>, counts: &Counts) -> bool {
-    counts.defects > 0 || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
+    counts.tally.defects > 0 || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
 }

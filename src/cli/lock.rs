@@ -1,5 +1,7 @@
 //! `lock`: resolve images against their registries into caseharden.lock.
 
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,15 +12,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::inputs::{Inputs, Select};
 use super::{Global, Helped, Outcome, say};
 use crate::apply;
-use crate::config::Registries;
+use crate::config::{Config, Registries};
 use crate::image::Reference;
 use crate::image_facts::cache::Cache;
-use crate::lock::{self, Contradiction, Lock, Wanted, resolve};
+use crate::lock::{self, Contradiction, Lock, Locked, Verdict, Wanted, resolve, signatures};
 use crate::model::Model;
 use crate::model::references::{ImageUse, references};
 use crate::registry::credentials::Places;
-use crate::registry::{Client, Content, Credentials, Failure, Limits, Settings};
+use crate::registry::{Client, Credentials, Failure, Limits, Settings};
 use crate::render::{escaped, plural};
+use crate::signature::PublicKey;
+
+/// Larger than any file with one public key: a bound on what is read.
+const LARGEST_KEY: u64 = 64 << 10;
 
 /// Ask the registries which content each image is, and what it needs to run
 ///
@@ -28,16 +34,16 @@ use crate::render::{escaped, plural};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caseharden lock\n  \
-    caseharden lock --update                  every tag as it is today\n  \
-    caseharden lock --update nginx:1.27       only this one\n  \
-    caseharden lock --check                   for CI: has a tag moved, does a pin contradict the lock?\n\n\
+    caseharden lock --update                   every tag as it is today\n  \
+    caseharden lock --update nginx:1.27 redis  only these\n  \
+    caseharden lock --check                    for CI: has a tag moved, does a pin contradict the lock?\n\n\
     Logins are those of docker, podman and skopeo (REGISTRY_AUTH_FILE, DOCKER_CONFIG, auth.json).\n\n\
     Exit codes: 0 done, 1 `--check` found a difference, 2 an image could not be resolved (the rest was still done)")]
 pub(super) struct LockArgs {
     /// Files and folders whose images are locked
     paths: Vec<PathBuf>,
-    /// Resolve again what is locked already: these images (separate by commas), or all
-    #[arg(long, value_name = "IMAGE", num_args = 0..=1, value_delimiter = ',', default_missing_value = "", require_equals = false)]
+    /// Resolve again what is locked already: these images, or all. Paths go in front of it
+    #[arg(long, value_name = "IMAGE", num_args = 0.., value_delimiter = ',', default_missing_value = "")]
     update: Option<Vec<String>>,
     /// Write nothing; say what differs between the lock, the registries and the repo
     #[arg(long, conflicts_with = "update")]
@@ -61,13 +67,15 @@ pub(super) fn run(args: &LockArgs, global: &Global, out: &mut dyn Write) -> anyh
         None => Lock::default(),
     };
     let model = Model::new(&inputs.repo, &inputs.config.workloads);
-    let uses = references(&model, &inputs.config.workloads);
+    let uses = references(&model, &inputs.config.workloads, &inputs.config.image_fields);
     let run = Run {
         args,
         global,
         uses: &uses,
         whole: is_whole(&inputs, &model),
         client: client(&folder, &inputs.config.registries)?,
+        config: &inputs.config,
+        keys: keys(&folder, &inputs.config)?,
     };
     if args.check { run.check(&old, out) } else { run.lock(old, before.as_deref(), &folder, out) }
 }
@@ -85,6 +93,9 @@ struct Run<'a> {
     uses: &'a [ImageUse],
     whole: bool,
     client: Client,
+    config: &'a Config,
+    /// All keys that the configuration names, by their files.
+    keys: BTreeMap<String, PublicKey>,
 }
 
 impl Run<'_> {
@@ -97,18 +108,32 @@ impl Run<'_> {
     ) -> anyhow::Result<Outcome> {
         let (wanted, contradictions) = self.wanted(&old);
         let update = self.update(&wanted)?;
-        let asked: Vec<Wanted> = wanted
+        let asked: Vec<&Wanted> = wanted
             .iter()
-            .filter(|wanted| old.get(&wanted.reference).is_none() || update.contains(&wanted.reference))
-            .cloned()
+            .filter(|wanted| {
+                let known = old.get(&wanted.reference);
+                update.contains(&wanted.reference)
+                    || known.is_none_or(|known| !self.is_verified_as_asked(&wanted.reference, known))
+            })
             .collect();
         let cache = Cache::of_environment();
-        let answers = self.each(&asked, &|wanted| resolve::image(&self.client, &cache, wanted));
+        let answers = self.each(&asked, &|wanted| {
+            let keys = self.keys_of(&wanted.reference);
+            match old.get(&wanted.reference).filter(|_| !update.contains(&wanted.reference)) {
+                // Its digest stays; who signed it has to be known by other keys than before.
+                Some(known) => {
+                    let mut locked = known.clone();
+                    signatures::look(&self.client, &wanted.reference, &mut locked, &keys).map(|()| locked)
+                }
+                None => resolve::image(&self.client, &cache, wanted, &keys),
+            }
+        });
         let mut new = old.clone();
         let (mut added, mut moved, mut failed) = (0, 0, 0);
         for (wanted, answer) in asked.iter().zip(answers) {
             match answer {
                 Ok(locked) => {
+                    self.say_evidence(&wanted.reference, &locked);
                     match old.get(&wanted.reference) {
                         None => added += 1,
                         Some(before) if before.digest != locked.digest => {
@@ -146,80 +171,35 @@ impl Run<'_> {
         Ok(if failed > 0 { Outcome::Failed } else { Outcome::Done })
     }
 
-    fn check(&self, lock: &Lock, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-        let (wanted, contradictions) = self.wanted(lock);
-        let (known, missing): (Vec<&Wanted>, Vec<&Wanted>) =
-            wanted.iter().partition(|wanted| lock.get(&wanted.reference).is_some());
-        let mut differences = 0;
-        for wanted in missing {
-            differences += 1;
-            writeln!(out, "{}: not locked", wanted.reference)?;
-        }
-        for Contradiction { reference, locked } in &contradictions {
-            differences += 1;
-            writeln!(out, "{}: {reference} contradicts the lock, which has {locked}", self.place(reference))?;
-        }
-        let used: BTreeSet<&Reference> = wanted.iter().map(|wanted| &wanted.reference).collect();
-        for (reference, _) in lock.iter().filter(|(reference, _)| self.whole && !used.contains(reference)) {
-            differences += 1;
-            writeln!(out, "{reference}: locked, but nothing uses it")?;
-        }
-        // What is named by its digest cannot move.
-        let tags: Vec<&Reference> = known
-            .iter()
-            .map(|wanted| &wanted.reference)
-            .filter(|reference| reference.digest().is_none())
-            .collect();
-        let answers = self.each(&tags, &|reference| self.client.resolve(reference));
-        let mut failed = 0_usize;
-        for (reference, answer) in tags.iter().zip(answers) {
-            let locked = &lock.get(reference).expect("only locked references were asked for").digest;
-            match answer {
-                Ok(resolved) if resolved.digest == *locked => {}
-                Ok(resolved) => {
-                    differences += 1;
-                    let note = if self.is_child(reference, &resolved.digest, locked) {
-                        ", of which the lock has one platform only"
-                    } else {
-                        ""
-                    };
-                    writeln!(
-                        out,
-                        "{reference}: the tag has moved from {locked} to {}{note}",
-                        resolved.digest
-                    )?;
-                }
-                Err(failure) => {
-                    failed += 1;
-                    self.say_failure(reference, &failure);
-                }
-            }
-        }
-        if !self.global.quiet {
-            say(&format!(
-                "{} checked, {}\n",
-                plural(known.len(), "image"),
-                plural(differences, "difference")
-            ));
-            self.say_skipped();
-        }
-        Ok(match (failed, differences) {
-            (0, 0) => Outcome::Done,
-            (0, _) => Outcome::Found,
-            _ => Outcome::Failed,
-        })
+    /// The keys one of which has to have signed an image, ordered by their files.
+    fn keys_of(&self, reference: &Reference) -> Vec<PublicKey> {
+        let files = self.config.signature_keys(&reference.name());
+        files.into_iter().filter_map(|file| self.keys.get(file)).cloned().collect()
     }
 
-    /// Whether a tag's index holds the locked digest as one of its platforms: pinned so, other nodes cannot run it.
-    fn is_child(
-        &self,
-        reference: &Reference,
-        index: &crate::image::Digest,
-        locked: &crate::image::Digest,
-    ) -> bool {
-        match self.client.manifest(reference, index).map(|manifest| manifest.content) {
-            Ok(Content::Index(index)) => index.images().any(|(_, child)| child.digest == *locked),
-            _ => false,
+    /// Whether an entry says what the repo's keys, as they are now, make of its signatures.
+    fn is_verified_as_asked(&self, reference: &Reference, locked: &Locked) -> bool {
+        let keys = signatures::names(&self.keys_of(reference));
+        locked.verification.as_ref().map_or(&[][..], |verification| &verification.keys) == keys.as_slice()
+    }
+
+    /// What was found of an image and should not wait for a `check`.
+    fn say_evidence(&self, reference: &Reference, locked: &Locked) {
+        if let Some(index) = &locked.index {
+            say(&format!(
+                "warning: {}: {reference}: {} is one platform only of what the tag has, {index}\n",
+                self.place(reference),
+                locked.digest
+            ));
+        }
+        if let Some(Verdict::Invalid(fault)) =
+            locked.verification.as_ref().map(|verification| &verification.verdict)
+        {
+            let place = self.place(reference);
+            say(&format!(
+                "warning: {place}: {reference}: its signature does not count: {}\n",
+                escaped(fault)
+            ));
         }
     }
 
@@ -250,7 +230,9 @@ impl Run<'_> {
                 return Err(Helped {
                     message: format!("`--update {name}`: nothing in the repo uses this image"),
                     help: Some(
-                        "write it as the manifests do, or leave the tag out for all of its tags".to_owned(),
+                        "write it as the manifests do, or leave the tag out for all of its tags; paths go in \
+                         front of `--update`"
+                            .to_owned(),
                     ),
                 }
                 .into());
@@ -340,6 +322,24 @@ fn read(folder: &Path) -> anyhow::Result<Option<String>> {
 fn mistakes(mistakes: Vec<crate::config::Mistake>) -> Helped {
     let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
     Helped { message: lines.join("\nerror: "), help: mistakes.into_iter().find_map(|mistake| mistake.help) }
+}
+
+/// Reads every key that the configuration names: one that cannot be read would silently check nothing.
+fn keys(folder: &Path, config: &Config) -> anyhow::Result<BTreeMap<String, PublicKey>> {
+    let mut keys = BTreeMap::new();
+    for file in config.signatures.iter().flat_map(|entry| &entry.keys) {
+        let bytes = read_small(&folder.join(crate::repo::native(file)))
+            .map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
+        let key = PublicKey::read(file, &bytes).map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
+        keys.insert(file.clone(), key);
+    }
+    Ok(keys)
+}
+
+fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_KEY).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn client(folder: &Path, registries: &Registries) -> anyhow::Result<Client> {

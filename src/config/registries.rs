@@ -80,7 +80,8 @@ fn mirror(name: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<String>
     None
 }
 
-fn file_inside(file: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+/// A path of the configuration, if it is one below the root of the repo.
+pub(super) fn file_inside(file: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<String> {
     let text = file.get_ref();
     let inside = Path::new(text).components().all(|part| matches!(part, Component::Normal(_)));
     if inside && !text.is_empty() && !text.contains('\\') {

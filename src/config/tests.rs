@@ -69,11 +69,32 @@ fn wrong_values_are_explained_at_their_place() {
         &["c.toml:4:12: `spec` is not a pointer like `/spec/template/spec`"],
     );
     check(
+        "[[image-field]]\ngroup = 'x'\nkind = ''\npaths = ['/spec/image', 'spec', '/a~2']",
+        &[
+            "c.toml:3:8: `kind` is empty",
+            "c.toml:4:25: `spec` is not a pointer like `/spec/image`",
+            "c.toml:4:33: `/a~2` is not a pointer like `/spec/image`",
+        ],
+    );
+    check(
         "[[writable-path]]\nimage = 'nginx'\npaths = ['var', '/a/../b', '/ok']",
         &[
             "c.toml:3:10: `var` is not a directory like `/var/cache`",
             "c.toml:3:17: `/a/../b` is not a directory like `/var/cache`",
         ],
+    );
+    check(
+        "[[signature]]\nimage = '*'\nkeys = ['k.pub', '../k.pub', '/k.pub']",
+        &[
+            "c.toml:3:18: `../k.pub` may lie outside the repo",
+            "  help: write a path relative to the repo, without `..`",
+            "c.toml:3:30: `/k.pub` may lie outside the repo",
+            "  help: write a path relative to the repo, without `..`",
+        ],
+    );
+    check(
+        "[[signature]]\nimage = '*'\nkeys = []",
+        &["c.toml:1:1: a signature without `keys` cannot be checked"],
     );
 }
 
@@ -161,7 +182,9 @@ fn what_is_configured_is_what_holds() {
     let config = Config::parse(
         "target-version = '1.34'\nselect = ['pod']\nignore = ['runs-as-root']\n\
          [[writable-path]]\nimage = 'nginx'\npaths = ['/a', '/b']\n\
-         [[writable-path]]\nimage = '*'\npaths = ['/b', '/c']\n",
+         [[writable-path]]\nimage = '*'\npaths = ['/b', '/c']\n\
+         [[signature]]\nimage = 'r.io/**'\nkeys = ['b.pub', 'a.pub']\n\
+         [[signature]]\nimage = 'r.io/team/*'\nkeys = ['a.pub', 'team.pub']\n",
         Path::new("c.toml"),
         KNOWN,
     )
@@ -171,6 +194,9 @@ fn what_is_configured_is_what_holds() {
         config.writable_paths("docker.io/library/nginx"),
         ["/a", "/b", "/c", "/var/cache/nginx", "/var/run"]
     );
+    assert_eq!(config.signature_keys("r.io/team/web"), ["a.pub", "b.pub", "team.pub"]);
+    assert_eq!(config.signature_keys("r.io/web"), ["a.pub", "b.pub"]);
+    assert!(config.signature_keys("docker.io/library/nginx").is_empty());
     assert!(config.is_selected("host-namespaces", "pod"));
     assert!(!config.is_selected("runs-as-root", "pod") && !config.is_selected("image-not-pinned", "image"));
 }
@@ -214,13 +240,24 @@ fn the_example_changes_nothing_until_it_is_uncommented() {
 fn the_example_shows_the_defaults() {
     let mut config = Config::parse(&uncommented_example(), Path::new("c.toml"), KNOWN).unwrap();
     assert_eq!((config.workloads.len(), config.writable_paths.len(), config.allow.len()), (1, 1, 1));
+    assert_eq!(config.image_fields[0].paths, ["/spec/image", "/spec/sidecars/*/image"]);
+    config.image_fields.clear();
     assert_eq!(config.enforce_version, Some(Config::default().enforce_version()));
     assert_eq!(config.tmp_size.as_deref(), Some("64Mi"));
     // What has no default is shown as an example.
     (config.path, config.enforce_version, config.tmp_size) = (None, None, None);
-    (config.workloads, config.writable_paths, config.allow) = Default::default();
+    assert_eq!(config.signature_keys("registry.corp.example/team/web"), ["keys/release.pub"]);
+    (config.workloads, config.writable_paths, config.signatures, config.allow) = Default::default();
     assert_eq!(config.registries.max_image_size, Some(crate::registry::Limits::default().layers));
     config.registries = Registries::default();
+    let network = &mut config.network;
+    assert_eq!(network.dns.take().unwrap(), Network::default().dns_peer(Distribution::Generic));
+    assert_eq!(network.dns_port.take().unwrap(), Network::default().dns_port(Distribution::Generic));
+    assert_eq!(
+        network.ingress_controllers.remove("nginx").unwrap(),
+        Network::default().ingress_controller(Some("nginx"))
+    );
+    (network.node_local_dns, network.api_server, network.nodes) = Default::default();
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
 }
 
@@ -239,9 +276,13 @@ fn the_example_shows_every_key_of_the_schema() {
         keys
     };
     assert_eq!(shown(&example), keys(&schema));
-    for (key, definition) in
-        [("workload", "RawWorkload"), ("writable-path", "RawWritablePath"), ("allow", "RawAllow")]
-    {
+    for (key, definition) in [
+        ("workload", "RawWorkload"),
+        ("image-field", "RawImageField"),
+        ("writable-path", "RawWritablePath"),
+        ("signature", "RawSignature"),
+        ("allow", "RawAllow"),
+    ] {
         assert_eq!(shown(example[key][0].as_table().unwrap()), keys(&schema["$defs"][definition]));
     }
     let registries = example["registries"].as_table().unwrap();
@@ -281,6 +322,8 @@ fn the_schema_accepts_the_example_and_refuses_what_parsing_refuses() {
         "[[allow]]\nrule = 'pod'",
         "[[allow]]\nrule = 'pod'\nreason = ''",
         "[[workload]]\ngroup = 'x'\nkind = 'Y'\npod-spec = 'spec'",
+        "[[image-field]]\ngroup = 'x'\nkind = 'Y'\npaths = ['spec']",
+        "[[image-field]]\ngroup = 'x'\nkind = 'Y'\npaths = []",
     ] {
         assert!(!accepts(refused), "the schema accepts {refused}");
         assert!(Config::parse(refused, Path::new("c.toml"), KNOWN).is_err(), "parsing accepts {refused}");
@@ -341,6 +384,7 @@ fn schema_accepts(root: &Value, schema: &Value, value: &Value) -> bool {
         }
         "const" => value == argument,
         "minimum" => value.as_f64().is_none_or(|number| number >= argument.as_f64().unwrap()),
+        "maximum" => value.as_f64().is_none_or(|number| number <= argument.as_f64().unwrap()),
         "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= argument.as_u64().unwrap()),
         "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= argument.as_u64().unwrap()),
         "pattern" => value.as_str().is_none_or(|text| matches_pattern(argument.as_str().unwrap(), text)),

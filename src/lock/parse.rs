@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Lock, Locked};
+use super::{Lock, Locked, OtherUser, Verdict, Verification};
 use crate::config::Mistake;
 use crate::config::mistake::Mistakes;
 use crate::image::{Digest, Reference};
@@ -28,13 +28,29 @@ struct RawLocked {
     #[serde(default)]
     platforms: Vec<String>,
     #[serde(default)]
+    index: Option<Spanned<String>>,
+    #[serde(default)]
     signatures: Option<Vec<String>>,
+    #[serde(default)]
+    verification: Option<RawVerification>,
     #[serde(default)]
     version_tag: Option<String>,
     #[serde(default)]
     facts: Option<Facts>,
     #[serde(default)]
+    other_users: Vec<OtherUser>,
+    #[serde(default)]
     no_facts: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawVerification {
+    keys: Vec<Spanned<String>>,
+    #[serde(default)]
+    signed_by: Option<Spanned<String>>,
+    #[serde(default)]
+    fault: Option<String>,
 }
 
 pub(super) fn parse(text: &str, path: &Path) -> Result<Lock, Vec<Mistake>> {
@@ -87,9 +103,11 @@ fn find_conflicts(text: &str, mistakes: &mut Mistakes<'_>) {
     }
 }
 
+const AGAIN: &str = "remove the block and run `caseharden lock`";
+
 fn locked(key: &Spanned<String>, raw: RawLocked, mistakes: &mut Mistakes<'_>) -> Option<(Reference, Locked)> {
     let shown = key.get_ref().escape_debug();
-    let again = Some("remove the block and run `caseharden lock`".to_owned());
+    let again = || Some(AGAIN.to_owned());
     let reference = match Reference::parse(key.get_ref()) {
         Ok(reference) if reference.to_string() == *key.get_ref() => reference,
         Ok(reference) => {
@@ -101,23 +119,73 @@ fn locked(key: &Spanned<String>, raw: RawLocked, mistakes: &mut Mistakes<'_>) ->
             return None;
         }
         Err(error) => {
-            mistakes.add(key.span(), format!("`{shown}`: {error}"), again);
+            mistakes.add(key.span(), format!("`{shown}`: {error}"), again());
             return None;
         }
     };
-    let Some(digest) = Digest::parse(raw.digest.get_ref()) else {
-        let text = raw.digest.get_ref().escape_debug();
-        mistakes.add(
-            raw.digest.span(),
-            format!("`{text}` is not a digest like `sha256:` and 64 lower-case hex digits"),
-            again,
-        );
-        return None;
-    };
+    let digest = self::digest(&raw.digest, mistakes)?;
     if reference.digest().is_some_and(|own| *own != digest) {
-        mistakes.add(raw.digest.span(), "not the digest that the block is about", again);
+        mistakes.add(raw.digest.span(), "not the digest that the block is about", again());
         return None;
     }
-    let RawLocked { media_type, platforms, signatures, version_tag, facts, no_facts, .. } = raw;
-    Some((reference, Locked { digest, media_type, platforms, signatures, version_tag, facts, no_facts }))
+    let index = match &raw.index {
+        Some(index) => Some(self::digest(index, mistakes)?),
+        None => None,
+    };
+    let verification = match raw.verification {
+        Some(raw) => Some(verification(raw, mistakes)?),
+        None => None,
+    };
+    let RawLocked { media_type, platforms, signatures, version_tag, facts, other_users, no_facts, .. } = raw;
+    let locked = Locked {
+        digest,
+        media_type,
+        platforms,
+        index,
+        signatures,
+        verification,
+        version_tag,
+        facts,
+        other_users,
+        no_facts,
+    };
+    Some((reference, locked))
+}
+
+fn digest(text: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<Digest> {
+    let digest = Digest::parse(text.get_ref());
+    if digest.is_none() {
+        let shown = text.get_ref().escape_debug();
+        let message = format!("`{shown}` is not a digest like `sha256:` and 64 lower-case hex digits");
+        mistakes.add(text.span(), message, Some(AGAIN.to_owned()));
+    }
+    digest
+}
+
+fn verification(raw: RawVerification, mistakes: &mut Mistakes<'_>) -> Option<Verification> {
+    let mut keys = Vec::new();
+    for key in &raw.keys {
+        let parts = key.get_ref().rsplit_once(' ');
+        let Some((name, digest)) = parts.and_then(|(name, digest)| Some((name, Digest::parse(digest)?)))
+        else {
+            let shown = key.get_ref().escape_debug();
+            let message = format!("`{shown}` is not a key's file and the digest of its content");
+            mistakes.add(key.span(), message, Some(AGAIN.to_owned()));
+            return None;
+        };
+        keys.push((name.to_owned(), digest));
+    }
+    let verdict = match (raw.signed_by, raw.fault) {
+        (Some(by), fault) => {
+            if fault.is_some() || !keys.iter().any(|(name, _)| name == by.get_ref()) {
+                let message = "a signature is by one of the `keys`, and then there is no `fault`";
+                mistakes.add(by.span(), message, Some(AGAIN.to_owned()));
+                return None;
+            }
+            Verdict::Verified(by.into_inner())
+        }
+        (None, Some(fault)) => Verdict::Invalid(fault),
+        (None, None) => Verdict::Absent,
+    };
+    Some(Verification { keys, verdict })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::Lock;
+use super::{Lock, Verdict, Verification};
 
 const HEADER: &str = "# Written by `caseharden lock`. Review it like code: the digests are what will run, the facts are what\n\
 # fixes rest on. After a conflict take either side and run `caseharden lock` again.\n";
@@ -19,14 +19,24 @@ pub(super) fn render(lock: &Lock) -> String {
         entry(&mut text, "digest", &locked.digest.as_str().into());
         entry(&mut text, "media-type", &locked.media_type.as_str().into());
         entry(&mut text, "platforms", &locked.platforms.as_slice().into());
+        if let Some(index) = &locked.index {
+            entry(&mut text, "index", &index.as_str().into());
+        }
         if let Some(signatures) = &locked.signatures {
             entry(&mut text, "signatures", &signatures.as_slice().into());
+        }
+        if let Some(verification) = &locked.verification {
+            verified(&mut text, verification);
         }
         if let Some(tag) = &locked.version_tag {
             entry(&mut text, "version-tag", &tag.as_str().into());
         }
         if let Some(reason) = &locked.no_facts {
             entry(&mut text, "no-facts", &reason.as_str().into());
+        }
+        if !locked.other_users.is_empty() {
+            let users = serde_json::to_value(&locked.other_users).expect("users are plain values");
+            entry(&mut text, "other-users", &users);
         }
         let facts =
             locked.facts.as_ref().map(|facts| serde_json::to_value(facts).expect("facts are plain values"));
@@ -35,6 +45,17 @@ pub(super) fn render(lock: &Lock) -> String {
         }
     }
     text
+}
+
+fn verified(text: &mut String, verification: &Verification) {
+    let keys: Vec<String> =
+        verification.keys.iter().map(|(name, digest)| format!("{name} {digest}")).collect();
+    entry(text, "verification.keys", &keys.into());
+    match &verification.verdict {
+        Verdict::Verified(key) => entry(text, "verification.signed-by", &key.as_str().into()),
+        Verdict::Invalid(fault) => entry(text, "verification.fault", &fault.as_str().into()),
+        Verdict::Absent => {}
+    }
 }
 
 fn entry(text: &mut String, key: &str, value: &Value) {

@@ -1,14 +1,18 @@
 //! Fills a lock: asks the registries about each image, many at once, and reads the facts of those not seen before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Locked, Wanted};
+use super::{Locked, OtherUser, Wanted, signatures};
 use crate::image::{Digest, Reference};
 use crate::image_facts::cache::Cache;
 use crate::image_facts::{Configuration, Facts, RootFs};
-use crate::registry::{Client, Content, Descriptor, Failure, ImageManifest, Manifest, Resolved};
+use crate::registry::{Client, Content, Descriptor, Failure, ImageManifest, Index, Manifest, Resolved};
+use crate::signature::PublicKey;
+
+/// Platforms of an image whose users are compared; the widest images have a dozen.
+const MOST_PLATFORMS: usize = 32;
 
 /// Asks about all images, at most `width` at a time. The answers are in the order of the questions, whoever came
 /// first; `done` is called after each.
@@ -38,8 +42,8 @@ pub fn each<Q: Sync, A: Send>(
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Everything the lock keeps of an image.
-pub fn image(client: &Client, cache: &Cache, wanted: &Wanted) -> Result<Locked, Failure> {
+/// Everything the lock keeps of an image; its signatures are checked with `keys`.
+pub fn image(client: &Client, cache: &Cache, wanted: &Wanted, keys: &[PublicKey]) -> Result<Locked, Failure> {
     let reference = match &wanted.pinned {
         Some(digest) => wanted.reference.with_digest(digest.clone()),
         None => wanted.reference.clone(),
@@ -50,11 +54,15 @@ pub fn image(client: &Client, cache: &Cache, wanted: &Wanted) -> Result<Locked, 
         digest: digest.clone(),
         media_type: manifest.media_type.clone(),
         platforms: Vec::new(),
-        signatures: signatures(client, &reference, &digest),
+        index: index_of(client, &wanted.reference, &manifest),
+        signatures: None,
+        verification: None,
         version_tag: None,
         facts: None,
+        other_users: Vec::new(),
         no_facts: None,
     };
+    signatures::look(client, &reference, &mut locked, keys)?;
     if let Content::Index(index) = &manifest.content {
         let platforms: BTreeSet<String> = index.images().map(|(platform, _)| platform.to_string()).collect();
         locked.platforms = platforms.into_iter().collect();
@@ -65,16 +73,90 @@ pub fn image(client: &Client, cache: &Cache, wanted: &Wanted) -> Result<Locked, 
             if locked.platforms.is_empty() {
                 locked.platforms.push(facts.platform.clone());
             }
+            if let Content::Index(index) = &manifest.content {
+                locked.other_users = other_users(client, &reference, index, &facts)?;
+            }
             locked.facts = Some(facts);
             label = version;
         }
-        Err(reason) => locked.no_facts = Some(reason),
+        Err(reason) => {
+            locked.no_facts = Some(reason);
+            if locked.platforms.is_empty() {
+                locked.platforms.extend(own_platform(client, &reference, &manifest)?);
+            }
+        }
     }
     if wanted.reference.tag() == Some("latest") {
         // A proposal only: that a registry does not list its tags is no reason to fail.
         locked.version_tag = client.version_of(&wanted.reference, &digest, label.as_deref()).ok().flatten();
     }
     Ok(locked)
+}
+
+/// The index that a pinned tag has, when what is pinned is one platform of it: an accident that stops the image on
+/// every other kind of node. A notice only, so that a registry which does not answer is no failure.
+fn index_of(client: &Client, reference: &Reference, pinned: &Manifest) -> Option<Digest> {
+    let tagged = reference.tagged()?;
+    if !matches!(pinned.content, Content::Image(_)) {
+        return None;
+    }
+    let index = client.resolve(&tagged).ok().filter(|resolved| resolved.digest != pinned.digest)?;
+    match client.manifest(&tagged, &index.digest).ok()?.content {
+        Content::Index(platforms) => {
+            platforms.images().any(|(_, child)| child.digest == pinned.digest).then_some(index.digest)
+        }
+        Content::Image(_) => None,
+    }
+}
+
+/// Platforms of an index whose configuration has another user. The facts are one platform's, and images are built one
+/// platform at a time: some have a `USER` on one only.
+fn other_users(
+    client: &Client,
+    reference: &Reference,
+    index: &Index,
+    facts: &Facts,
+) -> Result<Vec<OtherUser>, Failure> {
+    let mut others = BTreeMap::new();
+    let linux = index.images().filter(|(platform, _)| platform.os == "linux").take(MOST_PLATFORMS);
+    for (platform, descriptor) in linux {
+        let platform = platform.to_string();
+        if platform == facts.platform {
+            continue;
+        }
+        if let Content::Image(image) = client.manifest(reference, &descriptor.digest)?.content
+            && let Some(configuration) = configuration(client, reference, &image)?
+            && configuration.user != facts.user
+        {
+            others.insert(platform, configuration.user);
+        }
+    }
+    Ok(others.into_iter().map(|(platform, user)| OtherUser { platform, user }).collect())
+}
+
+/// What a single image's configuration says it is for.
+fn own_platform(
+    client: &Client,
+    reference: &Reference,
+    manifest: &Manifest,
+) -> Result<Option<String>, Failure> {
+    let Content::Image(image) = &manifest.content else { return Ok(None) };
+    let configuration = configuration(client, reference, image)?;
+    Ok(configuration
+        .filter(|configuration| !configuration.os.is_empty())
+        .map(|configuration| format!("{}/{}", configuration.os, configuration.architecture)))
+}
+
+fn configuration(
+    client: &Client,
+    reference: &Reference,
+    image: &ImageManifest,
+) -> Result<Option<Configuration>, Failure> {
+    if !image.config.media_type.contains("image") && !image.config.media_type.is_empty() {
+        return Ok(None);
+    }
+    let bytes = client.small_blob(reference, &image.config, client.limits().configuration)?;
+    Ok(Configuration::read(&bytes))
 }
 
 type FactsOrReason = Result<(Facts, Option<String>), String>;
@@ -171,26 +253,4 @@ fn read_layer(
 ) -> Result<RootFs, Failure> {
     let limit = client.limits().unpacked;
     client.blob(reference, layer, &|stream| below.with_layer(stream, limit))
-}
-
-/// Which kinds of signatures are there; that they are valid is not checked. `None` when the registry does not say.
-///
-/// Tag scheme: <https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>.
-fn signatures(client: &Client, reference: &Reference, digest: &Digest) -> Option<Vec<String>> {
-    let mut kinds = BTreeSet::new();
-    let tag = format!("{}-{}.sig", digest.algorithm(), digest.hex());
-    if client.manifest_of_tag(reference, &tag).ok()?.is_some() {
-        kinds.insert("cosign");
-    }
-    for referrer in client.referrers(reference, digest).ok()? {
-        let kind = referrer.artifact_type.as_deref().unwrap_or_default();
-        if kind.starts_with("application/vnd.dev.cosign.artifact.sig") {
-            kinds.insert("cosign");
-        } else if kind.starts_with("application/vnd.dev.sigstore.bundle") {
-            kinds.insert("sigstore-bundle");
-        } else if kind == "application/vnd.cncf.notary.signature" {
-            kinds.insert("notation");
-        }
-    }
-    Some(kinds.into_iter().map(str::to_owned).collect())
 }

@@ -16,9 +16,12 @@ fn locked(seed: &str) -> Locked {
         digest: digest(seed),
         media_type: "application/vnd.oci.image.index.v1+json".to_owned(),
         platforms: vec!["linux/amd64".to_owned(), "linux/arm64/v8".to_owned()],
+        index: None,
         signatures: Some(Vec::new()),
+        verification: None,
         version_tag: None,
         facts: None,
+        other_users: Vec::new(),
         no_facts: None,
     }
 }
@@ -40,6 +43,23 @@ fn example() -> Lock {
         ..Facts::default()
     };
     let signatures = Some(vec!["cosign".to_owned()]);
+    let keys = vec![("keys/a b.pub".to_owned(), digest("k"))];
+    let verified = |verdict: Verdict| Some(Verification { keys: keys.clone(), verdict });
+    lock.insert(
+        reference("r.io/one:1"),
+        Locked {
+            index: Some(digest("i")),
+            other_users: vec![OtherUser { platform: "linux/arm64".to_owned(), user: "root".to_owned() }],
+            verification: verified(Verdict::Verified("keys/a b.pub".to_owned())),
+            ..locked("one")
+        },
+    );
+    let fault = Verdict::Invalid("it is \"odd\"".to_owned());
+    lock.insert(reference("r.io/two:1"), Locked { verification: verified(fault), ..locked("two") });
+    lock.insert(
+        reference("r.io/three:1"),
+        Locked { verification: verified(Verdict::Absent), ..locked("three") },
+    );
     lock.insert(
         reference("r.io:5000/x"),
         Locked { facts: Some(facts), signatures, version_tag: Some("1.2".to_owned()), ..locked("b") },
@@ -101,6 +121,20 @@ fn mistakes_have_their_place() {
         &["l.lock:4:10: `sha256:12` is not a digest like `sha256:` and 64 lower-case hex digits"],
     );
     check(&block("r.io/${X}", &good), &["l.lock:2:8: `r.io/${X}`: not an image reference"]);
+    let with = |lines: &str| format!("{}{lines}\n", block("r.io/x:1", &good));
+    check(
+        &with("index = 'sha256:1'"),
+        &["l.lock:5:9: `sha256:1` is not a digest like `sha256:` and 64 lower-case hex digits"],
+    );
+    check(
+        &with("verification.keys = ['k.pub']"),
+        &["l.lock:5:22: `k.pub` is not a key's file and the digest of its content"],
+    );
+    let forged = format!("verification.keys = ['k.pub {good}']\nverification.signed-by = 'other.pub'");
+    check(
+        &with(&forged),
+        &["l.lock:6:26: a signature is by one of the `keys`, and then there is no `fault`"],
+    );
     let other = format!("r.io/x:1@{}", digest("b"));
     check(&block(&other, &good), &["l.lock:4:10: not the digest that the block is about"]);
     check("version = 9\n", &["l.lock:1:11: version 9 of the lock file is unknown"]);

@@ -7,7 +7,7 @@ use super::{Fate, Judged, Planner};
 use crate::config::{AllowIndex, Allowable, Config, Date};
 use crate::model::{Model, Object};
 use crate::rules::{self, ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON, Finding, Rule};
-use crate::yaml::{Comment, LineIndex, Stream};
+use crate::yaml::{Comment, Position, Stream};
 
 /// What the command line and the configuration select.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ struct AllowComment<'a> {
 
 /// Quick: most files have no such comment.
 pub(super) fn mentions(stream: &Stream) -> bool {
-    stream.text().contains(MARK)
+    memchr::memmem::find(stream.text().as_bytes(), MARK.as_bytes()).is_some()
 }
 
 const MARK: &str = "caseharden:";
@@ -163,7 +163,7 @@ impl<'a> FileAllows<'a> {
         &self,
         planner: &Planner<'_>,
         file: usize,
-        lines: &LineIndex<'_>,
+        position: &dyn Fn(usize) -> Position,
         findings: &[Judged],
     ) -> Vec<Judged> {
         let stream = &planner.model.repo().files[file].stream;
@@ -184,7 +184,7 @@ impl<'a> FileAllows<'a> {
                 (&ALLOW_UNMATCHED, format!("the allow of `{}` matches no finding", comment.rules.join(", ")))
             };
             if planner.selection.takes_rule(rule) {
-                notices.push(notice(planner, file, lines, comment.comment, rule, message));
+                notices.push(notice(planner, file, position, comment.comment, rule, message));
             }
         }
         notices
@@ -234,12 +234,12 @@ fn is_known(id: &str) -> bool {
 fn notice(
     planner: &Planner<'_>,
     file: usize,
-    lines: &LineIndex<'_>,
+    position: &dyn Fn(usize) -> Position,
     comment: &Comment,
     rule: &'static Rule,
     message: String,
 ) -> Judged {
-    let position = lines.position(comment.range.start);
+    let position = position(comment.range.start);
     let mut finding = Finding::new("", message);
     finding.rule = rule;
     let owner = planner.model.objects_of(file).iter().find(|object| object.document == comment.document);
@@ -251,6 +251,5 @@ fn notice(
         line: position.line,
         column: position.column,
         fate: Fate::Manual,
-        operations: Vec::new(),
     }
 }

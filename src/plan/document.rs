@@ -6,17 +6,19 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::allow::{self, FileAllows};
-use super::{Fate, FileReport, Judged, Planner, Purpose, merge};
+use super::{Draft, Fate, FileReport, Judged, Planner, Purpose, Show, merge};
 use crate::model::{KubernetesOrder, Model, Object};
 use crate::pss;
 use crate::repo::{Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
-use crate::yaml::{Edit, LineIndex, Pointer, Position, Refusal, Stream};
+use crate::yaml::{Decoded, Edit, LineIndex, Pointer, Position, Refusal, Stream};
 
 /// A document with its findings, and the value it should have.
 struct Work {
     document: usize,
     value: Value,
+    /// As in [`Decoded`].
+    is_plain: bool,
     wanted: Value,
     findings: Vec<Judged>,
 }
@@ -26,25 +28,44 @@ struct Work {
 pub(super) struct Surveyed {
     pub(super) verdicts: Vec<WorkloadVerdict>,
     pub(super) refused: Vec<Skip>,
+    pub(super) draft: Draft,
 }
 
-/// The level each workload of a file meets, now and after the fixes that this run makes.
-pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Surveyed {
+/// The level each workload of a file meets, now and after the fixes that this run makes; and its report, if somebody
+/// shows it.
+pub(super) fn survey(planner: &Planner<'_>, file: usize, show: Option<&Show<'_>>) -> Surveyed {
     let mut surveyed = Surveyed::default();
     let objects = planner.model.objects_of(file);
-    if !objects.iter().any(|object| object.layout.is_some()) {
+    let has_workloads = objects.iter().any(|object| object.layout.is_some());
+    let stream = &planner.model.repo().files[file].stream;
+    if !has_workloads && (show.is_none() || !allow::mentions(stream)) {
+        if show.is_some() {
+            surveyed.draft = Draft::Silent;
+        }
         return surveyed;
     }
-    let stream = &planner.model.repo().files[file].stream;
-    let mut at = Place::new(planner, file, false);
+    let mut at = Place::new(planner, file, show.is_some());
     // Fixes lower no level, so those of the highest need no look here; only edits of shared nodes depend on them.
-    at.skips_best = !stream.has_aliases();
+    at.skips_best = show.is_none() && !stream.has_aliases();
     let mut works = works(&at, None);
-    // Only shared nodes can keep an edit from being made; without them the values tell.
-    if stream.has_aliases() {
-        // A failed proof takes the fixes back here as it will in the report, which says so.
-        lower(&at, &mut works).ok();
+    let lowered = if show.is_some() {
+        lower(&at, &mut works)
+    } else {
+        hold_refused(&at, &mut works);
+        Ok(None)
+    };
+    survey_levels(planner, file, &works, &mut surveyed);
+    if let Some(show) = show {
+        surveyed.draft = match finish(&at, works, lowered) {
+            Some(report) => Draft::Shown(Box::new(report.shown(show))),
+            None => Draft::Silent,
+        };
     }
+    surveyed
+}
+
+fn survey_levels(planner: &Planner<'_>, file: usize, works: &[Work], surveyed: &mut Surveyed) {
+    let objects = planner.model.objects_of(file);
     for (idx, object) in objects.iter().enumerate().filter(|(_, object)| object.layout.is_some()) {
         let work =
             works.binary_search_by_key(&object.document, |work| work.document).ok().map(|idx| &works[idx]);
@@ -54,7 +75,6 @@ pub(super) fn verdicts(planner: &Planner<'_>, file: usize) -> Surveyed {
             unknown_verdict(planner.model, file, idx, object)
         }));
     }
-    surveyed
 }
 
 /// The skip of an object whose value the decoder refuses.
@@ -74,7 +94,7 @@ fn refused(model: &Model<'_>, object: &Object) -> Option<Skip> {
 pub(super) fn unknown_verdicts(model: &Model<'_>, file: usize) -> Surveyed {
     let workloads = model.objects_of(file).iter().enumerate().filter(|(_, object)| object.layout.is_some());
     let verdicts = workloads.map(|(idx, object)| unknown_verdict(model, file, idx, object)).collect();
-    Surveyed { verdicts, refused: Vec::new() }
+    Surveyed { verdicts, ..Surveyed::default() }
 }
 
 fn unknown_verdict(model: &Model<'_>, file: usize, idx: usize, object: &Object) -> WorkloadVerdict {
@@ -139,6 +159,15 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
     }
     let at = Place::new(planner, file, true);
     let mut works = works(&at, placed.map(Vec::as_slice));
+    let lowered = lower(&at, &mut works);
+    finish(&at, works, lowered)
+}
+
+/// A new text and what makes it of the old one, if there is one; or why its proof failed.
+type Lowered = Result<Option<(String, Vec<Edit>)>, String>;
+
+fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<FileReport<'a>> {
+    let source = &at.planner.model.repo().files[at.file];
     let mut report = FileReport {
         path: &source.path,
         before: source.stream.text(),
@@ -146,14 +175,19 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
         edits: Vec::new(),
         findings: Vec::new(),
         defects: Vec::new(),
+        values: Vec::new(),
     };
-    match lower(&at, &mut works) {
+    match lowered {
         Ok(None) => {}
         Ok(Some((after, edits))) => (report.after, report.edits) = (Some(after), edits),
         Err(defect) => report.defects.push(defect),
     }
-    report.findings = works.into_iter().flat_map(|work| work.findings).collect();
-    let notices = at.allows.notices(planner, file, at.lines(), &report.findings);
+    for work in works {
+        report.values.push((work.document, work.value));
+        report.findings.extend(work.findings);
+    }
+    let notices =
+        at.allows.notices(at.planner, at.file, &|offset| at.lines().position(offset), &report.findings);
     report.findings.retain(|judged| judged.fate != Fate::Allowed);
     report.findings.extend(notices);
     report.findings.sort_by_key(|judged| (judged.line, judged.column));
@@ -180,6 +214,7 @@ struct Place<'p, 'a> {
     /// Whether workloads that meet the highest level are passed over.
     skips_best: bool,
     lines: OnceCell<LineIndex<'p>>,
+    has_obstacles: OnceCell<bool>,
     allows: FileAllows<'p>,
 }
 
@@ -187,7 +222,12 @@ impl<'p, 'a> Place<'p, 'a> {
     fn new(planner: &'p Planner<'a>, file: usize, shown: bool) -> Place<'p, 'a> {
         let stream = &planner.model.repo().files[file].stream;
         let allows = FileAllows::read(stream);
-        Place { planner, file, stream, shown, skips_best: false, lines: OnceCell::new(), allows }
+        let (lines, has_obstacles) = (OnceCell::new(), OnceCell::new());
+        Place { planner, file, stream, shown, skips_best: false, lines, has_obstacles, allows }
+    }
+
+    fn has_obstacles(&self) -> bool {
+        *self.has_obstacles.get_or_init(|| self.stream.has_obstacles())
     }
 
     fn lines(&self) -> &LineIndex<'p> {
@@ -208,19 +248,19 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     let planner = at.planner;
     let workloads = || planner.model.objects_of(at.file).iter().filter(|object| object.layout.is_some());
     let placed = placed.unwrap_or_default();
-    let mut documents: BTreeMap<usize, (Value, Vec<Judged>)> = BTreeMap::new();
+    let mut documents: BTreeMap<usize, (Decoded, Vec<Judged>)> = BTreeMap::new();
     for document in
         workloads().map(|object| object.document).chain(placed.iter().map(|placed| placed.object.document))
     {
         if !documents.contains_key(&document)
-            && let Some(Ok(value)) = at.stream.root(document).map(|root| root.value())
+            && let Some(Ok(decoded)) = at.stream.root(document).map(|root| root.decode())
         {
-            documents.insert(document, (value, Vec::new()));
+            documents.insert(document, (decoded, Vec::new()));
         }
     }
     for object in workloads().filter(|object| planner.selection.takes_object(planner.model, object)) {
         let Some((document, findings)) = documents.get_mut(&object.document) else { continue };
-        if let Some(value) = document.pointer(&object.pointer)
+        if let Some(value) = document.value.pointer(&object.pointer)
             && !(at.skips_best && level(planner, object, value) == Some(pss::Level::Restricted))
         {
             findings.extend(judge(at, object, value));
@@ -228,13 +268,14 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     }
     for placed in placed {
         let Some((document, findings)) = documents.get_mut(&placed.object.document) else { continue };
-        if let Some(value) = document.pointer(&placed.object.pointer) {
-            findings.push(place(at, &placed.object, placed.finding.clone(), value));
+        if document.value.pointer(&placed.object.pointer).is_some() {
+            findings.push(place(at, &placed.object, placed.finding.clone()));
         }
     }
-    let works = documents.into_iter().map(|(document, (value, mut findings))| {
+    let works = documents.into_iter().map(|(document, (decoded, mut findings))| {
+        let Decoded { value, is_plain } = decoded;
         let wanted = merge::merge(&value, &mut findings);
-        Work { document, value, wanted, findings }
+        Work { document, value, is_plain, wanted, findings }
     });
     works.collect()
 }
@@ -262,7 +303,7 @@ fn judge(at: &Place<'_, '_>, object: &Object, value: &Value) -> Vec<Judged> {
             ));
         }
     }
-    findings.into_iter().map(|finding| place(at, object, finding, value)).collect()
+    findings.into_iter().map(|finding| place(at, object, finding)).collect()
 }
 
 fn needs_more_than_baseline(planner: &Planner<'_>, workload: &Workload<'_>) -> bool {
@@ -271,13 +312,11 @@ fn needs_more_than_baseline(planner: &Planner<'_>, workload: &Workload<'_>) -> b
 }
 
 /// Gives a finding its place in the text and the fate that its safety asks for.
-fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &Value) -> Judged {
+fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding) -> Judged {
     // Comments allow what is on their line.
     let needs_line = at.shown || !at.allows.is_empty();
     let position =
         if needs_line { at.position(object, &finding.pointer) } else { Position { line: 1, column: 1 } };
-    let wanted = finding.changes.iter().filter(|_| at.shown);
-    let operations = wanted.flat_map(|change| change.operations(value, "")).collect();
     let fate = match finding.safety {
         _ if finding.changes.is_empty() => Fate::Manual,
         Safety::Manual => Fate::Manual,
@@ -292,7 +331,6 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &V
         line: position.line,
         column: position.column,
         fate,
-        operations,
     };
     if at.allows.allow(at.stream, &judged) || at.planner.is_allowed_by_config(object, &judged.finding) {
         judged.fate = Fate::Allowed;
@@ -302,17 +340,21 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding, value: &V
 
 pub(super) fn placed_judged(planner: &Planner<'_>, placed: &Placed, fate: Fate) -> Judged {
     let at = Place::new(planner, placed.object.file, true);
-    Judged { fate, ..place(&at, &placed.object, placed.finding.clone(), &Value::Null) }
+    Judged { fate, ..place(&at, &placed.object, placed.finding.clone()) }
 }
 
 /// Turns wanted values into text. Changes that the text refuses are held back, one finding after the other.
-fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Result<Option<(String, Vec<Edit>)>, String> {
+fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
     let stream = at.stream;
+    if at.planner.purpose == Purpose::Findings {
+        hold_refused(at, works);
+        return Ok(None);
+    }
     let mut edits = Vec::new();
     for work in works.iter_mut() {
         edits.extend(document_edits(stream, work));
     }
-    if edits.is_empty() || at.planner.purpose == Purpose::Findings {
+    if edits.is_empty() {
         return Ok(None);
     }
     let mut wanted: Vec<Option<&Value>> = vec![None; stream.documents()];
@@ -334,12 +376,20 @@ fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Result<Option<(String, Vec<E
     }
 }
 
+/// Takes back the fixes that the text refuses, for a run that wants no edits. Most texts can refuse none.
+fn hold_refused(at: &Place<'_, '_>, works: &mut [Work]) {
+    for work in works.iter_mut().filter(|work| !work.is_plain || at.has_obstacles()) {
+        document_edits(at.stream, work);
+    }
+}
+
 fn document_edits(stream: &Stream, work: &mut Work) -> Vec<crate::yaml::Edit> {
     loop {
         if work.wanted == work.value {
             return Vec::new();
         }
-        let refusal = match stream.edits(work.document, &work.wanted, &KubernetesOrder) {
+        let edits = stream.edits_from(work.document, &work.value, &work.wanted, &KubernetesOrder);
+        let refusal = match edits {
             Ok(edits) => return edits,
             Err(refusal) => refusal,
         };

@@ -37,6 +37,8 @@ pub struct ImageManifest {
     pub layers: Vec<Descriptor>,
     #[serde(default)]
     pub artifact_type: Option<String>,
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, String>>,
 }
 
 /// Content that is elsewhere in the registry.

@@ -1,7 +1,9 @@
 //! `check` for programs: one JSON object, written as the findings come. Its shape is a promise, with a schema.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use json_patch::PatchOperation;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -122,39 +124,51 @@ pub fn schema() -> Value {
     schemars::schema_for!(Report).to_value()
 }
 
+/// In front of every finding; the first has no comma.
+const SEPARATOR: &str = ",\n  ";
+
 pub(super) struct Json {
     version: pss::Version,
-    first: bool,
+    is_first: AtomicBool,
 }
 
 impl Json {
     pub(super) fn new(version: pss::Version) -> Json {
-        Json { version, first: true }
+        Json { version, is_first: AtomicBool::new(true) }
     }
 
     fn finding(
-        &mut self,
+        &self,
         out: &mut dyn Write,
         path: &str,
         judged: &Judged,
         files: &[Created<'_>],
     ) -> io::Result<()> {
-        let separator = if std::mem::take(&mut self.first) { "\n  " } else { ",\n  " };
-        write!(out, "{separator}{}", text(&finding(path, judged, files))?)
+        let json = format!("{SEPARATOR}{}", text(&finding(path, judged, Vec::new(), files))?);
+        self.shown(out, json.as_bytes())
     }
 }
 
 impl Renderer for Json {
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+    fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{{\"version\":1,\"findings\":[")
     }
 
-    fn file(&mut self, out: &mut dyn Write, report: &FileReport<'_>) -> io::Result<()> {
-        report.findings.iter().try_for_each(|judged| self.finding(out, report.path, judged, &[]))
+    fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()> {
+        report.findings.iter().try_for_each(|judged| {
+            let changes = report.operations(judged);
+            write!(out, "{SEPARATOR}{}", text(&finding(report.path, judged, changes, &[]))?)
+        })
+    }
+
+    fn shown(&self, out: &mut dyn Write, file: &[u8]) -> io::Result<()> {
+        let Some((_, without_comma)) = file.split_first() else { return Ok(()) };
+        let is_first = self.is_first.swap(false, Ordering::Relaxed);
+        out.write_all(if is_first { without_comma } else { file })
     }
 
     fn created(
-        &mut self,
+        &self,
         out: &mut dyn Write,
         path: &str,
         judged: &Judged,
@@ -167,7 +181,7 @@ impl Renderer for Json {
         true
     }
 
-    fn end(&mut self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
+    fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
         for (path, line, notice) in &ending.notices {
             let judged = Judged {
                 finding: notice.clone(),
@@ -177,7 +191,6 @@ impl Renderer for Json {
                 line: *line,
                 column: 1,
                 fate: Fate::Manual,
-                operations: Vec::new(),
             };
             self.finding(out, path, &judged, &[])?;
         }
@@ -215,7 +228,7 @@ fn text(value: &impl Serialize) -> io::Result<String> {
     Ok(safe)
 }
 
-fn finding(path: &str, judged: &Judged, files: &[Created<'_>]) -> JsonFinding {
+fn finding(path: &str, judged: &Judged, changes: Vec<PatchOperation>, files: &[Created<'_>]) -> JsonFinding {
     let finding = &judged.finding;
     JsonFinding {
         rule: finding.rule.id,
@@ -239,10 +252,7 @@ fn finding(path: &str, judged: &Judged, files: &[Created<'_>]) -> JsonFinding {
             Fate::Held(reason) => Some(reason.clone()),
             _ => None,
         },
-        changes: match judged.operations.as_slice() {
-            [] => None,
-            operations => serde_json::to_value(operations).ok(),
-        },
+        changes: if changes.is_empty() { None } else { serde_json::to_value(changes).ok() },
         new_files: files
             .iter()
             .map(|created| JsonNewFile { path: created.file.path.clone(), text: created.file.text.clone() })

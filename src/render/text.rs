@@ -134,7 +134,7 @@ fn line(skip: &Skip) -> String {
 }
 
 impl Renderer for Text {
-    fn file(&mut self, out: &mut dyn Write, report: &FileReport<'_>) -> io::Result<()> {
+    fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()> {
         if report.findings.is_empty() && report.defects.is_empty() {
             return Ok(());
         }
@@ -153,7 +153,7 @@ impl Renderer for Text {
     }
 
     fn created(
-        &mut self,
+        &self,
         out: &mut dyn Write,
         path: &str,
         judged: &Judged,
@@ -168,7 +168,7 @@ impl Renderer for Text {
         writeln!(out)
     }
 
-    fn end(&mut self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
+    fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
         for (path, at, finding) in &ending.notices {
             self.heading(out, path)?;
             let (severity, rule) = (finding.severity().id(), finding.rule.id);
@@ -187,11 +187,11 @@ fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style)
     writeln!(
         out,
         "{} in {} workloads of {} manifest files: {} with a fix, {} by hand",
-        plural(counts.findings, "finding"),
+        plural(counts.tally.findings, "finding"),
         counts.workloads,
         counts.files,
-        counts.fixable,
-        counts.findings - counts.fixable,
+        counts.tally.fixable,
+        counts.tally.findings - counts.tally.fixable,
     )?;
     let reasons = reasons(skipped);
     if !reasons.is_empty() {
@@ -209,7 +209,7 @@ fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style)
             counts.others
         )?;
     }
-    if counts.fixable > 0 {
+    if counts.tally.fixable > 0 {
         writeln!(out, "next: `caseharden diff` shows the fixes, `caseharden explain RULE` says why")?;
     }
     Ok(())
@@ -235,17 +235,17 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
 /// What `diff` and `apply` say behind their results: what was left, and where to look next.
 pub(crate) fn closing(counts: &Counts, skipped: &[Skip]) -> String {
     let mut text = String::new();
-    let by_hand = counts.findings - counts.fixable - counts.below_level;
+    let by_hand = counts.tally.findings - counts.tally.fixable - counts.tally.below_level;
     if by_hand > 0 {
         text.push_str(&format!(
             "{} left to a person: `caseharden check` lists them\n",
             plural(by_hand, "finding")
         ));
     }
-    if counts.below_level > 0 {
+    if counts.tally.below_level > 0 {
         text.push_str(&format!(
             "{} held back by `--level safe`\n",
-            plural(counts.below_level, "fix to review")
+            plural(counts.tally.below_level, "fix to review")
         ));
     }
     for skip in skipped.iter().filter(|skip| skip.reason.is_failure()) {

@@ -52,7 +52,7 @@ impl Unified {
 }
 
 impl Renderer for Unified {
-    fn file(&mut self, out: &mut dyn Write, report: &FileReport<'_>) -> io::Result<()> {
+    fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()> {
         let Some(after) = &report.after else { return Ok(()) };
         for judged in report.findings.iter().filter(|judged| judged.fate == Fate::Planned) {
             self.reason(out, judged)?;
@@ -61,7 +61,7 @@ impl Renderer for Unified {
     }
 
     fn created(
-        &mut self,
+        &self,
         out: &mut dyn Write,
         _: &str,
         judged: &Judged,
@@ -76,7 +76,7 @@ impl Renderer for Unified {
         Ok(())
     }
 
-    fn end(&mut self, _: &mut dyn Write, _: &Ending<'_>) -> io::Result<()> {
+    fn end(&self, _: &mut dyn Write, _: &Ending<'_>) -> io::Result<()> {
         Ok(())
     }
 }

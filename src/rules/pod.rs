@@ -10,6 +10,8 @@ mod confinement;
 mod host_namespaces;
 mod host_path_volume;
 mod host_port;
+mod low_port;
+mod persistent_volume;
 mod privilege_escalation_allowed;
 mod privileged_container;
 mod probe_host;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::config::Config;
+use crate::connections::Flows;
 use crate::lock::Lock;
 use crate::pss;
 use crate::template::{self, TemplateError, Templates};
@@ -18,6 +19,8 @@ pub struct Settings<'a> {
     pub standard: Standard,
     /// What is known of images; empty without a lock file.
     pub lock: &'a Lock,
+    /// What flow logs show; empty without one.
+    pub flows: &'a Flows,
 }
 
 /// The security contexts that the templates render for the profile: what a hardened pod has.
@@ -33,10 +36,11 @@ impl<'a> Settings<'a> {
         config: &'a Config,
         templates: &'a Templates,
         lock: &'a Lock,
+        flows: &'a Flows,
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        Ok(Settings { config, templates, level, version, standard, lock })
+        Ok(Settings { config, templates, level, version, standard, lock, flows })
     }
 }
 

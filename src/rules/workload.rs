@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Change, Settings};
 use crate::image_facts::Facts;
-use crate::lock::Locked;
+use crate::lock::{Lock, Locked};
 use crate::model::{Container, Model, Object, Patch, Pod, pods};
 use crate::pss;
 
@@ -18,6 +18,8 @@ pub struct Workload<'a> {
     pub pods: Vec<Pod<'a>>,
     /// Namespaces it lands in; empty when nothing tells.
     pub namespaces: Vec<String>,
+    /// Names of the volumes that a StatefulSet claims for each of its pods.
+    pub claim_templates: Vec<&'a str>,
     /// Patches that overlays may apply to it.
     pub patches: Vec<&'a Patch>,
 }
@@ -30,9 +32,16 @@ impl<'a> Workload<'a> {
         object: &'a Object,
         value: &'a Value,
     ) -> Option<Workload<'a>> {
-        let pods = pods(object.layout.as_ref()?, value);
+        let mut pods = pods(object.layout.as_ref()?, value);
+        for pod in &mut pods {
+            // A pod runs on one system: one image that exists for Windows only tells which.
+            pod.windows |= pod.containers.iter().any(|container| is_for_windows(settings.lock, container));
+        }
+        let claims = value["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+        let claim_templates = claims.filter_map(|claim| claim["metadata"]["name"].as_str()).collect();
         let patches = model.builds.patches_on(&model.file(object).path, &object.id).collect();
-        Some(Workload { settings, model, object, pods, namespaces: model.namespaces(object), patches })
+        let namespaces = model.namespaces(object);
+        Some(Workload { settings, model, object, pods, namespaces, claim_templates, patches })
     }
 
     /// How messages name the whole workload, or one of its pods when it has several.
@@ -84,6 +93,10 @@ impl<'a> Workload<'a> {
     pub fn is_system(&self) -> bool {
         self.namespaces.iter().any(|namespace| self.settings.config.is_system_namespace(namespace))
     }
+}
+
+fn is_for_windows(lock: &Lock, container: &Container<'_>) -> bool {
+    container.image().and_then(|image| lock.lookup(image)).is_some_and(Locked::is_for_windows)
 }
 
 impl Pod<'_> {

@@ -57,10 +57,11 @@ pub(super) struct Editor<'s> {
     sharing: Option<Sharing>,
 }
 
-/// The edits that give `document` the value `wanted`.
+/// The edits that give `document`, whose value is `old`, the value `wanted`.
 pub(super) fn edits(
     stream: &Stream,
     document: usize,
+    old: &Value,
     wanted: &Value,
     order: &dyn KeyOrder,
 ) -> Result<Vec<Edit>, Refusal> {
@@ -68,8 +69,7 @@ pub(super) fn edits(
     let Some(root) = region.root else {
         return if wanted.is_null() { Ok(Vec::new()) } else { Err(Refusal::EmptyDocument { document }) };
     };
-    let old = stream.value_of(root)?;
-    if same(&old, wanted) {
+    if same(old, wanted) {
         return Ok(Vec::new());
     }
     if has_bare_returns(&stream.text) {
@@ -87,7 +87,7 @@ pub(super) fn edits(
         path: Vec::new(),
         sharing: region.has_aliases.then(|| Sharing::of(stream, root)),
     };
-    editor.reconcile(root, site, &old, wanted)?;
+    editor.reconcile(root, site, old, wanted)?;
     editor.settle_shared()?;
     let edits = normalize(&stream.text, editor.edits);
     if region.has_aliases {
@@ -109,6 +109,11 @@ fn prove_early(stream: &Stream, document: usize, wanted: &Value, edits: &[Edit])
     proof
         .map(|_| ())
         .map_err(|_| Refusal::Unsupported { at, reason: "a line that starts with a tab is in the way" })
+}
+
+/// Tabs, and carriage returns alone.
+pub(super) fn has_obstacles(text: &str) -> bool {
+    memchr::memchr(b'\t', text.as_bytes()).is_some() || has_bare_returns(text)
 }
 
 /// Whether a line break of old Macintosh computers is somewhere: YAML knows it, nobody else does.
@@ -161,9 +166,9 @@ fn trim(text: &str, edit: &mut Edit) {
 }
 
 impl Editor<'_> {
-    /// Makes the node at `site` have the value `wanted`.
+    /// Makes the node at `site` have the value `wanted`, which is known to differ.
     fn reconcile(&mut self, node: u32, site: Site, old: &Value, wanted: &Value) -> Result<(), Refusal> {
-        if same(old, wanted) || self.defer_shared(node, site, wanted)? {
+        if self.defer_shared(node, site, wanted)? {
             return Ok(());
         }
         self.reconcile_content(node, site, old, wanted)

@@ -169,6 +169,8 @@ fn removed(before: &str, after: &str) -> usize {
 
 fn edit(stream: &Stream, document: usize, wanted: &Value, counts: &mut Counts) -> Option<String> {
     let Ok(edits) = stream.edits(document, wanted, &Last) else {
+        let is_plain = stream.root(document).unwrap().decode().unwrap().is_plain;
+        assert!(!is_plain || stream.has_obstacles(), "refused for no reason that can be told beforehand");
         counts.refused += 1;
         return None;
     };

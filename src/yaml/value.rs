@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::arena::{Shape, Tag};
 use super::resolve::{Resolved, resolve, to_key, to_value};
-use super::{PointerBuf, Refusal, Stream};
+use super::{Decoded, PointerBuf, Refusal, Stream};
 
 /// What went wrong, and the path to it, innermost token first.
 pub(super) struct Failure {
@@ -41,14 +41,23 @@ struct Decoder<'s> {
     /// Nodes that may still be visited.
     budget: usize,
     depth: usize,
+    /// As in [`Decoded`], for what was decoded so far.
+    is_plain: bool,
 }
 
 impl Stream {
     pub(super) fn value_of(&self, id: u32) -> Result<Value, Failure> {
+        Ok(self.decode(id)?.value)
+    }
+
+    pub(super) fn decode(&self, id: u32) -> Result<Decoded, Failure> {
         let limits = self.limits;
         // What stands in the text is bounded by the text; only expansion needs the budget.
         let own = (self.arena.next(id) - id) as usize;
-        Decoder { stream: self, budget: limits.expanded_nodes.max(own), depth: limits.depth }.value(id)
+        let budget = limits.expanded_nodes.max(own);
+        let mut decoder = Decoder { stream: self, budget, depth: limits.depth, is_plain: true };
+        let value = decoder.value(id)?;
+        Ok(Decoded { value, is_plain: decoder.is_plain })
     }
 
     pub(super) fn resolved(&self, id: u32) -> Resolved {
@@ -71,6 +80,11 @@ impl Stream {
             return Err("a key is a mapping or a sequence");
         }
         to_key(self.resolved(id), self.arena.scalar(&self.text, id))
+    }
+
+    /// Whether a key, with its properties, takes several lines.
+    pub(super) fn is_long_key(&self, key: u32) -> bool {
+        self.text[self.arena.outer_start(key)..self.arena.raw(key).end as usize].contains('\n')
     }
 
     /// Whether a key node is a merge key. Quoted, `<<` is a key like any other.
@@ -154,11 +168,17 @@ impl Decoder<'_> {
         let raw = arena.raw(id);
         match raw.shape {
             Shape::Alias if arena.is_recursive(id) => Err(Failure::new("an alias contains itself")),
-            Shape::Alias => self.nested(raw.link, Self::value),
+            Shape::Alias => {
+                self.is_plain = false;
+                self.nested(raw.link, Self::value)
+            }
             shape if shape.is_mapping() => self.nested(id, |decoder, id| {
                 // Patches keep their values for the whole run.
-                let mut map = Map::with_capacity(decoder.stream.arena.entries(id).count());
+                let entries = decoder.stream.arena.entries(id).count();
+                let mut map = Map::with_capacity(entries);
                 decoder.fill(id, &mut map)?;
+                // Otherwise a key is there twice, or merged in.
+                decoder.is_plain &= map.len() == entries;
                 Ok(Value::Object(map))
             }),
             shape if shape.is_sequence() => self.nested(id, |decoder, id| {
@@ -187,8 +207,11 @@ impl Decoder<'_> {
     }
 
     fn fill(&mut self, mapping: u32, map: &mut Map<String, Value>) -> Result<(), Failure> {
+        let in_flow = self.stream.arena.raw(mapping).shape.is_flow_collection();
         for (key_node, value_node) in self.stream.arena.entries(mapping) {
+            self.is_plain &= !(in_flow && self.stream.is_long_key(key_node));
             if self.stream.is_merge(key_node) {
+                self.is_plain = false;
                 let sources = self.stream.merge_sources(value_node);
                 for source in sources.map_err(|reason| Failure::new(reason).within("<<"))? {
                     self.budget = self
@@ -225,11 +248,15 @@ pub(super) fn first_difference(left: &Value, right: &Value) -> Option<PointerBuf
     fn walk(left: &Value, right: &Value, path: &mut Vec<String>) -> bool {
         match (left, right) {
             (Value::Object(left), Value::Object(right)) => {
+                let mut others = Lockstep::new(right);
                 for (key, value) in left {
-                    if !right.get(key).is_some_and(|other| walk(value, other, path)) {
+                    if !others.get(key).is_some_and(|other| walk(value, other, path)) {
                         path.push(key.clone());
                         return false;
                     }
+                }
+                if left.len() == right.len() {
+                    return true;
                 }
                 let extra = right.keys().find(|key| !left.contains_key(*key));
                 path.extend(extra.cloned());
@@ -251,6 +278,25 @@ pub(super) fn first_difference(left: &Value, right: &Value) -> Option<PointerBuf
                     })
             }
             _ => left == right,
+        }
+    }
+}
+
+/// Looks keys up in about the order they have, which needs no hashing as long as they come in order.
+pub(super) struct Lockstep<'v> {
+    map: &'v Map<String, Value>,
+    next: std::iter::Peekable<serde_json::map::Iter<'v>>,
+}
+
+impl<'v> Lockstep<'v> {
+    pub(super) fn new(map: &'v Map<String, Value>) -> Lockstep<'v> {
+        Lockstep { map, next: map.iter().peekable() }
+    }
+
+    pub(super) fn get(&mut self, key: &str) -> Option<&'v Value> {
+        match self.next.next_if(|(next, _)| *next == key) {
+            Some((_, value)) => Some(value),
+            None => self.map.get(key),
         }
     }
 }

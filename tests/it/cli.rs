@@ -4,7 +4,8 @@ mod branches;
 mod exits;
 #[cfg(unix)]
 mod hostile;
-mod schema;
+mod locks;
+pub(crate) mod schema;
 mod texts;
 
 use crate::program::Folder;

@@ -1,6 +1,11 @@
 //! `caseharden lock` against registries: a real one on loopback, and one that misbehaves.
 
+mod acceptance;
 mod faults;
+mod helper;
 mod images;
 mod real;
+mod running;
 mod server;
+mod signatures;
+mod starts;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::capability::{self, Capability};
+use super::low_port::{low_port, who_may_bind};
 use crate::model::{Container, Pod};
 use crate::pss;
 use crate::rules::{Area, Change, Check, Finding, Safety, Severity, Workload};
@@ -16,7 +17,8 @@ crate::rules::rule! {
     /// files that carry capabilities.
     ///
     /// ## Fix
-    /// Adds `ALL` to `capabilities.drop`; what the container adds back, such as `NET_BIND_SERVICE`, stays. The standard
+    /// Adds `ALL` to `capabilities.drop`; what the container adds back, such as `NET_BIND_SERVICE`, stays. Where a program
+    /// of the image carries that capability in its file (`caseharden.lock`), it is added back. The standard
     /// compares names exactly: `all` or `CAP_ALL` is refused, and corrected here. Privileged containers are left out,
     /// they have every capability whatever they drop.
     ///
@@ -104,7 +106,8 @@ fn finding(
             .safety(Safety::Safe)
             .evidence("container runtimes already read it as the standard's name");
     }
-    explain(workload, finding.safety(Safety::Review), pod, container)
+    let finding = with_file_capabilities(workload, container, missing, finding.safety(Safety::Review));
+    explain(workload, finding, pod, container)
 }
 
 fn described(missing: &[&str]) -> String {
@@ -122,6 +125,7 @@ fn explain(
     if let Some(facts) = workload.facts(container)
         && facts.file_capabilities.is_empty()
         && facts.uid.is_some_and(|uid| uid != 0)
+        && workload.locked(container).is_some_and(|locked| locked.other_users.is_empty())
         && container
             .security_context("runAsUser")
             .unwrap_or(&pod.spec["securityContext"]["runAsUser"])
@@ -136,8 +140,20 @@ fn explain(
         container.security_context("runAsUser").unwrap_or(&pod.spec["securityContext"]["runAsUser"]).as_i64();
     match user {
         Some(user) if user > 0 => {
-            finding = finding.evidence(format!("it runs as user {user}, which has no capabilities of its own")).note(
-                "the program's file must carry no capabilities (`getcap`): a file that does cannot start without them",
+            finding =
+                finding.evidence(format!("it runs as user {user}, which has no capabilities of its own"));
+            if workload.facts(container).is_none() {
+                finding = finding.note(
+                    "the program's file must carry no capabilities (`getcap`): a file that does cannot start without them",
+                );
+            }
+        }
+        // The image's own user has none either.
+        None if workload.facts(container).is_some_and(|facts| facts.runs_as_root() == Some(false)) => {}
+        _ if workload.facts(container).is_some_and(|facts| facts.shell.is_none()) => {
+            finding = finding.note(
+                "its process stays root and can no longer change owners or its user; the image has no shell, so only \
+                 the program itself could try to",
             );
         }
         _ => {
@@ -147,14 +163,54 @@ fn explain(
             );
         }
     }
-    let keeps_ports =
-        capability::listed(container, "add").any(|capability| capability.name() == "NET_BIND_SERVICE");
-    let ports = container.value["ports"].as_array().into_iter().flatten();
-    let low = ports.filter_map(|port| port["containerPort"].as_u64()).find(|port| (1..1024).contains(port));
-    match low {
-        Some(port) if !keeps_ports => finding.note(format!(
-            "it listens on port {port}: if its process stays root, add NET_BIND_SERVICE, which the standard allows"
-        )),
+    match low_port(workload, container) {
+        Some((port, source)) if !adds_net_bind_service(container) => match who_may_bind(pod, port) {
+            Some(who) => finding.note(format!(
+                "it listens on port {port} by {source}: if its process stays root, add NET_BIND_SERVICE, which the standard \
+                 allows; for other users {who}"
+            )),
+            None => finding,
+        },
         _ => finding,
+    }
+}
+
+fn adds_net_bind_service(container: &Container<'_>) -> bool {
+    capability::listed(container, "add")
+        .any(|capability| ["NET_BIND_SERVICE", "ALL"].contains(&&*capability.name()))
+}
+
+/// What the image's programs carry decides: the kernel starts none whose file asks for a capability that is gone.
+/// `NET_BIND_SERVICE`, the one that the standard lets a container keep, stays for those that need no other.
+fn with_file_capabilities(
+    workload: &Workload<'_>,
+    container: &Container<'_>,
+    missing: &[&str],
+    mut finding: Finding,
+) -> Finding {
+    let Some(facts) = workload.facts(container).filter(|facts| !facts.file_capabilities.is_empty()) else {
+        return finding;
+    };
+    let needs = |program: &&String| program.contains("cap_net_bind_service");
+    let list = facts.file_capabilities.join(", ");
+    finding = finding.evidence(format!("programs of the image carry capabilities: {list}"));
+    if facts.file_capabilities.iter().any(|program| needs(&program))
+        && missing.contains(&"ALL")
+        && !adds_net_bind_service(container)
+    {
+        let add = format!("{}/securityContext/capabilities/add", container.pointer);
+        finding = finding.change(Change::append(add, "NET_BIND_SERVICE")).note(
+            "NET_BIND_SERVICE is kept for the program that carries it: without it the kernel refuses to start it",
+        );
+    }
+    let others: Vec<&str> = facts
+        .file_capabilities
+        .iter()
+        .filter(|program| program.split(' ').nth(1) != Some("cap_net_bind_service"))
+        .map(String::as_str)
+        .collect();
+    match others.is_empty() {
+        true => finding,
+        false => finding.note(format!("these programs of the image no longer start: {}", others.join(", "))),
     }
 }

@@ -1,7 +1,7 @@
 //! See the rule's own docs below.
 
 use super::volume;
-use super::writable_directories::{Directory, Names, missing_directories};
+use super::writable_directories::{Directory, Names, missing_directories, open_directories};
 use crate::model::{Container, Pod};
 use crate::rules::{Area, Change, Check, Finding, Safety, Severity, Workload};
 use crate::template::{TemplateError, WritableDirectory};
@@ -16,7 +16,8 @@ crate::rules::rule! {
     ///
     /// ## Fix
     /// Sets `readOnlyRootFilesystem: true`, and mounts an `emptyDir` of its own for the container at `/tmp` and at the
-    /// paths that the configuration gives for its image (`[[writable-path]]`), never on top of an existing mount.
+    /// paths that the configuration gives for its image (`[[writable-path]]`), and at the volumes that the image declares
+    /// (`caseharden.lock`), never on top of an existing mount.
     /// Privileged containers are left out: they can mount it writable again. A container that sets the field to
     /// `false` itself is left to a person.
     ///
@@ -103,6 +104,12 @@ fn finding(
     if container.security_context("readOnlyRootFilesystem").is_some() {
         finding.make_manual("it is set to `false` on purpose: find out what the container writes");
         return finding;
+    }
+    let open = open_directories(workload, pod, container, directories);
+    if !open.is_empty() {
+        let open = open.join(", ");
+        finding = finding
+            .note(format!("its image has directories that others than root may write to: {open}; give those it does write to a volume"));
     }
     finding.note(written_paths(container, directories))
 }

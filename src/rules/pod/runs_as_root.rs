@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::low_port::{low_port, who_may_bind};
+use super::persistent_volume::Shared;
 use crate::image_facts::{Account, Facts};
 use crate::model::{Container, Pod};
 use crate::pss;
@@ -22,17 +24,21 @@ crate::rules::rule! {
     ///
     /// With the facts of the image in `caseharden.lock`: a numeric user that is not root makes the fix safe; a user
     /// given by name gets its number from the image's own `/etc/passwd`; an image that runs as root gets the account
-    /// it brings for its job, for review, or is left to a person.
+    /// it brings for its job, for review, or is left to a person. Where such a container writes to a persistent volume,
+    /// the pod gets the account's group as `fsGroup` too, or the volume would stay root's.
     ///
     /// ## What could break
     /// The kubelet refuses to start a container whose image runs as root, or as a user given by name only
     /// (`container has runAsNonRoot and image has non-numeric user`). A process that is no longer root cannot bind
-    /// ports below 1024 unless the runtime lowers `net.ipv4.ip_unprivileged_port_start` (containerd 2 and CRI-O
-    /// may, containerd 1 does not), read directories such as `/root`, or write to volumes owned by root.
+    /// ports below 1024 unless the runtime lowers `net.ipv4.ip_unprivileged_port_start` (containerd does from 2.0 on;
+    /// containerd 1 and CRI-O only when configured; nobody on the host's network), read directories such as `/root`, or
+    /// write to volumes owned by root. `fsGroup` has no effect on shared storage whose driver leaves owners alone (NFS).
     ///
     /// ## Sources
     /// - Pod Security Standards, restricted: <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
     /// - Checks `runAsNonRoot` and `runAsUser`: k8s.io/pod-security-admission, `policy/check_runAsNonRoot.go`, `policy/check_runAsUser.go`
+    /// - Ports below 1024: <https://github.com/containerd/containerd/pull/11502>, <https://github.com/cri-o/cri-o/issues/10050>
+    /// - `fsGroup` and its change policy: <https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#configure-volume-permission-and-ownership-change-policy-for-pods>
     /// - What the kubelet refuses: kubernetes/kubernetes, `pkg/kubelet/kuberuntime/security_context.go`, `verifyRunAsNonRoot`
     {
         id: "runs-as-root",
@@ -82,14 +88,18 @@ fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>
     let users: Vec<User<'_>> =
         pod.containers.iter().map(|container| user(workload, pod, container)).collect();
     let containers = || pod.containers.iter().zip(&users);
-    let is_rooted = |user: &User<'_>| matches!(user, User::Root) || matches!(user, User::RootImage(_));
+    let is_rooted = |user: &User<'_>| matches!(user, User::Root | User::RootImage(_) | User::NotInImage(_));
     if template_user.is_none() && (users.iter().any(is_rooted) || of_pod["runAsUser"] == 0) {
         report_root(workload, pod, &users, findings);
         // One container that stays root keeps `runAsNonRoot` away from the pod: the others get it themselves.
-        for (container, user) in containers().filter(|(_, user)| !is_rooted(user)) {
-            if effective_non_root(of_pod, container) != Some(true) {
-                findings.push(on_container(workload, pod, container, user));
-            }
+        let others: Vec<_> = containers()
+            .filter(|(container, user)| {
+                !is_rooted(user) && effective_non_root(of_pod, container) != Some(true)
+            })
+            .collect();
+        let shared = shared_volume(workload, pod, others.iter().copied());
+        for (container, user) in others {
+            findings.push(on_container(workload, pod, container, user, shared.as_ref()));
         }
         return;
     }
@@ -104,7 +114,8 @@ fn check_pod(workload: &Workload<'_>, pod: &Pod<'_>, findings: &mut Vec<Finding>
     if pod.fields.security_context {
         findings.push(on_pod(workload, pod, &unset, template_user));
     } else {
-        findings.extend(unset.iter().map(|(container, user)| on_container(workload, pod, container, user)));
+        findings
+            .extend(unset.iter().map(|(container, user)| on_container(workload, pod, container, user, None)));
     }
 }
 
@@ -114,6 +125,8 @@ enum User<'a> {
     Root,
     /// The image's own user is root, and nothing overrides it.
     RootImage(&'a Facts),
+    /// The image's user is a name that its own `/etc/passwd` does not have.
+    NotInImage(&'a Facts),
     /// The manifest or the image gives a number that is not root; where it is from.
     Number(String),
     /// The image gives a name, which the kubelet cannot check: its number is written down.
@@ -147,7 +160,7 @@ fn user<'a>(workload: &Workload<'a>, pod: &Pod<'_>, container: &Container<'_>) -
             container.name, facts.user
         )),
         Some(uid) => User::Named { facts, uid },
-        None => User::Unknown,
+        None => User::NotInImage(facts),
     }
 }
 
@@ -169,6 +182,17 @@ fn report_root(workload: &Workload<'_>, pod: &Pod<'_>, users: &[User<'_>], findi
                 let finding = Finding::new(field("runAsNonRoot"), message).container(container);
                 findings.push(finding.evidence(read_from(facts)).note(
                     "the image has no other user: rebuild it with a numeric `USER`, or take its unprivileged variant",
+                ));
+            }
+            User::NotInImage(facts) => {
+                let message = format!(
+                    "{} runs an image whose user `{}` is not in its /etc/passwd",
+                    workload.container(container),
+                    facts.user
+                );
+                let finding = Finding::new(field("runAsNonRoot"), message).container(container);
+                findings.push(finding.evidence(read_from(facts)).note(
+                    "no runtime can start it as that user: find out its number, and give it as `runAsUser`",
                 ));
             }
             _ => {}
@@ -227,6 +251,10 @@ fn on_pod(
     for (container, user) in unset {
         finding = with_user(workload, pod, container, user, template_user.is_some(), finding);
     }
+    if template_user.is_none() {
+        let shared = shared_volume(workload, pod, unset.iter().copied());
+        finding = with_shared_volume(pod, shared.as_ref(), finding);
+    }
     if !pod.has_containers {
         finding = finding.note(IMAGE_DECIDES);
     }
@@ -238,6 +266,7 @@ fn on_container(
     pod: &Pod<'_>,
     container: &Container<'_>,
     user: &User<'_>,
+    shared: Option<&Shared<'_>>,
 ) -> Finding {
     let context = format!("{}/securityContext", container.pointer);
     let pointer = format!("{context}/runAsNonRoot");
@@ -256,10 +285,11 @@ fn on_container(
             finding = finding.change(Change::set(format!("{context}/{field}"), value.clone()));
         }
     }
-    decide_privileged_first(
-        &[(container, user)],
-        with_user(workload, pod, container, user, has_user, finding),
-    )
+    finding = with_user(workload, pod, container, user, has_user, finding);
+    if !has_user {
+        finding = with_shared_volume(pod, shared.filter(|shared| shared.is_of(container)), finding);
+    }
+    decide_privileged_first(&[(container, user)], finding)
 }
 
 const IMAGE_DECIDES: &str =
@@ -275,21 +305,32 @@ fn with_user(
     mut finding: Finding,
 ) -> Finding {
     let context = format!("{}/securityContext", container.pointer);
-    let numbers = |uid: u32, gid: u32| {
-        [Change::set(format!("{context}/runAsUser"), uid), Change::set(format!("{context}/runAsGroup"), gid)]
+    // Without a group the runtime takes the user's own.
+    let numbers = |uid: u32, gid: Option<u32>| {
+        let user = Change::set(format!("{context}/runAsUser"), uid);
+        let group = gid.map(|gid| Change::set(format!("{context}/runAsGroup"), gid));
+        [user].into_iter().chain(group)
     };
+    if !matches!(user, User::Root | User::RootImage(_)) {
+        finding = note_other_platforms(workload, container, finding);
+    }
     match user {
         User::Number(fact) => return finding.evidence(fact.clone()),
         User::Named { facts, uid } if !template_decides => {
-            return finding.changes(numbers(*uid, facts.gid.unwrap_or_default())).evidence(format!(
-                "the image of `{}` runs as `{}`, which is user {uid} in its /etc/passwd; the kubelet takes numbers only",
+            let group = facts.gid.map_or_else(
+                || "its group is in no /etc/group of it".to_owned(),
+                |gid| format!("its group is {gid}"),
+            );
+            return finding.changes(numbers(*uid, facts.gid)).evidence(format!(
+                "the image of `{}` runs as `{}`, which is user {uid} in its /etc/passwd, and {group}; the kubelet takes \
+                 numbers only",
                 container.name, facts.user
             ));
         }
         User::Account { facts, account } if !template_decides => {
             finding = finding
                 .safety(Safety::Review)
-                .changes(numbers(account.uid, account.gid))
+                .changes(numbers(account.uid, Some(account.gid)))
                 .evidence(read_from(facts))
                 .note(format!(
                     "the image runs as root and brings the account `{}` (user {}): find out whether it can start as that",
@@ -303,7 +344,46 @@ fn with_user(
             }
         }
     }
-    note_what_root_can(workload, container, finding)
+    note_what_root_can(workload, pod, container, finding)
+}
+
+/// Facts are one platform's: where another has another user, nothing is safe.
+fn note_other_platforms(workload: &Workload<'_>, container: &Container<'_>, finding: Finding) -> Finding {
+    let others = workload.locked(container).map_or(&[][..], |locked| &locked.other_users);
+    others.iter().fold(finding, |finding, other| {
+        let user = if other.user.is_empty() { "no `USER`, so root" } else { other.user.as_str() };
+        finding.safety(Safety::Review).note(format!(
+            "for {} the image of `{}` has another user: {user}",
+            other.platform, container.name
+        ))
+    })
+}
+
+/// The group that persistent volumes have to go to, when a container that wrote to them as root gets another user.
+fn shared_volume<'a>(
+    workload: &Workload<'_>,
+    pod: &Pod<'_>,
+    containers: impl IntoIterator<Item = (&'a Container<'a>, &'a User<'a>)>,
+) -> Option<Shared<'a>> {
+    if workload.wanted_of_pod("fsGroup").is_some() {
+        return None;
+    }
+    let changed = containers.into_iter().filter_map(|(container, user)| match user {
+        User::Account { account, .. } => Some((container, account.uid, account.gid)),
+        _ => None,
+    });
+    Shared::find(workload, pod, changed)
+}
+
+fn with_shared_volume(pod: &Pod<'_>, shared: Option<&Shared<'_>>, finding: Finding) -> Finding {
+    let Some(shared) = shared else { return finding };
+    let context = pod.security_context();
+    let mut finding =
+        finding.change(Change::set(format!("{context}/fsGroup"), shared.group)).evidence(shared.fact());
+    if pod.spec["securityContext"]["fsGroupChangePolicy"].is_null() {
+        finding = finding.change(Change::set(format!("{context}/fsGroupChangePolicy"), "OnRootMismatch"));
+    }
+    finding
 }
 
 /// What asks for the whole node is written to be root of it: another user only stops it.
@@ -322,16 +402,16 @@ fn read_from(facts: &Facts) -> String {
 }
 
 /// What a process that is not root will miss.
-fn note_what_root_can(workload: &Workload<'_>, container: &Container<'_>, mut finding: Finding) -> Finding {
-    let ports = container.value["ports"].as_array().into_iter().flatten();
-    let declared = ports.filter_map(|port| port["containerPort"].as_u64());
-    let exposed = workload.facts(container).into_iter().flat_map(Facts::low_ports).map(u64::from);
-    if let Some(port) = declared.chain(exposed).find(|port| (1..1024).contains(port)) {
-        finding = finding.note(format!(
-            "`{}` listens on port {port}: only root may bind it where the runtime leaves \
-             net.ipv4.ip_unprivileged_port_start at 1024",
-            container.name
-        ));
+fn note_what_root_can(
+    workload: &Workload<'_>,
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    mut finding: Finding,
+) -> Finding {
+    if let Some((port, source)) = low_port(workload, container)
+        && let Some(who) = who_may_bind(pod, port)
+    {
+        finding = finding.note(format!("`{}` listens on port {port} by {source}: {who}", container.name));
     }
     let mounts = container.value["volumeMounts"].as_array().into_iter().flatten();
     for path in mounts.filter_map(|mount| mount["mountPath"].as_str()) {

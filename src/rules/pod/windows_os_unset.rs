@@ -9,7 +9,7 @@ crate::rules::rule! {
     ///
     /// ## Why
     /// The restricted standard asks Linux-only fields of every pod unless `spec.os.name` is `windows`. A node selector
-    /// does not count. Windows nodes refuse pods with those fields, so without `os` no setting satisfies both.
+    /// does not count, nor does an image that `caseharden.lock` knows for Windows only. Windows nodes refuse pods with those fields, so without `os` no setting satisfies both.
     ///
     /// ## Fix
     /// Sets `os.name: windows`, which changes neither scheduling nor the containers. The standard reads it from
@@ -86,6 +86,13 @@ fn unset(workload: &Workload<'_>, pod: &Pod<'_>, is_known: bool) -> Finding {
     let mut finding = Finding::new(pointer.clone(), message)
         .change(Change::set(format!("{pointer}/name"), "windows"))
         .safety(Safety::Review);
+    let locked = |container| Some((container, workload.locked(container)?));
+    for (container, locked) in
+        pod.containers.iter().filter_map(locked).filter(|(_, locked)| locked.is_for_windows())
+    {
+        let platforms = locked.platforms.join(", ");
+        finding = finding.evidence(format!("the image of `{}` is for {platforms} only", container.name));
+    }
     let linux_only = linux_only(pod);
     if !linux_only.is_empty() {
         finding.make_manual(format!(

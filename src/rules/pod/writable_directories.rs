@@ -48,6 +48,29 @@ pub(super) fn missing_directories<'a>(
     directories
 }
 
+/// Directories of the image that its user could write to until now, beyond those that get a volume: `/app (user 1000)`.
+/// Whether it does, nobody knows; and what is in them would be hidden by a volume.
+pub(super) fn open_directories(
+    workload: &Workload<'_>,
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    given: &[Directory<'_>],
+) -> Vec<String> {
+    let Some(facts) = workload.facts(container) else { return Vec::new() };
+    let open = facts.writable.iter().filter(|directory| {
+        let path = trimmed(&directory.path);
+        let is_given = given.iter().any(|given| {
+            path == given.path || path.strip_prefix(given.path).is_some_and(|rest| rest.starts_with('/'))
+        });
+        !is_given && !is_served(pod, container, path)
+    });
+    open.map(|directory| match directory.owner {
+        Some(owner) => format!("{} (user {owner})", directory.path),
+        None => format!("{} (everybody)", directory.path),
+    })
+    .collect()
+}
+
 fn trimmed(path: &str) -> &str {
     match path.trim_end_matches('/') {
         "" => "/",

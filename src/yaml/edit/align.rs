@@ -6,11 +6,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::Value;
 
+use super::super::value::same;
+
 /// Above this many comparisons items are paired by position.
 const MOST_COMPARISONS: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
+    /// An old item is a wanted one.
+    Keep(usize),
     /// An old item becomes a wanted one (which may be equal).
     Pair(usize, usize),
     Delete(usize),
@@ -19,15 +23,13 @@ pub(super) enum Step {
 
 /// Equal items stay; between them the rest is paired in order, what remains is deleted or inserted.
 pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
-    let old_hashes: Vec<u64> = old.iter().map(hash).collect();
-    let new_hashes: Vec<u64> = new.iter().map(hash).collect();
-    let prefix = old_hashes.iter().zip(&new_hashes).take_while(|(old, new)| old == new).count();
-    let suffix = old_hashes[prefix..].iter().rev().zip(new_hashes[prefix..].iter().rev());
-    let suffix = suffix.take_while(|(old, new)| old == new).count();
+    let prefix = old.iter().zip(new).take_while(|(old, new)| same(old, new)).count();
+    let suffix = old[prefix..].iter().rev().zip(new[prefix..].iter().rev());
+    let suffix = suffix.take_while(|(old, new)| same(old, new)).count();
     let (old_middle, new_middle) = (prefix..old.len() - suffix, prefix..new.len() - suffix);
-    let equal = common(&old_hashes[old_middle.clone()], &new_hashes[new_middle.clone()]);
+    let equal = common(&old[old_middle.clone()], &new[new_middle.clone()]);
 
-    let mut steps: Vec<Step> = (0..prefix).map(|index| Step::Pair(index, index)).collect();
+    let mut steps: Vec<Step> = (0..prefix).map(Step::Keep).collect();
     let (mut from_old, mut from_new) = (prefix, prefix);
     let ends = (old_middle.end - prefix, new_middle.end - prefix);
     for (at_old, at_new) in equal.into_iter().chain([ends]) {
@@ -39,7 +41,7 @@ pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
             from_new += 1;
         }
     }
-    steps.extend((0..suffix).map(|index| Step::Pair(old_middle.end + index, new_middle.end + index)));
+    steps.extend((0..suffix).map(|index| Step::Keep(old_middle.end + index)));
     steps
 }
 
@@ -111,10 +113,14 @@ fn in_common(old: &Value, new: &Value) -> u32 {
 }
 
 /// Pairs of a longest common subsequence.
-fn common(old: &[u64], new: &[u64]) -> Vec<(usize, usize)> {
-    if old.is_empty() || new.is_empty() || old.len().saturating_mul(new.len()) > MOST_COMPARISONS {
+fn common(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
+    let comparisons = old.len().saturating_mul(new.len());
+    // A single pair is compared already.
+    if comparisons <= 1 || comparisons > MOST_COMPARISONS {
         return Vec::new();
     }
+    let old: Vec<u64> = old.iter().map(hash).collect();
+    let new: Vec<u64> = new.iter().map(hash).collect();
     let width = new.len() + 1;
     let mut lengths = vec![0u32; (old.len() + 1) * width];
     for i in (0..old.len()).rev() {
@@ -168,7 +174,7 @@ fn hash(value: &Value) -> u64 {
 mod tests {
     use serde_json::json;
 
-    use super::Step::{Delete, Insert, Pair};
+    use super::Step::{Delete, Insert, Keep, Pair};
     use super::*;
 
     #[track_caller]
@@ -178,15 +184,16 @@ mod tests {
 
     #[test]
     fn equal_items_stay() {
-        check(json!([1, 2, 3]), json!([1, 3]), &[Pair(0, 0), Delete(1), Pair(2, 1)]);
-        check(json!([1, 3]), json!([1, 2, 3]), &[Pair(0, 0), Insert(1), Pair(1, 2)]);
-        check(json!([{"a": 1, "b": 2}]), json!([0, {"b": 2, "a": 1}]), &[Insert(0), Pair(0, 1)]);
+        check(json!([1, 2, 3]), json!([1, 3]), &[Keep(0), Delete(1), Keep(2)]);
+        check(json!([1, 3]), json!([1, 2, 3]), &[Keep(0), Insert(1), Keep(1)]);
+        check(json!([{"a": 1, "b": 2}]), json!([0, {"b": 2, "a": 1}]), &[Insert(0), Keep(0)]);
     }
 
     #[test]
     fn different_runs_are_paired_in_order() {
         check(json!([1, 2, 3]), json!([4, 5, 3, 6]), &[Pair(0, 0), Pair(1, 1), Pair(2, 2), Insert(3)]);
         check(json!([1, 9, 2]), json!([3, 9]), &[Pair(0, 0), Pair(1, 1), Delete(2)]);
+        check(json!([1, 2, 3]), json!([4, 2, 5]), &[Pair(0, 0), Pair(1, 1), Pair(2, 2)]);
     }
 
     #[test]

@@ -2,20 +2,21 @@
 //!
 //! How a key is written is left to the block and flow parts.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::super::Slot;
 use super::super::source::{column, starts_line};
-use super::super::value::same;
+use super::super::value::{Lockstep, same};
 use super::{Editor, Place, Refusal, Shape, Site};
 
 /// An entry of a mapping.
-pub(super) struct Entry {
+pub(super) struct Entry<'s> {
     pub(super) key: u32,
     pub(super) value: u32,
-    pub(super) name: String,
+    pub(super) name: Cow<'s, str>,
     pub(super) is_merge: bool,
     pub(super) deleted: bool,
 }
@@ -30,7 +31,7 @@ pub(super) struct Addition<'v> {
 /// From this many keys on, alphabetical order is taken for intended.
 const SORTED_KEYS: usize = 4;
 
-impl Editor<'_> {
+impl<'s> Editor<'s> {
     pub(super) fn mapping(
         &mut self,
         node: u32,
@@ -48,16 +49,18 @@ impl Editor<'_> {
             return Ok(());
         }
         self.change_entries(&mut entries, &merged, old, wanted)?;
-        let own: HashSet<&str> =
-            entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_str()).collect();
+        // Without merge keys, the old value has just the mapping's own keys.
+        let own: Option<HashSet<&str>> = (!merged.is_empty()).then(|| {
+            entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_ref()).collect()
+        });
+        let is_own = |key: &str| own.as_ref().map_or_else(|| old.contains_key(key), |own| own.contains(key));
         let missing = |(key, value): &(&String, &Value)| {
-            !own.contains(key.as_str())
-                && !merged.get(*key).is_some_and(|(value_of, _)| same(value_of, value))
+            !is_own(key) && !merged.get(*key).is_some_and(|(value_of, _)| same(value_of, value))
         };
         let missing: Vec<(&str, &Value)> =
             wanted.iter().filter(missing).map(|(key, value)| (key.as_str(), value)).collect();
         if let Some((key, (_, is_new))) =
-            merged.iter().find(|(key, _)| !wanted.contains_key(*key) && !own.contains(key.as_str()))
+            merged.iter().find(|(key, _)| !wanted.contains_key(*key) && !is_own(key))
         {
             return Err(self.merged_refusal(key, *is_new, &entries));
         }
@@ -80,13 +83,13 @@ impl Editor<'_> {
         Ok(())
     }
 
-    fn entries(&self, node: u32) -> Vec<Entry> {
+    fn entries(&self, node: u32) -> Vec<Entry<'s>> {
         let stream = self.stream;
         let entries = stream.arena.entries(node).map(|(key, value)| Entry {
             key,
             value,
             // Keys that cannot be decoded were refused with the document.
-            name: stream.key_of(key).unwrap_or_default().into_owned(),
+            name: stream.key_of(key).unwrap_or_default(),
             is_merge: stream.is_merge(key),
             deleted: false,
         });
@@ -96,22 +99,16 @@ impl Editor<'_> {
     /// Recurses into the keys that stay, marks those that go.
     fn change_entries(
         &mut self,
-        entries: &mut [Entry],
+        entries: &mut [Entry<'s>],
         merged: &BTreeMap<String, (Value, bool)>,
         old: &Map<String, Value>,
         wanted: &Map<String, Value>,
     ) -> Result<(), Refusal> {
-        let mut count: HashMap<&str, usize> = HashMap::new();
-        for entry in entries.iter().filter(|entry| !entry.is_merge) {
-            *count.entry(&entry.name).or_default() += 1;
-        }
-        let duplicates: HashSet<String> =
-            count.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name.to_owned()).collect();
+        let duplicates = if old.len() == entries.len() { HashSet::new() } else { duplicates(entries) };
+        let (mut old, mut wanted) = (Lockstep::new(old), Lockstep::new(wanted));
         let last_merge = entries.iter().rposition(|entry| entry.is_merge);
         for (index, entry) in entries.iter_mut().enumerate().filter(|(_, entry)| !entry.is_merge) {
-            let (key, value, name) = (entry.key, entry.value, entry.name.clone());
-            let (before, after) = (old.get(&name), wanted.get(&name));
-            let is_merged = merged.contains_key(&name);
+            let (before, after) = (old.get(&entry.name), wanted.get(&entry.name));
             let unchanged = match (before, after) {
                 (Some(before), Some(after)) => same(before, after),
                 (before, after) => before.is_none() && after.is_none(),
@@ -119,6 +116,8 @@ impl Editor<'_> {
             if unchanged {
                 continue;
             }
+            let (key, value, name) = (entry.key, entry.value, entry.name.clone().into_owned());
+            let is_merged = merged.contains_key(&name);
             if duplicates.contains(&name) {
                 return Err(Refusal::DuplicateKey { at: self.at(&name) });
             }
@@ -146,16 +145,15 @@ impl Editor<'_> {
 
     /// `{several\n words: x}`: what parsers make of such a key depends on what stands around it.
     fn refuse_long_keys(&self, node: u32, entries: &[Entry]) -> Result<(), Refusal> {
-        let arena = &self.stream.arena;
-        let is_long = |entry: &&Entry| {
-            self.text()[arena.outer_start(entry.key)..arena.raw(entry.key).end as usize].contains('\n')
-        };
-        match entries.iter().find(is_long) {
-            Some(entry) if self.shape(node).is_flow_collection() => {
+        if !self.shape(node).is_flow_collection() {
+            return Ok(());
+        }
+        match entries.iter().find(|entry| self.stream.is_long_key(entry.key)) {
+            Some(entry) => {
                 let reason = "a key of several lines is in the way";
                 Err(Refusal::Unsupported { at: self.at(&entry.name), reason })
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -183,10 +181,10 @@ impl Editor<'_> {
             .iter()
             .enumerate()
             .filter(|(_, entry)| !entry.deleted)
-            .map(|(index, entry)| (Ok(index), entry.name.as_str()))
+            .map(|(index, entry)| (Ok(index), entry.name.as_ref()))
             .collect();
         let own: Vec<&str> =
-            entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_str()).collect();
+            entries.iter().filter(|entry| !entry.is_merge).map(|entry| entry.name.as_ref()).collect();
         let is_sorted = own.len() >= SORTED_KEYS && own.windows(2).all(|pair| pair[0] < pair[1]);
         let first_is_free = self.first_place_is_free(entries);
         let at = self.here();
@@ -237,4 +235,13 @@ impl Editor<'_> {
         }
         !first.deleted && starts_line(self.text(), self.stream.entry_start(first.key))
     }
+}
+
+/// Names that several keys have.
+fn duplicates(entries: &[Entry<'_>]) -> HashSet<String> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for entry in entries.iter().filter(|entry| !entry.is_merge) {
+        *count.entry(&entry.name).or_default() += 1;
+    }
+    count.into_iter().filter(|(_, count)| *count > 1).map(|(name, _)| name.to_owned()).collect()
 }

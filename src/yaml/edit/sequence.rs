@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::source::column;
+use super::super::value::same;
 use super::align::{Step, align};
 use super::{Editor, Place, Refusal, Site};
 
@@ -33,13 +34,17 @@ impl Editor<'_> {
         let mut after = None;
         for step in align(old, wanted) {
             match step {
+                Step::Keep(index) => after = Some(index),
                 Step::Pair(from, to) => {
+                    after = Some(from);
+                    if same(&old[from], &wanted[to]) {
+                        continue;
+                    }
                     let lead =
                         if is_block { dashes[from] + 1 } else { stream.arena.outer_start(items[from]) };
                     self.path.push(from.to_string());
                     self.reconcile(items[from], Site { lead, place }, &old[from], &wanted[to])?;
                     self.path.pop();
-                    after = Some(from);
                 }
                 Step::Delete(index) => {
                     self.path.push(index.to_string());

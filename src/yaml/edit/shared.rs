@@ -175,7 +175,7 @@ impl Editor<'_> {
     }
 
     /// The keys a mapping gets through its merge keys once all is done, and whether that is new.
-    pub(super) fn merged(&self, entries: &[Entry]) -> Result<BTreeMap<String, (Value, bool)>, Refusal> {
+    pub(super) fn merged(&self, entries: &[Entry<'_>]) -> Result<BTreeMap<String, (Value, bool)>, Refusal> {
         let mut merged = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.is_merge) {
             let unsupported = |reason| Refusal::Unsupported { at: self.here(), reason };
@@ -193,7 +193,7 @@ impl Editor<'_> {
     }
 
     /// A key that comes from a merge key and is not wanted.
-    pub(super) fn merged_refusal(&self, key: &str, is_new: bool, entries: &[Entry]) -> Refusal {
+    pub(super) fn merged_refusal(&self, key: &str, is_new: bool, entries: &[Entry<'_>]) -> Refusal {
         if !is_new {
             return Refusal::Merged { at: self.at(key) };
         }

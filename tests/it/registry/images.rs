@@ -77,11 +77,11 @@ pub(crate) fn directory(path: &str, mode: u32, uid: u32) -> Vec<u8> {
 }
 
 /// A file with an extended attribute, as `tar --xattrs` and BuildKit write it.
-pub(crate) fn with_attribute(path: &str, value: &[u8]) -> Vec<u8> {
+pub(crate) fn with_attribute(path: &str, value: &[u8], body: &[u8]) -> Vec<u8> {
     let tail = [b" SCHILY.xattr.security.capability=", value, b"\n"].concat();
     let record = [(tail.len() + 2).to_string().as_bytes(), &tail].concat();
     assert_eq!(record.len(), tail.len() + 2, "the length has two digits");
-    [header("pax", b'x', 0o644, 0, record.len()), padded(&record), file(path, 0o755, b"elf")].concat()
+    [header("pax", b'x', 0o644, 0, record.len()), padded(&record), file(path, 0o755, body)].concat()
 }
 
 fn header(path: &str, flag: u8, mode: u32, uid: u32, size: usize) -> Vec<u8> {

@@ -1,136 +1,25 @@
 //! A real registry on loopback: Debian's docker-registry, with skopeo's opinion on every digest.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::images::{Image, Push, directory, file, image, index, tar, with_attribute};
+use super::running::{AUTHORIZATION, CANARY, Registry, certificate, is_missing};
 use crate::program::Folder;
 
-const CANARY: &str = "canary-7f3a9c";
-/// `htpasswd -Bbn reader canary-7f3a9c`.
-const HTPASSWD: &str = "reader:$2y$05$ShXGfAFNWLveXSoiFTFZ3OYUlHm3VXd4h3CzkV92dElC84qArqi3C\n";
-const AUTHORIZATION: &str = "Basic cmVhZGVyOmNhbmFyeS03ZjNhOWM=";
-
-struct Registry {
-    child: Child,
-    host: String,
-    place: tempfile::TempDir,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// Whether the programs are there; where tests have to be complete, that is a failure.
-fn is_missing() -> bool {
-    let found = |name: &str| {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join(name).is_file())
-    };
-    let missing: Vec<&str> =
-        ["docker-registry", "skopeo", "openssl"].into_iter().filter(|name| !found(name)).collect();
-    if missing.is_empty() {
-        return false;
-    }
-    assert!(std::env::var_os("CI").is_none(), "not installed: {missing:?}");
-    let hint = "apt-get install docker-registry skopeo openssl";
-    writeln!(std::io::stderr(), "skipped: not installed: {missing:?} ({hint})").ok();
-    true
-}
-
-impl Registry {
-    fn start(secured: bool) -> Registry {
-        let place = tempfile::tempdir().unwrap();
-        let at = |name: &str| place.path().join(name).display().to_string();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut config = format!(
-            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {host}\n",
-            at("data")
-        );
-        if secured {
-            certificate(place.path());
-            std::fs::write(at("htpasswd"), HTPASSWD).unwrap();
-            let _ =
-                writeln!(config, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key"));
-            let _ = writeln!(config, "auth: {{htpasswd: {{realm: test, path: {}}}}}", at("htpasswd"));
-        }
-        std::fs::write(at("config.yml"), config).unwrap();
-        let child = Command::new("docker-registry")
-            .args(["serve", &at("config.yml")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let registry = Registry { child, host, place };
-        let start = Instant::now();
-        while TcpStream::connect(&registry.host).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the registry did not start");
-            std::thread::yield_now();
-        }
-        registry
-    }
-
-    fn agent(&self) -> ureq::Agent {
-        let mut config = ureq::Agent::config_builder().http_status_as_error(false);
-        if let Ok(pem) = std::fs::read(self.place.path().join("ca.pem")) {
-            let root = ureq::tls::Certificate::from_pem(&pem).unwrap();
-            let roots = ureq::tls::RootCerts::new_with_certs(&[root]);
-            config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build());
-        }
-        config.build().new_agent()
-    }
-
-    /// The digest that skopeo sees.
-    fn skopeo(&self, image: &str) -> String {
-        let mut command = Command::new("skopeo");
-        command.args(["inspect", "--format", "{{.Digest}}"]);
-        if self.place.path().join("ca.pem").is_file() {
-            std::fs::create_dir_all(self.place.path().join("certs")).unwrap();
-            std::fs::copy(self.place.path().join("ca.pem"), self.place.path().join("certs/ca.crt")).unwrap();
-            command
-                .arg("--cert-dir")
-                .arg(self.place.path().join("certs"))
-                .args(["--creds", &format!("reader:{CANARY}")]);
-        } else {
-            command.arg("--tls-verify=false");
-        }
-        let output = command.arg(format!("docker://{}/{image}", self.host)).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-}
-
-/// An authority, and a certificate of its for this machine.
-fn certificate(at: &Path) {
-    let script = "set -e
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=Test CA' \
-    -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign'
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout server.key -out server.csr -subj '/CN=127.0.0.1'
-printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > ext
-openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem";
-    let output = Command::new("sh").args(["-c", script]).current_dir(at).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\nweb:x:101:102::/:/sbin/nologin\n";
+pub(crate) const PASSWD: &[u8] = b"root:x:0:0::/root:/bin/sh\nweb:x:101:102::/:/sbin/nologin\n";
 const RAW_NET: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// A web server's image: named user, low port, a volume, special files, and a whiteout over one of them.
-fn web(architecture: &str) -> Image {
+pub(crate) fn web(architecture: &str) -> Image {
     let base = tar(&[
         file("etc/passwd", 0o644, PASSWD),
         file("bin/sh", 0o755, b""),
         file("bin/su", 0o4755, b""),
         file("bin/mount", 0o4755, b""),
-        with_attribute("bin/ping", &RAW_NET),
+        with_attribute("bin/ping", &RAW_NET, b"elf"),
     ]);
     let top = tar(&[file("bin/.wh.mount", 0, b""), directory("var/cache/web", 0o755, 101)]);
     let container = json!({
@@ -140,7 +29,7 @@ fn web(architecture: &str) -> Image {
     image(architecture, container, &[base, top])
 }
 
-fn manifest(images: &[String]) -> String {
+pub(crate) fn manifest(images: &[String]) -> String {
     let pod = |(n, image): (usize, &String)| {
         format!(
             "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}}}\nspec: {{containers: [{{name: c, image: '{image}'}}]}}\n"
@@ -149,7 +38,7 @@ fn manifest(images: &[String]) -> String {
     images.iter().enumerate().map(pod).collect()
 }
 
-fn home(folder: &Folder, host: &str, password: &str) {
+pub(crate) fn home(folder: &Folder, host: &str, password: &str) {
     let login = json!({"auths": {host: {"username": "reader", "password": password}}});
     folder.write("../home/.docker/config.json", login.to_string());
 }
@@ -286,67 +175,85 @@ fn one_image_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
-fn three_hundred_references_to_sixty_images() {
+fn update_takes_a_list_of_images_repeated_or_not() {
     if is_missing() {
         return;
     }
     let registry = Registry::start(false);
     let (host, origin) = (registry.host.as_str(), format!("http://{}", registry.host));
     let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
-    let layer = |n: u8| tar(&[file("etc/passwd", 0o644, PASSWD), file("app", 0o755, &[n; 100_000])]);
-    let push_one = |n: &u8| {
-        let app = image("amd64", json!({"User": (1000 + u32::from(*n)).to_string()}), &[layer(*n)]);
-        push.image(&format!("team/app-{n}"), "child", &app);
-        push.manifest(&format!("team/app-{n}"), "1.0", &index(&[("amd64", &app)]));
-        format!("{host}/team/app-{n}:1.0")
+    let names: Vec<String> = ["a", "b", "c", "d"].map(|name| format!("{host}/{name}:1")).into();
+    let move_all = |architecture: &str| {
+        for name in ["a", "b", "c", "d"] {
+            push.image(name, "1", &web(architecture));
+        }
     };
-    let numbers: Vec<u8> = (0..60).collect();
-    let names = caseharden::lock::resolve::each(&numbers, 16, &push_one, &|_| {});
+    move_all("amd64");
     let folder = Folder::committed(&[]);
-    for part in 0..5 {
-        folder.write(&format!("pods-{part}.yaml"), manifest(&names));
-    }
-    let start = Instant::now();
+    folder.write("apps/pods.yaml", manifest(&names));
     folder.run(&["lock"]).expect_code(0);
-    let took = start.elapsed();
-    let lock: toml::Table = folder.read("caseharden.lock").parse().unwrap();
-    assert_eq!(lock["image"].as_table().unwrap().len(), 60);
-    for n in [0, 17, 59] {
-        let digest = lock["image"][&names[n]]["digest"].as_str().unwrap().to_owned();
-        assert_eq!(digest, registry.skopeo(&format!("team/app-{n}:1.0")));
-    }
-    let raw = raw_requests(&registry, &origin);
-    eprintln!("300 references to 60 images: lock {took:?}, the same requests alone 16 wide {raw:?}");
-    folder.run(&["lock", "--check"]).expect_code(0);
-    assert_eq!(folder.run(&["lock"]).expect_code(0).stderr, "60 images locked: 0 new, 0 moved\n");
+    let moved = |args: &[&str], architecture: &str| {
+        move_all(architecture);
+        let run = folder.run(&[&["lock"], args].concat()).expect_code(0);
+        let lines = run.stdout.lines().filter(|line| line.contains(" -> "));
+        lines.map(|line| line.replace(&format!("{host}/"), "")[..1].to_owned()).collect::<String>()
+    };
+    let [a, b, c, d] = [0, 1, 2, 3].map(|n: usize| names[n].as_str());
+    assert_eq!(moved(&["--update", a, b], "arm64"), "ab");
+    assert_eq!(moved(&["--update", c, "--update", d], "arm64"), "cd");
+    assert_eq!(moved(&["apps", "--update", &format!("{a},{c}")], "riscv64"), "ac");
+    assert_eq!(moved(&["--update", b, "--", "apps"], "riscv64"), "b");
+    assert_eq!(moved(&["--update"], "s390x"), "abcd");
+    let bare = format!("{host}/a");
+    assert_eq!(moved(&["--update", &bare], "ppc64le"), "a");
+    let unknown = folder.run(&["lock", "--update", a, "apps"]).expect_code(2);
+    assert!(
+        unknown.stderr.contains("`--update apps`: nothing in the repo uses this image"),
+        "{}",
+        unknown.stderr
+    );
+    assert!(unknown.stderr.contains("paths go in front of `--update`"), "{}", unknown.stderr);
 }
 
-/// The same questions without anything else: HEAD, index, manifest, two blobs, signature and referrers.
-fn raw_requests(registry: &Registry, origin: &str) -> Duration {
-    let agent = registry.agent();
-    let accept = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
-    let get = |url: String| {
-        agent.get(url).header("accept", accept).call().unwrap().body_mut().read_to_vec().unwrap()
-    };
-    let start = Instant::now();
-    caseharden::lock::resolve::each(
-        &(0..60).collect::<Vec<u32>>(),
-        16,
-        &|n| {
-            let base = format!("{origin}/v2/team/app-{n}");
-            agent.head(format!("{base}/manifests/1.0")).header("accept", accept).call().unwrap();
-            let index: serde_json::Value =
-                serde_json::from_slice(&get(format!("{base}/manifests/1.0"))).unwrap();
-            let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
-            let child: serde_json::Value =
-                serde_json::from_slice(&get(format!("{base}/manifests/{child}"))).unwrap();
-            get(format!("{base}/blobs/{}", child["config"]["digest"].as_str().unwrap()));
-            get(format!("{base}/blobs/{}", child["layers"][0]["digest"].as_str().unwrap()));
-            for missing in ["manifests/sha256-0.sig", "referrers/x", "manifests/sha256-0"] {
-                get(format!("{base}/{missing}"));
-            }
-        },
-        &|_| {},
+#[test]
+fn users_and_digests_of_one_platform_are_told() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(false);
+    let (host, origin) = (registry.host.as_str(), format!("http://{}", registry.host));
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
+    let (amd64, arm64) = (web("amd64"), image("arm64", json!({"User": "0"}), &[tar(&[])]));
+    push.image("web", "amd64", &amd64);
+    push.image("web", "arm64", &arm64);
+    let both = index(&[("amd64", &amd64), ("arm64", &arm64)]);
+    push.manifest("web", "1", &both);
+    let folder = Folder::committed(&[]);
+    let pinned = format!("{host}/web:1@{}", arm64.manifest.digest());
+    folder.write("pods.yaml", manifest(std::slice::from_ref(&pinned)));
+    let run = folder.run(&["lock"]).expect_code(0);
+    let told = format!(
+        "warning: pods.yaml:5: {host}/web:1: {} is one platform only of what the tag has, {}",
+        arm64.manifest.digest(),
+        both.digest()
     );
-    start.elapsed()
+    assert!(run.stderr.contains(&told), "{}", run.stderr);
+    let check = folder.run(&["check", "--select", "image-digest-of-one-platform"]).expect_code(1);
+    assert!(
+        check.stdout.contains("is pinned to linux/arm64, one platform of its tag's index"),
+        "{}",
+        check.stdout
+    );
+    let check = folder.run(&["lock", "--check"]).expect_code(1);
+    assert!(check.stdout.contains("of which the lock has one platform only"), "{}", check.stdout);
+
+    folder.write("pods.yaml", manifest(&[format!("{host}/web:1@{}", both.digest())]));
+    std::fs::remove_file(folder.path().join("caseharden.lock")).unwrap();
+    folder.run(&["lock"]).expect_code(0);
+    let lock: toml::Table = folder.read("caseharden.lock").parse().unwrap();
+    let entry = &lock["image"][&format!("{host}/web:1")];
+    assert!(entry.get("index").is_none());
+    let users =
+        toml::Value::try_from([BTreeMap::from([("platform", "linux/arm64"), ("user", "0")])]).unwrap();
+    assert_eq!(entry["other-users"], users);
 }
