@@ -14,6 +14,8 @@ mod init;
 mod inputs;
 mod lock;
 mod man;
+mod network;
+mod rbac;
 mod rules;
 mod templates;
 
@@ -57,6 +59,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Branch(branch::BranchArgs),
     Lock(lock::LockArgs),
+    Network(network::NetworkArgs),
+    Rbac(rbac::RbacArgs),
     Rules(rules::RulesArgs),
     Explain(explain::ExplainArgs),
     Templates(templates::TemplatesArgs),
@@ -157,6 +161,8 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::Apply(args) => apply::run(args, global, out),
         Command::Branch(args) => branch::run(args, global, out),
         Command::Lock(args) => lock::run(args, global, out),
+        Command::Network(args) => network::run(args, global, out),
+        Command::Rbac(args) => rbac::run(args, global, out),
         Command::Rules(args) => rules::run(args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Templates(args) => templates::run(args, global, out),

@@ -7,6 +7,7 @@
 mod allow;
 mod globs;
 pub(crate) mod mistake;
+pub(crate) mod network;
 mod profile;
 mod raw;
 mod reading;
@@ -29,6 +30,7 @@ pub use allow::{Allow, AllowIndex, Allowable};
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use jiff::civil::Date;
 pub use mistake::Mistake;
+pub use network::{Dialect, Mode, Network, PodPeer};
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
 pub use system_namespaces::SystemNamespaces;
@@ -69,9 +71,11 @@ pub struct Config {
     pub tmp_size: Option<String>,
     pub system_namespaces: SystemNamespaces,
     pub workloads: Vec<CustomWorkload>,
+    pub image_fields: Vec<ImageFields>,
     pub writable_paths: Vec<WritablePaths>,
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
+    pub network: Network,
     pub allow: Vec<Allow>,
 }
 
@@ -124,6 +128,16 @@ pub struct CustomWorkload {
     pub group: String,
     pub kind: String,
     pub pod_spec: PointerBuf,
+}
+
+/// Fields of a custom resource that name images for the containers its operator makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFields {
+    /// Without version; empty for the core group.
+    pub group: String,
+    pub kind: String,
+    /// Pointers in which `*` stands for every item of a list.
+    pub paths: Vec<String>,
 }
 
 /// Directories that some images write to.
@@ -184,9 +198,11 @@ impl Default for Config {
             tmp_size: None,
             system_namespaces: SystemNamespaces::default(),
             workloads: Vec::new(),
+            image_fields: Vec::new(),
             writable_paths: Vec::new(),
             signatures: Vec::new(),
             registries: Registries::default(),
+            network: Network::default(),
             allow: Vec::new(),
         }
     }

@@ -10,10 +10,12 @@
 //! - [`pss`] gives the Pod Security Standards' verdict on a pod.
 //! - [`rbac`] decides who may do what, as the API server does.
 //! - [`audit_log`] sums up what accounts really did, from the logs of API servers.
+//! - [`connections`] tells from the model and from flow logs which pods talk to each other, and what says so.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
+//! - [`helm`] compares what a chart renders of two sets of values.
 //! - [`image`] is what a reference means; [`registry`] asks registries, the only network code; [`image_facts`]
 //!   reads what an image needs, [`signature`] tells who signed it; [`lock`] keeps what was learned.
 //! - [`cli`] is the only place that prints.
@@ -26,12 +28,15 @@ pub mod apply;
 pub mod audit_log;
 pub mod cli;
 pub mod config;
+pub mod connections;
 mod contained;
 pub mod git;
+pub mod helm;
 pub mod image;
 pub mod image_facts;
 pub mod lock;
 pub mod model;
+pub mod network_policy;
 pub mod plan;
 pub mod pss;
 pub mod rbac;

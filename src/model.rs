@@ -5,6 +5,7 @@
 
 mod accounts;
 mod builds;
+pub mod charts;
 mod image;
 mod key_order;
 mod object;
@@ -36,6 +37,8 @@ pub struct Model<'r> {
     /// Range of `objects` for each file.
     by_file: Vec<Range<usize>>,
     pub builds: Builds,
+    /// What the repo builds itself, and other reasons why an image is not pulled.
+    pub builders: references::Builders,
     pub accounts: Accounts,
     /// Objects and files that are not judged as they stand.
     pub skipped: Vec<Skip>,
@@ -61,6 +64,7 @@ impl<'r> Model<'r> {
             objects: Vec::with_capacity(facts.iter().map(|facts| facts.objects.len()).sum()),
             by_file: Vec::with_capacity(facts.len()),
             builds: Builds::default(),
+            builders: references::Builders::new(repo),
             accounts: Accounts::default(),
             skipped: Vec::new(),
         };
@@ -172,7 +176,7 @@ impl FileFacts {
             entries: Vec::new(),
             skipped: Vec::new(),
         };
-        if facts.kustomization.is_some() {
+        if facts.kustomization.is_some() || file.is_values {
             return facts;
         }
         for document in 0..file.stream.documents() {

@@ -229,7 +229,12 @@ impl<'a> Planner<'a> {
             .filter(|placed| placed.finding.safety >= self.level)
             .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
             .collect();
-        for list in repo.by_file.values_mut() {
+        for (file, list) in &mut repo.by_file {
+            if let Some(marker) = self.model.repo().files[*file].marker {
+                for placed in list.iter_mut().filter(|placed| !placed.finding.changes.is_empty()) {
+                    placed.finding.make_manual(format!("not edited: {}", marker.detail()));
+                }
+            }
             list.retain(|placed| match &placed.needs_file {
                 Some(path) => wanted.contains(path),
                 None => self.selection.takes_object(self.model, &placed.object),

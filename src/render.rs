@@ -6,6 +6,7 @@
 mod escape;
 mod json;
 mod line_changes;
+pub mod network;
 mod text;
 mod unified;
 

@@ -2,6 +2,7 @@
 //!
 //! The only reader. Knows file kinds by name and content; nothing of rules or of what a change would be.
 
+mod chart;
 mod classify;
 mod kustomization;
 mod source;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use self::chart::Part;
+pub use self::chart::{Chart, Dependency};
 pub use self::classify::{Facts, Marker};
 pub use self::kustomization::{ImageSetting, Kustomization, PatchReference, PatchTarget};
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
@@ -25,15 +28,24 @@ pub struct Repo {
     pub skipped: Vec<Skip>,
     /// Patches that kustomizations name and that hold no object of their own (JSON 6902), ordered by path.
     pub patches: Vec<(String, Stream)>,
-    /// Files of Helm values that name images, ordered by path. Neither judged nor counted as manifests.
-    pub values: Vec<File>,
+    /// Compose files, ordered by path: they may say what manifests do not.
+    pub compose: Vec<File>,
+    /// Helm charts, ordered by folder.
+    pub charts: Vec<Chart>,
     /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
     pub build_folders: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
     pub others: usize,
 }
 
-/// A file that holds at least one Kubernetes object, or a kustomization.
+impl Repo {
+    /// The files that are judged.
+    pub fn manifests(&self) -> impl Iterator<Item = &File> {
+        self.files.iter().filter(|file| !file.context_only && !file.is_values)
+    }
+}
+
+/// A file that holds at least one Kubernetes object, a kustomization, or Helm values that name images.
 #[derive(Debug)]
 pub struct File {
     /// Relative to the root, with `/`.
@@ -43,6 +55,8 @@ pub struct File {
     pub marker: Option<Marker>,
     /// Read for what it says of other files; neither judged nor edited.
     pub context_only: bool,
+    /// Helm values: it holds no objects, and is not counted as a manifest.
+    pub is_values: bool,
 }
 
 /// What is left alone, and why. Listed for the user; never silent.
@@ -136,11 +150,17 @@ pub const LIMITS: Limits = Limits { depth: 200, expanded_nodes: 1_000_000 };
 /// Reads all files of a source in parallel. `progress` is called once for each file.
 pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(dyn Fn() + Sync)) -> Repo {
     let facts = Facts::new(&listing);
-    let outcomes: Vec<Outcome> = listing
+    let outcomes: Vec<(Outcome, Option<Part>)> = listing
         .entries
         .par_iter()
         .map(|entry| {
-            let outcome = contained(|| read_one(source, entry, &facts, config)).unwrap_or_else(|failure| {
+            let mut part = None;
+            let outcome = contained(|| read_one(source, entry, &facts, config));
+            let outcome = outcome.map(|(outcome, read)| {
+                part = read;
+                outcome
+            });
+            let outcome = outcome.unwrap_or_else(|failure| {
                 Outcome::Skipped(Skip {
                     path: entry.path.clone(),
                     line: None,
@@ -150,24 +170,31 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
                 })
             });
             progress();
-            outcome
+            (outcome, part)
         })
         .collect();
 
     let mut repo = Repo { skipped: listing.skipped, build_folders: listing.build_folders, ..Repo::default() };
-    let manifests = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Manifest(_))).count();
-    repo.files.reserve_exact(manifests);
-    for outcome in outcomes {
+    let files = outcomes.iter().filter(|(outcome, _)| matches!(outcome, Outcome::File(_))).count();
+    repo.files.reserve_exact(files);
+    let mut parts = Vec::new();
+    for (outcome, part) in outcomes {
+        parts.extend(part);
         match outcome {
-            Outcome::Manifest(file) => repo.files.push(*file),
-            Outcome::Values(file) => {
+            Outcome::File(file) => {
+                repo.others += usize::from(file.is_values);
+                repo.files.push(*file);
+            }
+            Outcome::Compose(file) => {
                 repo.others += 1;
-                repo.values.push(*file);
+                repo.compose.push(*file);
             }
             Outcome::Other => repo.others += 1,
+            Outcome::Part => {}
             Outcome::Skipped(skip) => repo.skipped.push(skip),
         }
     }
+    repo.charts = chart::charts(parts);
     repo.skipped.sort();
     repo.patches = read_patches(source, &repo.files, config);
     repo
@@ -191,16 +218,22 @@ fn read_patches(source: &dyn Source, files: &[File], config: &Config) -> Vec<(St
 }
 
 enum Outcome {
-    Manifest(Box<File>),
-    Values(Box<File>),
+    File(Box<File>),
+    Compose(Box<File>),
     Other,
+    /// Only of use for the chart it belongs to.
+    Part,
     Skipped(Skip),
 }
 
-fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) -> Outcome {
+fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) -> (Outcome, Option<Part>) {
     let path = entry.path.as_str();
     if config.is_excluded(path) {
-        return Outcome::Other;
+        return (Outcome::Other, None);
+    }
+    let part_of = classify::part_of_chart(path, facts);
+    if path.ends_with(".tpl") && part_of.is_none() {
+        return (Outcome::Part, None);
     }
     let skip = |reason, detail: String| {
         Outcome::Skipped(Skip { path: path.to_owned(), line: None, column: None, reason, detail })
@@ -208,13 +241,37 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
     let bytes = match source.read(entry, config.max_file_size) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
-            return skip(SkipReason::TooLarge, format!("larger than {} bytes", config.max_file_size));
+            let detail = format!("larger than {} bytes", config.max_file_size);
+            return (skip(SkipReason::TooLarge, detail), None);
         }
-        Err(error) => return skip(SkipReason::Unreadable, error.to_string()),
+        Err(error) => return (skip(SkipReason::Unreadable, error.to_string()), None),
+    };
+    let part = part_of.and_then(|chart| {
+        let text = std::str::from_utf8(&bytes).ok()?.to_owned();
+        Some(Part { chart: chart.to_owned(), path: path.to_owned(), text })
+    });
+    if path.ends_with(".tpl") {
+        return (Outcome::Part, part);
+    }
+    let outcome = classified(entry, bytes, facts, config);
+    // What is read for its chart alone is nobody's loss.
+    let is_no_loss = entry.context_only
+        && part.is_some()
+        && matches!(&outcome, Outcome::Skipped(skip) if skip.reason == SkipReason::HelmTemplate);
+    (if is_no_loss { Outcome::Part } else { outcome }, part)
+}
+
+/// What a file is, by its bytes.
+fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outcome {
+    let path = entry.path.as_str();
+    let skip = |reason, detail: String| {
+        Outcome::Skipped(Skip { path: path.to_owned(), line: None, column: None, reason, detail })
     };
     if !is_kustomization_name(path) && !classify::may_hold_objects(&bytes) {
         return if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
+        } else if classify::is_compose(path) {
+            compose(entry, bytes)
         } else if classify::may_be_values(path, &bytes) {
             values(entry, bytes, facts, config)
         } else {
@@ -256,6 +313,19 @@ fn read_one(source: &dyn Source, entry: &Entry, facts: &Facts, config: &Config) 
     }
 }
 
+fn compose(entry: &Entry, bytes: Vec<u8>) -> Outcome {
+    match String::from_utf8(bytes).ok().and_then(|text| Stream::parse(text, &LIMITS).ok()) {
+        Some(stream) => Outcome::Compose(Box::new(File {
+            path: entry.path.clone(),
+            stream,
+            marker: None,
+            context_only: entry.context_only,
+            is_values: false,
+        })),
+        None => Outcome::Other,
+    }
+}
+
 /// Values that cannot be read are no failure: nothing says that they are values.
 fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outcome {
     let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
@@ -280,7 +350,13 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
         let is_values = classify::may_be_values(&path, stream.text().as_bytes());
         return if is_values && classify::sops_line(&stream).is_none() {
-            Outcome::Values(Box::new(File { path, stream, marker, context_only: entry.context_only }))
+            Outcome::File(Box::new(File {
+                path,
+                stream,
+                marker,
+                context_only: entry.context_only,
+                is_values: true,
+            }))
         } else {
             Outcome::Other
         };
@@ -291,7 +367,7 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
     if has_actions && let Some(line) = classify::template_line(&stream) {
         return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
     }
-    Outcome::Manifest(Box::new(File { path, stream, marker, context_only: entry.context_only }))
+    Outcome::File(Box::new(File { path, stream, marker, context_only: entry.context_only, is_values: false }))
 }
 
 /// The path with `/` between its parts, as shown to users and as git writes it.

@@ -9,6 +9,7 @@ mod finding;
 mod hold_back;
 mod image;
 mod namespace;
+mod network;
 mod notice;
 mod placement;
 mod pod;
@@ -61,18 +62,21 @@ pub enum Area {
     Pod,
     Image,
     Namespace,
+    Network,
     Rbac,
     Allow,
 }
 
 impl Area {
-    pub const ALL: [Area; 5] = [Area::Pod, Area::Image, Area::Namespace, Area::Rbac, Area::Allow];
+    pub const ALL: [Area; 6] =
+        [Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Rbac, Area::Allow];
 
     pub fn id(self) -> &'static str {
         match self {
             Area::Pod => "pod",
             Area::Image => "image",
             Area::Namespace => "namespace",
+            Area::Network => "network",
             Area::Rbac => "rbac",
             Area::Allow => "allow",
         }
@@ -128,7 +132,10 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [pod::RULES, image::RULES, namespace::RULES, rbac::RULES, notice::RULES].into_iter().flatten().copied()
+    [pod::RULES, image::RULES, namespace::RULES, network::RULES, rbac::RULES, notice::RULES]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 pub fn find(id: &str) -> Option<&'static Rule> {
@@ -162,6 +169,7 @@ pub fn check_repo(
 ) -> RepoFindings {
     let mut found = namespace::check(model, settings, verdicts, selected);
     image::check_repo(model, settings, selected, &mut found);
+    network::check(model, settings, selected, &mut found);
     rbac::check_repo(model, settings, selected, &mut found);
     found
 }

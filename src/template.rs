@@ -10,6 +10,7 @@ mod decode;
 mod error;
 mod holes;
 mod inputs;
+mod network;
 mod samples;
 mod scalar;
 mod sources;
@@ -27,6 +28,7 @@ pub use access::{NewBinding, NewRole};
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
+pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
 use sources::Source;
 pub use sources::{ExportError, Exported};
 
@@ -116,6 +118,7 @@ impl Templates {
         tera.autoescape_on([".yaml"]);
         tera.set_escape_fn(|text, out| out.write_all(scalar::string(text).as_bytes()));
         tera.register_filter("yaml", yaml_filter);
+        tera.register_filter("comment", comment_filter);
         tera.register_filter("safe", refuse_safe);
         let texts = sources.iter().map(|source| (source.name, source.text.as_str()));
         tera.add_raw_templates(texts)
@@ -303,6 +306,7 @@ impl Templates {
             note(self.namespace("sample", &labels).map(drop));
         }
         note(self.exceptions(&samples::exceptions()).map(drop));
+        note(self.network_policies(&samples::policies()).map(drop));
         note(self.config().map(drop));
         self.try_out_access().into_iter().for_each(|error| note(Err(error)));
         errors
@@ -383,6 +387,11 @@ fn first_difference<'a>(wanted: &'a Value, item: &Value) -> Option<(&'a str, &'a
 fn yaml_filter(value: &tera::Value, _: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
     let value = serde_json::to_value(value).map_err(tera::Error::message)?;
     Ok(tera::Value::safe_string(&scalar::flow(&value)))
+}
+
+/// A whole comment, with its `#`: nothing in the text can end it.
+fn comment_filter(value: &str, _: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
+    Ok(tera::Value::safe_string(&scalar::comment(value)))
 }
 
 /// tera's own `safe` would let a value through as it is.

@@ -125,9 +125,9 @@ fn read_tree(
     let listing = snapshot.list(ids.keys().cloned(), &root.wanted);
     let wanted: Vec<_> = listing.entries.iter().filter_map(|entry| ids.get(&entry.path).copied()).collect();
     repository.prefetch(tree.commit, &wanted).map_err(helped)?;
+    let flows = super::inputs::flows(&args.select.flow_log)?;
     let audit = args.select.evidence.read(global)?;
-    let inputs = Inputs::read(root, config, templates, &snapshot, listing, global)?;
-    Ok(Inputs { audit, ..inputs })
+    Ok(Inputs { flows, audit, ..Inputs::read(root, config, templates, &snapshot, listing, global)? })
 }
 
 /// The branches come from the base commit: says so when the checkout holds something else.
@@ -179,7 +179,7 @@ impl Session<'_> {
             let selection = self.selection(&group)?;
             let changes = self
                 .inputs
-                .plan_selected(&selection, Purpose::Changes, None, |planner| Ok(collect(planner, &group)))?;
+                .plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, &group)))?;
             self.commit(&group, changes, out)?;
         }
         Ok(counts)

@@ -1,6 +1,7 @@
 //! `check`: list findings.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed};
@@ -36,7 +37,8 @@ pub(super) fn run(args: &CheckArgs, global: &Global, out: &mut dyn Write) -> any
         writeln!(out, "{:#}", render::schema())?;
         return Ok(Outcome::Done);
     }
-    let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
+    // The process ends with this; see `Inputs::show`.
+    let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
     let renderer = args.format.renderer(inputs.config.profile.version, global.style());
     inputs.show(&args.select, Purpose::Findings, &*renderer, out, |planner, counts| {
         match counts.tally.findings {

@@ -1,6 +1,7 @@
 //! `diff`: show what `apply` would do.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed};
@@ -31,7 +32,8 @@ pub(super) struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
+    // The process ends with this; see `Inputs::show`.
+    let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
     let renderer = args.format.renderer(global.style());
     inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
         if !global.quiet {

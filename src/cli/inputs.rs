@@ -1,9 +1,11 @@
 //! What check, diff, apply and branch share: which files, rules and objects a run is about, and reading them.
 
 use std::io::{self, IsTerminal, Read};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -11,6 +13,7 @@ use super::evidence::EvidenceArgs;
 use super::{Global, Helped, say};
 use crate::audit_log;
 use crate::config::{self, Config, ConfigError, Profile};
+use crate::connections::{FlowReader, Flows};
 use crate::lock::{self, Lock};
 use crate::model::Model;
 use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
@@ -42,6 +45,9 @@ pub(super) struct Select {
     /// Pod Security level that rules ask for, and the version it is judged by
     #[arg(long, value_name = "LEVEL[@VERSION]")]
     pub(super) profile: Option<Profile>,
+    /// Observed flows: Hubble's JSON, Calico's flow logs, or plain CSV or JSON lines; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) flow_log: Vec<PathBuf>,
     /// Treat generated and vendored files as one's own
     #[arg(long)]
     pub(super) include_generated: bool,
@@ -57,6 +63,7 @@ pub(super) struct Inputs {
     pub(super) exceptions: Exceptions,
     pub(super) lock: Lock,
     pub(super) audit: Option<audit_log::Evidence>,
+    pub(super) flows: Flows,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
 }
@@ -72,15 +79,17 @@ impl Inputs {
         let (config, templates) = decide(&root.folder, select, global)?;
         let disk = Disk::new(root.folder.clone());
         let listing = disk.list(&root.wanted);
+        let flows = flows(&select.flow_log)?;
         let audit = select.evidence.read(global)?;
-        let inputs = Inputs::read(root, config, templates, &disk, listing, global)?;
-        Ok(Inputs { audit, ..inputs })
+        Ok(Inputs { flows, audit, ..Inputs::read(root, config, templates, &disk, listing, global)? })
     }
 
     fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
+        let twice = select.flow_log.iter().any(|path| path == Path::new("-"));
+        anyhow::ensure!(!twice, "standard input is either the manifests or the flow log");
         anyhow::ensure!(
             !select.evidence.reads_stdin(),
-            "standard input is either manifests or the audit log"
+            "standard input is either the manifests or the audit log"
         );
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
@@ -92,6 +101,7 @@ impl Inputs {
         let mut inputs = Inputs::read(root, config, templates, &input, listing, global)?;
         inputs.exceptions = Exceptions::default();
         inputs.stdin = true;
+        inputs.flows = flows(&select.flow_log)?;
         inputs.audit = select.evidence.read(global)?;
         Ok(inputs)
     }
@@ -109,7 +119,17 @@ impl Inputs {
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, lock, audit: None, repo, stdin: false })
+        Ok(Inputs {
+            root,
+            config,
+            templates,
+            exceptions,
+            lock,
+            audit: None,
+            flows: Flows::default(),
+            repo,
+            stdin: false,
+        })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -120,7 +140,7 @@ impl Inputs {
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         let selection = self.selection(select)?;
-        self.plan_selected(&selection, purpose, None, act)
+        self.plan_selected(&selection, purpose, act)
     }
 
     /// Plans, shows all of it, and hands on the planner with what the run went through.
@@ -138,28 +158,44 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        self.plan_selected(&selection, purpose, Some(&show), |planner| {
-            let counts = show_plan(self, planner, renderer, out)?;
-            out.flush()?;
-            Ok(act(planner, &counts))
-        })
+        let settings = self.settings()?;
+        // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
+        let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
+        let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
+        let counts = show_plan(self, &planner, renderer, out)?;
+        out.flush()?;
+        Ok(act(&planner, &counts))
     }
 
     pub(super) fn plan_selected<T>(
         &self,
         selection: &Selection<'_>,
         purpose: Purpose,
-        show: Option<&Show<'_>>,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let mut settings = Settings::new(&self.config, &self.templates, &self.lock)?;
-        settings.audit = self.audit.as_ref();
+        let settings = self.settings()?;
         let model = Model::new(&self.repo, &self.config.workloads);
+        act(&self.planner(&model, &settings, selection, purpose, None))
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings<'_>> {
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
+        Ok(Settings { audit: self.audit.as_ref(), ..settings })
+    }
+
+    fn planner<'a>(
+        &'a self,
+        model: &'a Model<'a>,
+        settings: &'a Settings<'a>,
+        selection: &'a Selection<'a>,
+        purpose: Purpose,
+        show: Option<&'a Show<'a>>,
+    ) -> Planner<'a> {
         let level = match self.config.level {
             config::Level::Safe => Safety::Safe,
             config::Level::Review => Safety::Review,
         };
-        act(&Planner::new(&model, &settings, selection, &self.exceptions, level, purpose, show))
+        Planner::new(model, settings, selection, &self.exceptions, level, purpose, show)
     }
 
     pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {
@@ -184,7 +220,7 @@ impl Inputs {
 
     /// All that was skipped, from reading and from the model.
     pub(super) fn skipped(&self, planner: &Planner<'_>) -> Vec<Skip> {
-        let marked = self.repo.files.iter().filter(|file| !file.context_only).filter_map(|file| {
+        let marked = self.repo.manifests().filter_map(|file| {
             let marker = file.marker?;
             Some(Skip {
                 path: file.path.clone(),
@@ -249,6 +285,30 @@ pub(super) fn unknown_rule(id: &str) -> Helped {
             None => "`caseharden rules` lists all of them".to_owned(),
         }),
     }
+}
+
+/// Reads flow logs as they come; what no format reads is said, and the rest counts.
+pub(super) fn flows(logs: &[PathBuf]) -> anyhow::Result<Flows> {
+    let mut reader = FlowReader::default();
+    for path in logs {
+        let shown = path.display().to_string();
+        let read = if path == Path::new("-") {
+            reader.read("stdin", io::stdin().lock())
+        } else {
+            let file = std::fs::File::open(path).with_context(|| shown.clone())?;
+            reader.read(&shown, io::BufReader::new(file))
+        };
+        read.with_context(|| shown)?;
+    }
+    let flows = reader.finish();
+    if let Some((path, line)) = &flows.first_unread {
+        let path = escaped(path);
+        say(&format!("warning: {path}:{line}: {} lines are no flows of a known format\n", flows.unread));
+    }
+    if !logs.is_empty() && flows.is_empty() {
+        say("warning: the flow logs show no flow\n");
+    }
+    Ok(flows)
 }
 
 fn exceptions(source: &dyn Source, config: &Config) -> anyhow::Result<Exceptions> {
@@ -328,7 +388,7 @@ fn show_plan(
         counts,
     };
     renderer.end(out, &ending)?;
-    if inputs.repo.files.is_empty() && skipped.is_empty() {
+    if inputs.repo.manifests().next().is_none() && skipped.is_empty() {
         say("warning: no Kubernetes manifest was found; nothing was judged\n");
     }
     Ok(counts)
@@ -341,7 +401,7 @@ pub(super) fn before<'a>(inputs: &'a Inputs, path: &str) -> Option<&'a str> {
 
 pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
     Counts {
-        files: inputs.repo.files.iter().filter(|file| !file.context_only).count(),
+        files: inputs.repo.manifests().count(),
         objects: planner.model.objects().count(),
         workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
         others: inputs.repo.others,

@@ -67,7 +67,7 @@ pub(super) fn run(args: &LockArgs, global: &Global, out: &mut dyn Write) -> anyh
         None => Lock::default(),
     };
     let model = Model::new(&inputs.repo, &inputs.config.workloads);
-    let uses = references(&model, &inputs.config.workloads);
+    let uses = references(&model, &inputs.config.workloads, &inputs.config.image_fields);
     let run = Run {
         args,
         global,

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use super::network::{Dialect, Mode};
 use super::{Distribution, ImageGlob, KubernetesVersion, Level, NameGlob, PathGlob, Profile};
 use crate::pss::Version;
 
@@ -72,6 +73,9 @@ pub(crate) struct RawConfig {
     /// Custom resources that embed a pod spec.
     #[schemars(with = "Vec<RawWorkload>")]
     pub(crate) workload: Vec<Spanned<RawWorkload>>,
+    /// Fields of custom resources that name images, beside those that are known.
+    #[schemars(with = "Vec<RawImageField>")]
+    pub(crate) image_field: Vec<Spanned<RawImageField>>,
     /// Directories that images write to; they get an `emptyDir` under a read-only root file system.
     #[schemars(with = "Vec<RawWritablePath>")]
     pub(crate) writable_path: Vec<Spanned<RawWritablePath>>,
@@ -80,6 +84,8 @@ pub(crate) struct RawConfig {
     pub(crate) signature: Vec<Spanned<RawSignature>>,
     /// How the registries of images are reached by `caseharden lock`.
     pub(crate) registries: RawRegistries,
+    /// Which network policies are wanted, and where the peers live that no manifest shows.
+    pub(crate) network: RawNetwork,
     /// Findings that are accepted, each with its reason.
     #[schemars(with = "Vec<RawAllow>")]
     pub(crate) allow: Vec<Spanned<RawAllow>>,
@@ -110,6 +116,20 @@ pub(crate) struct RawWorkload {
     #[serde(deserialize_with = "pointer")]
     #[schemars(with = "String", extend("pattern" = "^/"))]
     pub(crate) pod_spec: PointerBuf,
+}
+
+/// Fields of a custom resource that name images for the containers its operator makes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RawImageField {
+    /// API group without version, "" for the core group.
+    pub(crate) group: String,
+    /// Kind, as in the manifest.
+    #[schemars(with = "String", length(min = 1))]
+    pub(crate) kind: Spanned<String>,
+    /// Where the images are: RFC 6901 pointers such as "/spec/image"; `*` stands for every item of a list.
+    #[schemars(with = "Vec<String>", length(min = 1), inner(regex(pattern = "^/")))]
+    pub(crate) paths: Vec<Spanned<String>>,
 }
 
 /// Directories an image writes to.
@@ -153,6 +173,55 @@ pub(crate) struct RawRegistries {
     /// Images whose layers are larger are pinned without their facts. Bytes as sent. Default: 2147483648.
     #[schemars(with = "Option<u64>", extend("minimum" = 1))]
     pub(crate) max_image_size: Option<Spanned<i64>>,
+}
+
+/// Which network policies are wanted, and where the peers live that no manifest shows.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawNetwork {
+    /// "ingress" (deny connections to pods only), "known" (both directions, except what the repo does not explain) or
+    /// "full" (everything without evidence). Default: "known".
+    pub(crate) mode: Option<Mode>,
+    /// Whose policies are written: "core", "cilium" or "calico". Default: "core".
+    pub(crate) dialect: Option<Dialect>,
+    /// Name of the file that policies are written to, beside what they protect. Default: "network-policy.yaml".
+    #[schemars(with = "Option<String>")]
+    pub(crate) file: Option<Spanned<String>>,
+    /// What names of Services end in. Default: "cluster.local".
+    pub(crate) cluster_domain: Option<String>,
+    /// The pods that answer DNS queries. Default: those of the distribution.
+    pub(crate) dns: Option<RawPeer>,
+    /// The port those pods listen on. Default: 53, and 5353 on OpenShift.
+    #[schemars(with = "Option<u16>", extend("minimum" = 1))]
+    pub(crate) dns_port: Option<Spanned<i64>>,
+    /// Address of NodeLocal DNSCache, such as "169.254.20.10". Default: there is none.
+    #[schemars(with = "Option<String>")]
+    pub(crate) node_local_dns: Option<Spanned<String>>,
+    /// Pods of ingress controllers by class; "*" for all other classes. Default: those of widely used controllers.
+    pub(crate) ingress_controllers: BTreeMap<String, RawPeer>,
+    /// The pods that collect metrics. Default: the namespace "monitoring".
+    pub(crate) monitoring: Option<RawPeer>,
+    /// Addresses of the Kubernetes API server, as CIDRs. Default: not known, so any address on its ports.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) api_server: Vec<Spanned<String>>,
+    /// Ports of the Kubernetes API server. Default: 443 and 6443.
+    #[schemars(with = "Option<Vec<u16>>")]
+    pub(crate) api_server_ports: Option<Vec<Spanned<i64>>>,
+    /// Addresses of the nodes, as CIDRs: what pods see of traffic that a node translates. Default: not known.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) nodes: Vec<Spanned<String>>,
+}
+
+/// Pods by namespace and labels.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct RawPeer {
+    /// Their namespace.
+    #[schemars(with = "String")]
+    pub(crate) namespace: Spanned<String>,
+    /// Their labels; all pods of the namespace without any.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// An accepted finding.

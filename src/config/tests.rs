@@ -69,6 +69,14 @@ fn wrong_values_are_explained_at_their_place() {
         &["c.toml:4:12: `spec` is not a pointer like `/spec/template/spec`"],
     );
     check(
+        "[[image-field]]\ngroup = 'x'\nkind = ''\npaths = ['/spec/image', 'spec', '/a~2']",
+        &[
+            "c.toml:3:8: `kind` is empty",
+            "c.toml:4:25: `spec` is not a pointer like `/spec/image`",
+            "c.toml:4:33: `/a~2` is not a pointer like `/spec/image`",
+        ],
+    );
+    check(
         "[[writable-path]]\nimage = 'nginx'\npaths = ['var', '/a/../b', '/ok']",
         &[
             "c.toml:3:10: `var` is not a directory like `/var/cache`",
@@ -232,6 +240,8 @@ fn the_example_changes_nothing_until_it_is_uncommented() {
 fn the_example_shows_the_defaults() {
     let mut config = Config::parse(&uncommented_example(), Path::new("c.toml"), KNOWN).unwrap();
     assert_eq!((config.workloads.len(), config.writable_paths.len(), config.allow.len()), (1, 1, 1));
+    assert_eq!(config.image_fields[0].paths, ["/spec/image", "/spec/sidecars/*/image"]);
+    config.image_fields.clear();
     assert_eq!(config.enforce_version, Some(Config::default().enforce_version()));
     assert_eq!(config.tmp_size.as_deref(), Some("64Mi"));
     // What has no default is shown as an example.
@@ -240,6 +250,14 @@ fn the_example_shows_the_defaults() {
     (config.workloads, config.writable_paths, config.signatures, config.allow) = Default::default();
     assert_eq!(config.registries.max_image_size, Some(crate::registry::Limits::default().layers));
     config.registries = Registries::default();
+    let network = &mut config.network;
+    assert_eq!(network.dns.take().unwrap(), Network::default().dns_peer(Distribution::Generic));
+    assert_eq!(network.dns_port.take().unwrap(), Network::default().dns_port(Distribution::Generic));
+    assert_eq!(
+        network.ingress_controllers.remove("nginx").unwrap(),
+        Network::default().ingress_controller(Some("nginx"))
+    );
+    (network.node_local_dns, network.api_server, network.nodes) = Default::default();
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
 }
 
@@ -260,6 +278,7 @@ fn the_example_shows_every_key_of_the_schema() {
     assert_eq!(shown(&example), keys(&schema));
     for (key, definition) in [
         ("workload", "RawWorkload"),
+        ("image-field", "RawImageField"),
         ("writable-path", "RawWritablePath"),
         ("signature", "RawSignature"),
         ("allow", "RawAllow"),
@@ -303,6 +322,8 @@ fn the_schema_accepts_the_example_and_refuses_what_parsing_refuses() {
         "[[allow]]\nrule = 'pod'",
         "[[allow]]\nrule = 'pod'\nreason = ''",
         "[[workload]]\ngroup = 'x'\nkind = 'Y'\npod-spec = 'spec'",
+        "[[image-field]]\ngroup = 'x'\nkind = 'Y'\npaths = ['spec']",
+        "[[image-field]]\ngroup = 'x'\nkind = 'Y'\npaths = []",
     ] {
         assert!(!accepts(refused), "the schema accepts {refused}");
         assert!(Config::parse(refused, Path::new("c.toml"), KNOWN).is_err(), "parsing accepts {refused}");
@@ -363,6 +384,7 @@ fn schema_accepts(root: &Value, schema: &Value, value: &Value) -> bool {
         }
         "const" => value == argument,
         "minimum" => value.as_f64().is_none_or(|number| number >= argument.as_f64().unwrap()),
+        "maximum" => value.as_f64().is_none_or(|number| number <= argument.as_f64().unwrap()),
         "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= argument.as_u64().unwrap()),
         "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= argument.as_u64().unwrap()),
         "pattern" => value.as_str().is_none_or(|text| matches_pattern(argument.as_str().unwrap(), text)),

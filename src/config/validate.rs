@@ -6,10 +6,11 @@ use std::path::{Component, Path};
 use toml::Spanned;
 
 use super::mistake::Mistakes;
-use super::raw::{RawAllow, RawConfig, RawSignature, RawWorkload, RawWritablePath};
+use super::network::network;
+use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath};
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
-use super::{Allow, Config, CustomWorkload, SignedBy, SystemNamespaces, WritablePaths};
+use super::{Allow, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -31,17 +32,19 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         max_file_size: file_size(raw.max_file_size, mistakes).unwrap_or(default.max_file_size),
         enforce_version: raw.enforce_version,
         exceptions_file: exceptions_file(raw.exceptions_file, mistakes).unwrap_or(default.exceptions_file),
-        namespace_file: file_beside(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
-        rbac_file: file_beside(raw.rbac_file, mistakes).unwrap_or(default.rbac_file),
+        namespace_file: beside(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
+        rbac_file: beside(raw.rbac_file, mistakes).unwrap_or(default.rbac_file),
         tmp_size: tmp_size(raw.tmp_size, mistakes),
         system_namespaces: SystemNamespaces {
             extra: each(raw.system_namespaces.extra, mistakes),
             not: each(raw.system_namespaces.not, mistakes),
         },
         workloads: workloads(raw.workload, mistakes),
+        image_fields: raw.image_field.into_iter().map(|entry| image_fields(entry, mistakes)).collect(),
         writable_paths: raw.writable_path.into_iter().map(|entry| writable_path(entry, mistakes)).collect(),
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
+        network: network(raw.network, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }
@@ -93,7 +96,8 @@ fn exceptions_file(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -
     yaml_file(file, span, mistakes)
 }
 
-fn file_beside(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
+/// The name of a file that goes beside what it protects.
+pub(super) fn beside(file: Option<Spanned<String>>, mistakes: &mut Mistakes<'_>) -> Option<String> {
     let span = span_of(&file);
     let file = file?.into_inner();
     if file.contains(['/', '\\']) {
@@ -157,6 +161,27 @@ fn workloads(entries: Vec<Spanned<RawWorkload>>, mistakes: &mut Mistakes<'_>) ->
         workloads.push(CustomWorkload { group, kind, pod_spec });
     }
     workloads
+}
+
+fn image_fields(entry: Spanned<RawImageField>, mistakes: &mut Mistakes<'_>) -> ImageFields {
+    let span = entry.span();
+    let RawImageField { group, kind, paths } = entry.into_inner();
+    if kind.get_ref().is_empty() {
+        mistakes.add(kind.span(), "`kind` is empty", None);
+    }
+    // After another mistake the list may be empty only because its items could not be read.
+    if paths.is_empty() && mistakes.count() == 0 {
+        mistakes.add(span, "an image field without `paths` does nothing", None);
+    }
+    for path in &paths {
+        let text = path.get_ref();
+        if json_patch::jsonptr::Pointer::parse(text).is_err() || text.is_empty() {
+            let shown = text.escape_debug();
+            mistakes.add(path.span(), format!("`{shown}` is not a pointer like `/spec/image`"), None);
+        }
+    }
+    let paths = paths.into_iter().map(Spanned::into_inner).collect();
+    ImageFields { group, kind: kind.into_inner(), paths }
 }
 
 fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -> WritablePaths {

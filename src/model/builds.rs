@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::object::ObjectId;
 use super::strategic_merge;
-use crate::repo::{Kustomization, PatchReference, PatchTarget, Repo, join};
+use crate::repo::{ImageSetting, Kustomization, PatchReference, PatchTarget, Repo, join};
 use crate::yaml::Stream;
 
 /// By path, each namespace once.
@@ -32,6 +32,8 @@ pub struct Builds {
     /// Files and kustomizations that each kustomization takes objects from, itself included, directly or through
     /// others.
     users: HashMap<String, BTreeSet<usize>>,
+    /// Kustomizations that another one takes.
+    taken: HashSet<usize>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
     placed: Placed,
     /// The patches of each kustomization.
@@ -200,6 +202,7 @@ impl Builds {
             self.descend(idx, None, None, &mut seen, &mut placed);
         }
         self.placed = placed;
+        self.taken = used;
     }
 
     fn descend(
@@ -265,6 +268,31 @@ impl Builds {
         .collect()
     }
 
+    /// The builds that take objects from a file and that no other build takes, by the paths of their kustomizations.
+    pub fn outermost(&self, path: &str) -> Vec<&str> {
+        let users = self.users.get(path).into_iter().flatten();
+        let mut tops: Vec<&str> = users
+            .filter(|idx| !self.taken.contains(idx))
+            .map(|idx| self.kustomizations[*idx].path.as_str())
+            .collect();
+        tops.sort_unstable();
+        tops
+    }
+
+    /// Kustomizations that take objects from a file, directly or through others, ordered by path.
+    pub fn using(&self, path: &str) -> Vec<&Kustomization> {
+        let users = self.users.get(path).into_iter().flatten();
+        let mut using: Vec<&Kustomization> = users.map(|idx| &self.kustomizations[*idx]).collect();
+        using.sort_by(|a, b| a.path.cmp(&b.path));
+        using
+    }
+
+    /// Kustomizations that name a file themselves, ordered by path.
+    pub fn listing(&self, path: &str) -> impl Iterator<Item = &Kustomization> {
+        let users = self.users.get(path).into_iter().flatten().map(|idx| &self.kustomizations[*idx]);
+        users.filter(move |kustomization| kustomization.inputs.iter().any(|input| input == path))
+    }
+
     /// Whether a kustomization takes objects from a file, directly or through others.
     pub fn takes(&self, kustomization: &str, file: &str) -> bool {
         self.users
@@ -324,13 +352,18 @@ impl Builds {
         }
     }
 
-    /// The kustomization that chooses what runs for an image of a file: its path, the first by path.
-    pub fn image_override(&self, path: &str, name: &str) -> Option<&str> {
-        let users = self.users.get(path)?;
-        let chooses =
-            |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
-        let choosing = users.iter().map(|idx| &self.kustomizations[*idx]).filter(chooses);
-        choosing.map(|kustomization| kustomization.path.as_str()).min()
+    /// What kustomizations make of an image of a file, with the path of each, ordered by path.
+    pub fn image_overrides(&self, path: &str, name: &str) -> ImageOverrides<'_> {
+        let of = |kustomization: &&Kustomization| kustomization.images.iter().any(|image| image.name == name);
+        let passages = self.passages(path);
+        let always = !passages.is_empty() && passages.iter().all(|passage| passage.iter().any(of));
+        let users = self.users.get(path).into_iter().flatten().map(|idx| &self.kustomizations[*idx]);
+        let mut settings: Vec<(&str, &ImageSetting)> = users
+            .flat_map(|user| user.images.iter().map(move |image| (user.path.as_str(), image)))
+            .filter(|(_, image)| image.name == name)
+            .collect();
+        settings.sort_by_key(|(path, _)| *path);
+        ImageOverrides { settings, always }
     }
 
     /// Patches that builds may apply to an object of a file. Names are compared loosely, because builds add
@@ -339,6 +372,14 @@ impl Builds {
         let users = self.users.get(path).into_iter().flatten();
         users.flat_map(|idx| &self.patches[*idx]).filter(move |patch| patch.target.may_match(id))
     }
+}
+
+/// What kustomizations make of an image.
+#[derive(Debug, Clone)]
+pub struct ImageOverrides<'b> {
+    pub settings: Vec<(&'b str, &'b ImageSetting)>,
+    /// Whether no build runs the image as it stands.
+    pub always: bool,
 }
 
 impl PatchTarget {

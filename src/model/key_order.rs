@@ -79,6 +79,7 @@ const SECURITY_CONTEXT: &[&str] = &[
 const CAPABILITIES: &[&str] = &["drop", "add"];
 const KUSTOMIZATION: &[&str] =
     &["apiVersion", "kind", "metadata", "namespace", "resources", "components", "patches"];
+const IMAGE: &[&str] = &["registry", "repository", "name", "newName", "tag", "newTag", "digest"];
 
 fn order(at: &Pointer, existing: &[&str]) -> &'static [&'static str] {
     let parent = at.last().map(|token| token.decoded().into_owned()).unwrap_or_default();
@@ -86,6 +87,7 @@ fn order(at: &Pointer, existing: &[&str]) -> &'static [&'static str] {
         "securityContext" => SECURITY_CONTEXT,
         "capabilities" => CAPABILITIES,
         "metadata" => METADATA,
+        _ if existing.contains(&"repository") || existing.contains(&"newTag") => IMAGE,
         _ if existing.contains(&"image") && existing.contains(&"name") => CONTAINER,
         _ if existing.contains(&"containers") || existing.contains(&"templates") => POD_SPEC,
         "" if existing.contains(&"resources") => KUSTOMIZATION,

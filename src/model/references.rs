@@ -9,16 +9,15 @@ mod values;
 
 use serde_json::Value;
 
-use self::skip::Builders;
 use super::object::{self, ObjectId};
 use super::workload::{self, Pod};
 use super::{Image, Model};
-use crate::config::CustomWorkload;
+use crate::config::{CustomWorkload, ImageFields};
 use crate::image::Reference;
 use crate::repo::{File, LIMITS};
 use crate::yaml::{Node, Pointer, Stream};
 
-pub use self::skip::Skipped;
+pub use self::skip::{Builders, Skipped};
 
 /// A place that names an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +27,8 @@ pub struct ImageUse {
     /// Of the scalar that is the reference, or of the mapping whose keys make it (`class` says which). For text
     /// within text (inline patches, values in a string) of the scalar that holds the text.
     pub pointer: String,
+    /// Where it is within that text.
+    pub inner: Option<String>,
     /// Counted from 1.
     pub line: usize,
     pub class: Class,
@@ -64,42 +65,50 @@ pub enum Class {
 }
 
 /// All uses of a repo, ordered by file, document and place.
-pub fn references(model: &Model<'_>, custom: &[CustomWorkload]) -> Vec<ImageUse> {
+pub fn references(model: &Model<'_>, custom: &[CustomWorkload], fields: &[ImageFields]) -> Vec<ImageUse> {
     let repo = model.repo();
-    let builders = Builders::new(repo);
+    let scope = Scope { model, custom, fields, gifts: super::charts::Gifts::new(model) };
     let mut uses = Vec::new();
     for file in repo.files.iter().filter(|file| !file.context_only) {
-        if model.builds.kustomizations().iter().any(|kustomization| kustomization.path == file.path) {
-            inline_patches(file, &builders, custom, &mut uses);
+        if file.is_values {
+            of_values(&scope, file, &mut uses);
+        } else if model.builds.kustomizations().iter().any(|kustomization| kustomization.path == file.path) {
+            inline_patches(&scope, file, &mut uses);
         } else {
-            of_objects(file, &builders, custom, &mut uses);
+            of_objects(&scope, file, &mut uses);
         }
     }
     overridden(model, &mut uses);
-    kustomize(model, &builders, &mut uses);
+    kustomize(model, &mut uses);
     for (path, stream) in &repo.patches {
-        patch_steps(path, stream, &builders, &mut uses);
-    }
-    for file in repo.values.iter().filter(|file| !file.context_only) {
-        for document in 0..file.stream.documents() {
-            let Some(root) = file.stream.root(document) else { continue };
-            let mut place = Place::new(&file.path, &file.stream, document, &builders, &mut uses);
-            values::walk(
-                root,
-                String::new(),
-                values::registry(root).as_deref(),
-                &mut |pointer, class, text, missing| {
-                    place.add(pointer, class, text, missing);
-                },
-            );
-        }
+        patch_steps(path, stream, &model.builders, &mut uses);
     }
     uses.sort_by(|a, b| {
-        (&a.path, a.document, &a.pointer, a.class, &a.text)
-            .cmp(&(&b.path, b.document, &b.pointer, b.class, &b.text))
+        (&a.path, a.document, &a.pointer, &a.inner, a.class, &a.text)
+            .cmp(&(&b.path, b.document, &b.pointer, &b.inner, b.class, &b.text))
     });
     uses.dedup();
     uses
+}
+
+/// What the search knows beside the file it is in.
+struct Scope<'s, 'r> {
+    model: &'s Model<'r>,
+    custom: &'s [CustomWorkload],
+    fields: &'s [ImageFields],
+    gifts: super::charts::Gifts,
+}
+
+fn of_values(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
+    let releases = super::charts::of_file(scope.model, &scope.gifts, file);
+    let under = releases.first().map_or(Value::Null, super::charts::Release::under);
+    for document in 0..file.stream.documents() {
+        let Some(root) = file.stream.root(document) else { continue };
+        let mut place = Place::new(&file.path, &file.stream, document, &scope.model.builders, uses);
+        values::walk(root, String::new(), &values::Around::new(root, &under), &mut |found| {
+            place.add_found(found);
+        });
+    }
 }
 
 /// A document that uses are found in.
@@ -123,6 +132,22 @@ impl<'a> Place<'a> {
     }
 
     fn add(&mut self, pointer: String, class: Class, text: String, missing: Option<Skipped>) {
+        self.add_within(pointer, None, class, text, missing);
+    }
+
+    fn add_found(&mut self, found: values::Found) {
+        self.add_within(found.pointer, None, found.class, found.text, found.missing);
+    }
+
+    /// Adds a use within the text of a scalar.
+    fn add_within(
+        &mut self,
+        pointer: String,
+        inner: Option<String>,
+        class: Class,
+        text: String,
+        missing: Option<Skipped>,
+    ) {
         let target = match missing {
             Some(skipped) => Err(skipped),
             None => self.builders.target(&text),
@@ -130,31 +155,29 @@ impl<'a> Place<'a> {
         let range = Pointer::parse(&pointer).ok().and_then(|at| self.stream.locate(self.document, at));
         let line = range.map_or(1, |range| self.stream.position(range.start).line);
         let path = self.path.to_owned();
-        self.uses.push(ImageUse { path, document: self.document, pointer, line, class, text, target });
+        let document = self.document;
+        self.uses.push(ImageUse { path, document, pointer, inner, line, class, text, target });
     }
 }
 
-fn of_objects(file: &File, builders: &Builders, custom: &[CustomWorkload], uses: &mut Vec<ImageUse>) {
+fn of_objects(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
     for document in 0..file.stream.documents() {
         let Some(root) = file.stream.root(document) else { continue };
-        let mut place = Place::new(&file.path, &file.stream, document, builders, uses);
+        let mut place = Place::new(&file.path, &file.stream, document, &scope.model.builders, uses);
         for (pointer, id) in object::objects(root) {
             let Some(node) = root.at(&pointer) else { continue };
-            of_object(node, &pointer, &id, custom, &mut place);
+            of_object(scope, node, &pointer, &id, &mut place);
         }
         if root.kind() == crate::yaml::Kind::Sequence {
-            patch_steps(&file.path, &file.stream, builders, uses);
+            patch_steps(&file.path, &file.stream, &scope.model.builders, uses);
         }
     }
 }
 
-fn of_object(node: Node<'_>, at: &str, id: &ObjectId, custom: &[CustomWorkload], place: &mut Place<'_>) {
-    let layout = workload::layout(id, custom);
-    let fields = operators::fields(id);
-    let is_helm = matches!(
-        &*id.kind,
-        "HelmRelease" | "Application" | "ApplicationSet" | "HelmChart" | "HelmChartConfig"
-    );
+fn of_object(scope: &Scope<'_, '_>, node: Node<'_>, at: &str, id: &ObjectId, place: &mut Place<'_>) {
+    let layout = workload::layout(id, scope.custom);
+    let fields = operators::fields(id, scope.fields);
+    let is_helm = super::charts::gives_values(id);
     if layout.is_none() && fields.is_empty() && !is_helm {
         return;
     }
@@ -162,11 +185,15 @@ fn of_object(node: Node<'_>, at: &str, id: &ObjectId, custom: &[CustomWorkload],
     for pod in layout.iter().flat_map(|layout| workload::pods(layout, &value)) {
         of_pod(&pod, at, place);
     }
-    for (pointer, text) in operators::images(fields, &value) {
+    for (pointer, text) in operators::images(&fields, &value) {
         place.add(format!("{at}{pointer}"), Class::Operator, text, None);
     }
     if is_helm {
-        values::of_object(node, at, place);
+        let under = |pointer: &str| {
+            let release = super::charts::of_object(scope.model, id, &value, pointer);
+            release.map_or(Value::Null, |release| release.under())
+        };
+        values::of_object(node, at, &under, place);
     }
 }
 
@@ -245,7 +272,7 @@ fn overridden(model: &Model<'_>, uses: &mut [ImageUse]) {
 }
 
 /// Entries of `images`; where one gives no tag, it is that of each image it replaces.
-fn kustomize(model: &Model<'_>, builders: &Builders, uses: &mut Vec<ImageUse>) {
+fn kustomize(model: &Model<'_>, uses: &mut Vec<ImageUse>) {
     for kustomization in model.builds.kustomizations() {
         let Some(file) =
             model.repo().files.iter().find(|file| file.path == kustomization.path && !file.context_only)
@@ -259,7 +286,7 @@ fn kustomize(model: &Model<'_>, builders: &Builders, uses: &mut Vec<ImageUse>) {
                 (None, None) => replaced_tags(model, kustomization, &set.name, uses),
                 (tag, _) => vec![tag.clone()],
             };
-            let mut place = Place::new(&file.path, &file.stream, 0, builders, uses);
+            let mut place = Place::new(&file.path, &file.stream, 0, &model.builders, uses);
             for tag in tags {
                 let tag = tag.map_or_else(String::new, |tag| format!(":{tag}"));
                 let digest = set.digest.as_ref().map_or_else(String::new, |digest| format!("@{digest}"));
@@ -299,7 +326,7 @@ fn patch_steps(path: &str, stream: &Stream, builders: &Builders, uses: &mut Vec<
 }
 
 /// Patches written into the kustomization itself.
-fn inline_patches(file: &File, builders: &Builders, custom: &[CustomWorkload], uses: &mut Vec<ImageUse>) {
+fn inline_patches(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
     let Some(root) = file.stream.root(0) else { return };
     let mut texts: Vec<(String, String)> = Vec::new();
     for (key, field) in
@@ -315,12 +342,14 @@ fn inline_patches(file: &File, builders: &Builders, custom: &[CustomWorkload], u
     }
     for (pointer, text) in texts.into_iter().filter(|(_, text)| text.contains('\n')) {
         let Ok(stream) = Stream::parse(text, &LIMITS) else { continue };
-        let inner = File { path: file.path.clone(), stream, marker: None, context_only: false };
+        let inner =
+            File { path: file.path.clone(), stream, marker: None, context_only: false, is_values: false };
         let mut found = Vec::new();
-        of_objects(&inner, builders, custom, &mut found);
-        let mut place = Place::new(&file.path, &file.stream, 0, builders, uses);
+        of_objects(scope, &inner, &mut found);
+        let mut place = Place::new(&file.path, &file.stream, 0, &scope.model.builders, uses);
         for inner in found {
-            place.add(pointer.clone(), Class::InlinePatch, inner.text, inner.target.err());
+            let at = Some(inner.pointer);
+            place.add_within(pointer.clone(), at, Class::InlinePatch, inner.text, inner.target.err());
         }
     }
 }

@@ -132,7 +132,7 @@ struct AllowComment<'a> {
 
 /// Quick: most files have no such comment.
 pub(super) fn mentions(stream: &Stream) -> bool {
-    stream.text().contains(MARK)
+    memchr::memmem::find(stream.text().as_bytes(), MARK.as_bytes()).is_some()
 }
 
 const MARK: &str = "caseharden:";

@@ -112,6 +112,15 @@ pub(super) fn may_be_values(path: &str, bytes: &[u8]) -> bool {
     is_named && memmem::find(bytes, b"mage").is_some()
 }
 
+/// Whether a file is named like a compose file.
+pub(super) fn is_compose(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")).unwrap_or_default();
+    ["compose", "docker-compose"].iter().any(|known| {
+        stem.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+    })
+}
+
 /// Whether a document of the stream has `kind` and `apiVersion` at its top.
 pub(super) fn holds_objects(stream: &Stream) -> bool {
     (0..stream.documents()).filter_map(|document| stream.root(document)).any(is_object)
@@ -119,6 +128,14 @@ pub(super) fn holds_objects(stream: &Stream) -> bool {
 
 fn is_object(root: Node<'_>) -> bool {
     root.kind() == Kind::Mapping && root.get("kind").is_some() && root.get("apiVersion").is_some()
+}
+
+/// The chart whose values or rendering a file takes part in.
+pub(super) fn part_of_chart<'p>(path: &'p str, facts: &Facts) -> Option<&'p str> {
+    let (chart, inside) = facts.chart(path)?;
+    let is_part = matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json")
+        || inside.starts_with("templates/");
+    is_part.then_some(chart)
 }
 
 pub(super) fn is_chart_template(path: &str, text: &str, facts: &Facts) -> bool {

@@ -20,6 +20,8 @@ pub struct Kustomization {
     pub patches: Vec<PatchReference>,
     /// What it makes of images (`images`), in the order of the file.
     pub images: Vec<ImageSetting>,
+    /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
+    pub labels_selectors: bool,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
 }
@@ -90,6 +92,8 @@ impl Kustomization {
             namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
             inputs,
             patches: patches(at, value),
+            labels_selectors: value["commonLabels"].as_object().is_some_and(|labels| !labels.is_empty())
+                || items(&value["labels"]).any(|item| item["includeSelectors"] == true),
             images: Vec::new(),
             configuration,
         }

@@ -46,7 +46,8 @@ fn is_dockerfile(path: &str) -> bool {
 
 fn is_candidate(path: &str) -> bool {
     let extension = path.rsplit('/').next().unwrap_or(path).rsplit_once('.').map(|(_, extension)| extension);
-    extension.is_some_and(|e| ["yaml", "yml", "json"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+    extension
+        .is_some_and(|e| ["yaml", "yml", "json", "tpl"].iter().any(|known| e.eq_ignore_ascii_case(known)))
         || is_kustomization_name(path)
 }
 
@@ -198,7 +199,8 @@ impl Disk {
         }
     }
 
-    /// Adds the kustomizations in the folders above the wanted paths: they may say that a wanted file is a patch.
+    /// Adds what is above the wanted paths and says more about them: kustomizations, which may call a wanted file a
+    /// patch, and the chart that a wanted file belongs to.
     fn add_context(&self, wanted: &[String], listing: &mut Listing) {
         for path in wanted {
             let mut at = path.as_str();
@@ -209,6 +211,13 @@ impl Disk {
                     if self.folder.join(native(&path)).is_file() {
                         listing.entries.push(Entry { path, context_only: true });
                     }
+                }
+                if self.folder.join(native(at)).join("Chart.yaml").is_file() {
+                    let mut chart = Listing::default();
+                    self.walk(&self.folder.join(native(at)), &mut chart);
+                    let context =
+                        chart.entries.into_iter().map(|entry| Entry { context_only: true, ..entry });
+                    listing.entries.extend(context);
                 }
             }
         }
@@ -265,7 +274,18 @@ impl<F: Fn(&str) -> io::Result<Vec<u8>> + Sync> Snapshot<F> {
     /// The candidates among `paths` that lie under one of the `wanted` paths; kustomizations above those are context.
     pub fn list(&self, paths: impl Iterator<Item = String>, wanted: &[String]) -> Listing {
         let mut listing = Listing::default();
-        for path in paths {
+        let paths: Vec<String> = paths.collect();
+        // The charts that wanted paths are in.
+        let charts = paths.iter().filter_map(|path| path.strip_suffix("Chart.yaml"));
+        let charts: Vec<&str> = charts
+            .filter(|folder| {
+                (folder.is_empty() || folder.ends_with('/'))
+                    && wanted.iter().any(|wanted| wanted.starts_with(folder) && !wanted.is_empty())
+            })
+            .collect();
+        let of_chart = |path: &str| charts.iter().any(|folder| path.starts_with(folder));
+        for path in &paths {
+            let path = path.clone();
             let under = |wanted: &String| {
                 wanted.is_empty()
                     || path == *wanted
@@ -283,7 +303,7 @@ impl<F: Fn(&str) -> io::Result<Vec<u8>> + Sync> Snapshot<F> {
                 }
             } else if is_dockerfile(&path) {
                 listing.build_folders.push(super::folder(&path).to_owned());
-            } else if is_candidate(&path) && (inside || above()) {
+            } else if is_candidate(&path) && (inside || above() || of_chart(&path)) {
                 listing.entries.push(Entry { path, context_only: !inside });
             }
         }

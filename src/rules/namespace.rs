@@ -17,6 +17,7 @@ mod namespace_undefined;
 mod pod_security_labels_missing;
 
 pub(crate) use self::exception_not_recorded::RULE as EXCEPTION_NOT_RECORDED;
+pub(super) use self::members::hidden_pods;
 use self::members::{Members, Namespace};
 
 pub(super) const RULES: &[&Rule] =

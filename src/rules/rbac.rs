@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Change, Finding, Placed, RepoFindings, Rule, Safety, Settings};
+use super::{Change, Finding, Placed, RepoFindings, Rule, Safety, Settings, placement};
 use crate::model::{Model, Object};
 use crate::rbac::access::{BindingObject, RoleObject, RoleSource};
 use crate::rbac::difference::{Scoped, lost};
@@ -126,6 +126,30 @@ impl Context<'_> {
         }
         let patch = self.model.builds.patches_on(&file.path, &object.id).next()?;
         Some(format!("a patch changes it: {}", patch.path))
+    }
+
+    /// Why a file beside an object cannot be made a part of the object's builds, if so.
+    fn reason_against_listing(&self, beside: &Object) -> Option<String> {
+        let listing = self.model.builds.listing(&self.model.file(beside).path);
+        let marked = |path: &str| {
+            let file = self.model.repo().files.iter().find(|file| file.path == path)?;
+            (file.marker.is_some() || file.context_only).then(|| format!("{path} is not edited"))
+        };
+        listing.map(|kustomization| kustomization.path.as_str()).find_map(marked)
+    }
+
+    /// Lists a new file in the kustomizations that list the file beside it.
+    fn list_new_file(
+        &self,
+        beside: &Object,
+        path: &str,
+        rule: &'static Rule,
+        fix: &str,
+        found: &mut RepoFindings,
+    ) {
+        for kustomization in self.model.builds.listing(&self.model.file(beside).path) {
+            placement::list_in(self.model, &kustomization.path, path, rule, Some(fix), found);
+        }
     }
 
     /// Whether a subject belongs to Kubernetes itself or to what nodes depend on.

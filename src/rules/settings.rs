@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::audit_log;
 use crate::config::Config;
+use crate::connections::Flows;
 use crate::lock::Lock;
 use crate::pss;
 use crate::template::{self, TemplateError, Templates};
@@ -21,6 +22,8 @@ pub struct Settings<'a> {
     pub lock: &'a Lock,
     /// What accounts were seen to do; `None` without an audit log.
     pub audit: Option<&'a audit_log::Evidence>,
+    /// What flow logs show; empty without one.
+    pub flows: &'a Flows,
 }
 
 /// The security contexts that the templates render for the profile: what a hardened pod has.
@@ -36,10 +39,11 @@ impl<'a> Settings<'a> {
         config: &'a Config,
         templates: &'a Templates,
         lock: &'a Lock,
+        flows: &'a Flows,
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        Ok(Settings { config, templates, level, version, standard, lock, audit: None })
+        Ok(Settings { config, templates, level, version, standard, lock, flows, audit: None })
     }
 }
 

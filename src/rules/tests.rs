@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Area, Check, Finding, Settings, Workload, all, check_workload};
 use crate::config::{Config, Profile};
+use crate::connections::Flows;
 use crate::lock::Lock;
 use crate::model::{Model, Object, ObjectId, layout};
 use crate::pss::{Level, Version};
@@ -24,15 +25,28 @@ struct Bench {
     templates: Templates,
     repo: Repo,
     lock: Lock,
+    flows: Flows,
 }
 
 impl Bench {
     fn new(level: Level, version: Version) -> Bench {
         let config = Config { profile: Profile { level, version }, ..Config::default() };
         let stream = Stream::parse(String::new(), &Limits::default()).unwrap();
-        let file = File { path: "object.yaml".to_owned(), stream, marker: None, context_only: false };
+        let file = File {
+            path: "object.yaml".to_owned(),
+            stream,
+            marker: None,
+            context_only: false,
+            is_values: false,
+        };
         let repo = Repo { files: vec![file], ..Repo::default() };
-        Bench { config, templates: Templates::builtin(), repo, lock: Lock::default() }
+        Bench {
+            config,
+            templates: Templates::builtin(),
+            repo,
+            lock: Lock::default(),
+            flows: Flows::default(),
+        }
     }
 
     /// What all rules find in the object.
@@ -41,7 +55,7 @@ impl Bench {
     }
 
     fn with_workload<T>(&self, value: &Value, ask: impl FnOnce(&Workload<'_>) -> T) -> T {
-        let settings = Settings::new(&self.config, &self.templates, &self.lock).unwrap();
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows).unwrap();
         let model = Model::new(&self.repo, &[]);
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
         let id = ObjectId {

@@ -2,8 +2,12 @@
 
 use serde_json::json;
 
-use super::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
+use super::{
+    AdmissionLabels, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, Standard, WantedPeer,
+    WantedPolicy, WantedPort, WantedRule, WritableDirectory,
+};
 use crate::config::{Distribution, KubernetesVersion, Profile};
+use crate::connections::Protocol;
 use crate::pss::{Level, Version};
 
 pub(super) const DIRECTORIES: [WritableDirectory<'static>; 2] = [
@@ -54,4 +58,61 @@ pub(super) fn exceptions() -> [ExceptionRecord; 2] {
             reason: "sample".to_owned(),
         },
     ]
+}
+
+/// A policy that denies everything, and one with every kind of peer and port, in both directions.
+pub(super) fn policies() -> [WantedPolicy; 2] {
+    let labels = |labels: &[(&str, &str)]| {
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let pods = |namespace, pairs: &[(&str, &str)], foreign| WantedPeer::Pods {
+        namespace,
+        labels: labels(pairs),
+        foreign,
+    };
+    let other = || InNamespace::Named("other".to_owned());
+    let app = [("app.kubernetes.io/name", "yes")];
+    let peers = vec![
+        pods(InNamespace::Own, &[], false),
+        pods(InNamespace::Own, &app, false),
+        pods(other(), &[], true),
+        pods(other(), &app, false),
+        pods(other(), &app, true),
+        pods(InNamespace::Any, &app, true),
+        WantedPeer::Block { cidr: "10.0.0.0/8".to_owned(), except: Vec::new() },
+        WantedPeer::Block { cidr: "::/0".to_owned(), except: vec!["fc00::/7".to_owned()] },
+    ];
+    let port = |name: Option<&str>, number, end| WantedPort {
+        name: name.map(str::to_owned),
+        number,
+        end,
+        protocol: Protocol::Udp,
+    };
+    let ports = vec![port(None, 53, None), port(Some("dns"), 0, None), port(None, 80, Some(90))];
+    let comments = vec!["env X says: \"a # b\"\n{".to_owned()];
+    let rules = vec![
+        WantedRule { comments: comments.clone(), peers: peers.clone(), ports: ports.clone() },
+        WantedRule { comments: Vec::new(), peers, ports: Vec::new() },
+        WantedRule { comments: Vec::new(), peers: Vec::new(), ports },
+        WantedRule { comments, ..WantedRule::default() },
+    ];
+    let deny = WantedPolicy {
+        kind: PolicyKind::DefaultDeny,
+        name: "sample".to_owned(),
+        namespace: Some("sample".to_owned()),
+        comments: Vec::new(),
+        selector: labels(&[]),
+        ingress: Some(Vec::new()),
+        egress: Some(Vec::new()),
+    };
+    let full = WantedPolicy {
+        kind: PolicyKind::Workload,
+        name: "no".to_owned(),
+        namespace: None,
+        comments: vec!["why: \"so\"".to_owned()],
+        selector: labels(&app),
+        ingress: Some(rules.clone()),
+        egress: Some(rules),
+    };
+    [deny, full]
 }

@@ -23,6 +23,12 @@ pub(crate) fn flow(value: &Value) -> String {
     }
 }
 
+/// `text` as a comment of one line; what no reader would see is left out.
+pub(crate) fn comment(text: &str) -> String {
+    let shown: String = text.chars().map(|c| if is_shown(c) { c } else { ' ' }).collect();
+    format!("# {}", shown.trim()).trim_end().to_owned()
+}
+
 /// Whether the text without quotes is the same string for every YAML parser, block or flow, 1.1 or 1.2.
 ///
 /// It starts with a letter or `/`, so it is no number, date or indicator; `:`, `#`, `,` and brackets never

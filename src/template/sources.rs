@@ -22,6 +22,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",
+    "network/policy.yaml",
     "pod-security-context.yaml",
     "pod-security-exceptions.yaml",
     "rbac/role-binding.yaml",
@@ -81,8 +82,10 @@ pub(crate) fn with_overrides(dir: &Path) -> Result<Vec<Source>, Vec<TemplateErro
     let unreadable = |path: &Path, error: &io::Error| {
         TemplateError::new(path.display().to_string(), format!("cannot be read: {error}"))
     };
-    let files = files(dir).map_err(|error| vec![unreadable(dir, &error)])?;
-    for (name, path) in files {
+    let mut files = listed(dir, "").map_err(|error| vec![unreadable(dir, &error)])?;
+    files.sort();
+    for name in files {
+        let path = dir.join(&name);
         let Some(source) = sources.iter_mut().find(|source| source.name == name) else {
             errors.push(unknown(&path, &name));
             continue;
@@ -95,25 +98,24 @@ pub(crate) fn with_overrides(dir: &Path) -> Result<Vec<Source>, Vec<TemplateErro
     if errors.is_empty() { Ok(sources) } else { Err(errors) }
 }
 
-/// The files of a folder by the name of their template, those of the folders that templates are in included.
-fn files(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    let mut found = Vec::new();
+/// Names of the files of a folder, and of those in folders that templates have.
+fn listed(dir: &Path, prefix: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_folder = BUILT_IN.iter().any(|(known, _)| known.starts_with(&format!("{name}/")));
+        let full = format!("{prefix}{name}");
         if name.starts_with('.') {
             continue;
         }
-        if is_folder && entry.path().is_dir() {
-            let inner = files(&entry.path())?.into_iter();
-            found.extend(inner.map(|(file, path)| (format!("{name}/{file}"), path)));
+        let folder = format!("{full}/");
+        if entry.path().is_dir() && BUILT_IN.iter().any(|(known, _)| known.starts_with(&folder)) {
+            names.extend(listed(&entry.path(), &folder)?);
         } else {
-            found.push((name, entry.path()));
+            names.push(full);
         }
     }
-    found.sort();
-    Ok(found)
+    Ok(names)
 }
 
 fn unknown(path: &Path, name: &str) -> TemplateError {
@@ -159,7 +161,8 @@ pub(crate) fn export(sources: &[Source], dir: &Path, overwrite: bool) -> Result<
         if written {
             let folder = path.parent().unwrap_or(dir);
             std::fs::create_dir_all(folder)
-                .and_then(|()| replace(folder, &path, &source.text))
+                .map_err(|source| ExportError::Io { path: folder.to_owned(), source })?;
+            replace(folder, &path, &source.text)
                 .map_err(|source| ExportError::Io { path: path.clone(), source })?;
         }
         exported.push(Exported { path, written });

@@ -354,8 +354,9 @@ fn a_file_that_is_no_template_is_an_error() {
         &[
             "README.md: there is no template of that name",
             "  help: there are: caseharden.toml, container-security-context.yaml, namespace-labels.yaml, \
-         namespace.yaml, pod-security-context.yaml, pod-security-exceptions.yaml, \
-         rbac/role-binding.yaml, rbac/role.yaml, rbac/service-account.yaml, rbac/token-volume.yaml, writable-volume.yaml",
+         namespace.yaml, network/policy.yaml, pod-security-context.yaml, pod-security-exceptions.yaml, \
+         rbac/role-binding.yaml, rbac/role.yaml, rbac/service-account.yaml, rbac/token-volume.yaml, \
+         writable-volume.yaml",
         ],
     );
     assert!(with_override(".gitkeep", "").is_ok());
@@ -420,8 +421,8 @@ fn an_export_never_overwrites_other_text_unless_told_to() {
         exported.iter().filter(|exported| exported.written).map(|e| e.path.clone()).collect();
     assert_eq!(written, [target.join(LABELS), target.join(POD)]);
     let left = |folder: &Path| fs::read_dir(folder).unwrap().count();
-    // The folder that some of them are in is one more.
-    let n_files = left(&target) - 1 + left(&target.join("rbac"));
+    // The folders that some of them are in are two more.
+    let n_files = left(&target) - 2 + left(&target.join("rbac")) + left(&target.join("network"));
     assert_eq!(n_files, templates.list().count(), "no temporary file is left");
 }
 

@@ -5,7 +5,7 @@ mod exits;
 #[cfg(unix)]
 mod hostile;
 mod locks;
-mod schema;
+pub(crate) mod schema;
 mod texts;
 
 use crate::program::Folder;

@@ -5,6 +5,8 @@
 mod cli;
 mod dependencies;
 mod golden;
+mod network;
+mod pins;
 mod program;
 mod pss;
 mod readme;

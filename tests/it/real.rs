@@ -1,12 +1,15 @@
 //! What other programs make of hardened repos: kustomize still builds them, Kubernetes' own decoder and evaluator
-//! say what ours say. `tests/real/run` installs these programs and names them in the environment.
+//! say what ours say, and so does another simulator of network policies. `tests/real/run` installs these programs and names them in the environment.
 
 #![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
 
 mod access;
 mod access_replay;
 mod builds;
+mod charts;
 mod decoders;
+mod kustomized_images;
+mod policies;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

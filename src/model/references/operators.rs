@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::config::ImageFields;
 use crate::model::ObjectId;
 
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
@@ -70,10 +71,12 @@ const FIELDS: &[Row] = &[
     ),
 ];
 
-/// Paths of an object's images.
-pub(super) fn fields(id: &ObjectId) -> &'static [&'static str] {
-    let row = FIELDS.iter().find(|(group, kinds, _)| *group == id.group() && kinds.contains(&&*id.kind));
-    row.map_or(&[], |(_, _, fields)| fields)
+/// Paths of an object's images: the built-in ones, and those of the configuration.
+pub(super) fn fields<'c>(id: &ObjectId, custom: &'c [ImageFields]) -> Vec<&'c str> {
+    let rows = FIELDS.iter().filter(|(group, kinds, _)| *group == id.group() && kinds.contains(&&*id.kind));
+    let built_in = rows.flat_map(|(_, _, fields)| fields.iter().copied());
+    let own = custom.iter().filter(|own| own.group == id.group() && own.kind == *id.kind);
+    built_in.chain(own.flat_map(|own| own.paths.iter().map(String::as_str))).collect()
 }
 
 /// The images at these paths, with their pointers.

@@ -70,7 +70,8 @@ const OFFICIAL: &[&str] = &[
 ];
 
 /// What the repo says it builds.
-pub(super) struct Builders {
+#[derive(Debug, Default)]
+pub struct Builders {
     /// Images that a build configuration names, with its file.
     artifacts: Vec<(String, String)>,
     /// Names of folders with a Dockerfile.
@@ -78,7 +79,7 @@ pub(super) struct Builders {
 }
 
 impl Builders {
-    pub(super) fn new(repo: &Repo) -> Builders {
+    pub(in crate::model) fn new(repo: &Repo) -> Builders {
         let mut artifacts = Vec::new();
         for file in &repo.files {
             for document in 0..file.stream.documents() {
@@ -103,7 +104,10 @@ impl Builders {
     }
 
     /// What a reference pulls.
-    pub(super) fn target(&self, text: &str) -> Result<Reference, Skipped> {
+    ///
+    /// # Errors
+    /// Why nothing is pulled.
+    pub fn target(&self, text: &str) -> Result<Reference, Skipped> {
         if text.starts_with("ko://") {
             return Err(Skipped::BuiltHere { by: "ko".to_owned() });
         }

@@ -20,7 +20,7 @@ fn uses(files: &[(&str, &str)]) -> Vec<String> {
             place.path, place.line, place.pointer, place.class, place.text
         )
     };
-    references(&model, &[]).into_iter().map(shown).collect()
+    references(&model, &[], &[]).into_iter().map(shown).collect()
 }
 
 #[track_caller]

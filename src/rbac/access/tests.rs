@@ -12,6 +12,7 @@ fn repo(files: &[(&str, &str)]) -> Repo {
             stream: Stream::parse((*text).to_owned(), &crate::repo::LIMITS).unwrap(),
             marker: None,
             context_only: false,
+            is_values: false,
         })
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

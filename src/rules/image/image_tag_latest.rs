@@ -1,7 +1,9 @@
 //! See the rule's own docs below.
 
+use super::Elsewhere;
+use crate::lock::Locked;
 use crate::model::Image;
-use crate::rules::{Area, Check, Finding, Severity, Workload};
+use crate::rules::{Area, Check, Finding, Settings, Severity, Workload};
 
 crate::rules::rule! {
     /// An image is the latest, whatever that is.
@@ -40,21 +42,39 @@ crate::rules::rule! {
 fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for container in workload.pods.iter().flat_map(|pod| &pod.containers) {
         let Some(image) = container.image().and_then(Image::parse) else { continue };
-        let subject = workload.container(container);
-        let message = match image.tag {
-            Some("latest") => format!("{subject} runs the latest `{}`", image.name()),
-            None if image.digest.is_none() => {
-                format!("{subject} runs the latest `{}`: there is no tag", image.name())
-            }
-            _ => continue,
+        let Some(message) = message(&format!("{} runs", workload.container(container)), &image) else {
+            continue;
         };
-        let mut finding = Finding::new(format!("{}/image", container.pointer), message).container(container);
-        if image.digest.is_some() {
-            finding = finding.note("its digest decides what runs, and does not say which version that is");
-        }
-        if let Some(tag) = workload.locked(container).and_then(|locked| locked.version_tag.as_ref()) {
-            finding = finding.note(format!("the tag `{tag}` has the same digest"));
-        }
-        findings.push(finding);
+        let finding = Finding::new(format!("{}/image", container.pointer), message).container(container);
+        findings.push(explained(finding, &image, workload.locked(container)));
     }
+}
+
+/// The same for images that no workload's container names.
+pub(super) fn elsewhere(at: &Elsewhere, settings: &Settings<'_>) -> Option<Finding> {
+    // A reference without a tag may still get one: from a chart, or from what the patch is for.
+    let reference = at.place.target.as_ref().ok()?;
+    let image = Image::parse(&at.place.text)?;
+    let finding = Finding::new(at.pointer(), message(&at.subject(), &image)?);
+    Some(explained(finding, &image, settings.lock.find(reference)))
+}
+
+fn message(subject: &str, image: &Image<'_>) -> Option<String> {
+    match image.tag {
+        Some("latest") => Some(format!("{subject} the latest `{}`", image.name())),
+        None if image.digest.is_none() => {
+            Some(format!("{subject} the latest `{}`: there is no tag", image.name()))
+        }
+        _ => None,
+    }
+}
+
+fn explained(mut finding: Finding, image: &Image<'_>, locked: Option<&Locked>) -> Finding {
+    if image.digest.is_some() {
+        finding = finding.note("its digest decides what runs, and does not say which version that is");
+    }
+    if let Some(tag) = locked.and_then(|locked| locked.version_tag.as_ref()) {
+        finding = finding.note(format!("the tag `{tag}` has the same digest"));
+    }
+    finding
 }

@@ -26,7 +26,7 @@ pub(super) fn evidence<'a>(
     let text = container.image()?;
     let locked = workload.locked(container)?;
     let path = &workload.model.file(workload.object).path;
-    if workload.model.builds.image_override(path, Image::parse(text)?.name()).is_some() {
+    if !workload.model.builds.image_overrides(path, Image::parse(text)?.name()).settings.is_empty() {
         return None;
     }
     let name = Reference::parse(text).ok()?.name();

@@ -106,6 +106,23 @@ impl Members {
     }
 }
 
+/// Objects whose pods only the cluster sees, by namespace: Helm releases, operators' resources.
+pub(in crate::rules) fn hidden_pods(model: &Model<'_>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut hidden: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for object in model.objects().filter(|object| !shows_containers(object) && may_make_pods(&object.id)) {
+        let own = model.namespaces(object);
+        let value = model.value(object);
+        // Helm controllers, Flux and Argo CD deploy into another namespace where they are told to.
+        let told = ["/spec/targetNamespace", "/spec/destination/namespace"]
+            .iter()
+            .filter_map(|pointer| value.as_ref()?.pointer(pointer)?.as_str().map(str::to_owned));
+        for namespace in told.chain(own) {
+            hidden.entry(namespace).or_default().insert(format!("{}/{}", object.id.kind, object.id.name));
+        }
+    }
+    hidden
+}
+
 /// Its own name, and those that `namespace:` of kustomizations above it may give it: kustomize renames Namespaces.
 fn names_of(model: &Model<'_>, manifest: &Object) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = model.namespaces(manifest).into_iter().collect();

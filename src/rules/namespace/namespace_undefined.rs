@@ -70,7 +70,7 @@ pub(super) fn check(
         });
         finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
         found.new_files.push(Placed { object: object.clone(), finding, needs_file: None });
-        placement::mention(model, object, &home, &path, &RULE, None, found);
+        placement::mention(model, object, &home, &path, &RULE, found);
     }
 }
 

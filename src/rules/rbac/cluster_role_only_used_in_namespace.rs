@@ -134,10 +134,11 @@ fn split(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: &m
     let new = found.new_files.iter().flat_map(|placed| &placed.finding.new_files);
     taken.extend(new.map(|file| file.path.clone()));
     let path = placement::free_path(&context.settings.config.rbac_file, &home, &role.object.id.name, &taken);
+    let reason =
+        reason_against(context, narrowing, role).or_else(|| context.reason_against_listing(&role.object));
     let (text, path) = match (rendered(context, narrowing, role), path) {
-        (Some(text), Some(path)) if reason_against(context, narrowing, role).is_none() => (text, path),
+        (Some(text), Some(path)) if reason.is_none() => (text, path),
         _ => {
-            let reason = reason_against(context, narrowing, role);
             finding
                 .make_manual(reason.unwrap_or_else(|| "there is no free name for the new file".to_owned()));
             return context.place(&RULE, &role.object, finding, found);
@@ -151,7 +152,7 @@ fn split(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: &m
     finding.rule = &RULE;
     finding.new_files.push(NewFile { path: path.clone(), text });
     found.new_files.push(Placed { object: binding.object.clone(), finding, needs_file: None });
-    placement::mention(context.model, &role.object, &home, &path, &RULE, Some(&fix), found);
+    context.list_new_file(&role.object, &path, &RULE, &fix, found);
 }
 
 fn rendered(context: &Context<'_>, narrowing: &Narrowing<'_>, role: &RoleObject) -> Option<String> {

@@ -134,7 +134,8 @@ fn plan<'a>(
         return Err(format!("a patch changes the workload: {}", patch.path));
     }
     let edited = bound.iter().map(|bound| &bound.binding.object).chain([&user.object]);
-    match edited.filter_map(|object| context.reason_against_edits(object)).next() {
+    let against = edited.filter_map(|object| context.reason_against_edits(object)).next();
+    match against.or_else(|| context.reason_against_listing(&user.object)) {
         Some(reason) => Err(reason),
         None => Ok(user),
     }
@@ -185,7 +186,7 @@ fn repoint(
     finding.rule = &RULE;
     finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
     found.new_files.push(Placed { object: user.object.clone(), finding, needs_file: None });
-    placement::mention(context.model, &user.object, &home, &path, &RULE, Some(&fix), found);
+    context.list_new_file(&user.object, &path, &RULE, &fix, found);
 }
 
 fn user_name(user: &AccountUser) -> String {

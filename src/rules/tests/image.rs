@@ -26,8 +26,9 @@ fn tags_that_move_are_told_from_digests() {
 }
 
 #[test]
-fn what_is_filled_in_later_is_not_judged() {
-    for image in ["${IMAGE}", "$(IMAGE):latest", "{{ image }}", "", "app:${TAG}"] {
-        check(image, &[]);
+fn what_is_filled_in_later_is_reported_and_has_no_tag() {
+    for image in ["${IMAGE}", "$(IMAGE):latest", "{{ image }}", "app:${TAG}"] {
+        check(image, &["image-not-pinned"]);
     }
+    check("", &[]);
 }

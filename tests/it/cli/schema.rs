@@ -10,9 +10,14 @@ fn validate(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(),
     let Some(words) = schema.as_object() else { return Ok(()) };
     for (word, rule) in words {
         let holds = match word.as_str() {
-            "$schema" | "title" | "description" | "format" | "$defs" | "minimum" | "additionalProperties" => {
-                true
-            }
+            "$schema"
+            | "title"
+            | "description"
+            | "format"
+            | "$defs"
+            | "minimum"
+            | "maximum"
+            | "additionalProperties" => true,
             "$ref" => {
                 let target = rule.as_str().unwrap().strip_prefix('#').unwrap();
                 validate(value, root.pointer(target).unwrap(), root, at)?;
@@ -56,6 +61,12 @@ fn validate(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Fails where a value is not as its schema says.
+#[track_caller]
+pub(crate) fn conforms(value: &Value, schema: &Value) {
+    validate(value, schema, schema, "").unwrap();
 }
 
 fn is_a(value: &Value, name: &str) -> bool {

@@ -5,13 +5,21 @@ use std::path::Path;
 use super::soft;
 use crate::program::Folder;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 22] = [
     "",
     "check",
     "diff",
     "apply",
     "branch",
     "lock",
+    "network",
+    "network graph",
+    "network explain",
+    "network diff",
+    "rbac",
+    "rbac who-can",
+    "rbac show",
+    "rbac graph",
     "rules",
     "explain",
     "templates",

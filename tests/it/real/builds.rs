@@ -62,7 +62,7 @@ fn judge(repo: &Path, kustomize: &OsStr) -> Tally {
 }
 
 /// Folders with a kustomization, relative to the repo.
-fn kustomizations(repo: &Folder) -> Vec<String> {
+pub(super) fn kustomizations(repo: &Folder) -> Vec<String> {
     const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
     let files = repo.tree();
     let folders = files.keys().filter_map(|path| {
@@ -73,7 +73,7 @@ fn kustomizations(repo: &Folder) -> Vec<String> {
 }
 
 /// Builds without the network: what would fetch fails at once.
-fn build(repo: &Folder, kustomize: &OsStr, folder: &str) -> Result<String, String> {
+pub(super) fn build(repo: &Folder, kustomize: &OsStr, folder: &str) -> Result<String, String> {
     let at: PathBuf = repo.path();
     let mut command = repo.command(&at, &kustomize.to_string_lossy(), &["build", folder]);
     let nowhere = "http://127.0.0.1:9";

@@ -107,7 +107,7 @@ fn reason_against(
     if !given.is_empty() && at.len() > 1 {
         return Some("its build gives all objects one namespace".to_owned());
     }
-    context.reason_against_edits(&binding.object)
+    context.reason_against_edits(&binding.object).or_else(|| context.reason_against_listing(&binding.object))
 }
 
 /// A name that no role has: the account's, or the binding's with what it is.

@@ -120,6 +120,7 @@ fn can_be_scoped(
     !namespaces.iter().any(|namespace| is_taken(namespace))
         && !objects.iter().any(is_given)
         && objects.iter().all(|object| context.reason_against_edits(object).is_none())
+        && context.reason_against_listing(&role.object).is_none()
 }
 
 /// The namespace of the account, or the first.
@@ -171,7 +172,7 @@ pub(super) fn add_file(
         (Ok(text), Some(path)) => {
             finding.new_files.push(NewFile { path: path.clone(), text });
             found.new_files.push(Placed { object: binding.object.clone(), finding, needs_file: None });
-            placement::mention(context.model, beside, &home, &path, &RULE, Some(fix), found);
+            context.list_new_file(beside, &path, &RULE, fix, found);
         }
         // Held back along with the other parts.
         (Err(error), _) => {

@@ -1,0 +1,4 @@
+{{- define "web.image" -}}
+{{ .registry }}/{{ .repository }}:{{ .tag }}
+{{- if .digest }}@{{ .digest }}{{ end }}
+{{- end -}}

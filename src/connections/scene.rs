@@ -1,0 +1,217 @@
+//! Everything that sources of connections look things up in: members by namespace, Services by name, lines of files.
+//!
+//! Says what is where; finds no connections.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::members::{covers, members, spaces};
+use super::services::{Service, services};
+use super::{Evidence, Member, MemberId, Port, Space};
+use crate::config::{Config, Network};
+use crate::model::{Model, Object};
+use crate::repo::folder;
+use crate::yaml::{LineIndex, Node, Pointer};
+
+pub(super) struct Scene<'m> {
+    pub(super) model: &'m Model<'m>,
+    pub(super) network: &'m Network,
+    pub(super) members: Vec<Member>,
+    pub(super) services: Vec<Service>,
+    by_space: HashMap<Space, Vec<MemberId>>,
+    by_object: HashMap<(usize, usize), Vec<MemberId>>,
+    services_by_name: HashMap<Space, HashMap<String, Vec<usize>>>,
+    /// Folders that hold objects without a namespace, below the folder they are in.
+    folders_below: HashMap<String, Vec<String>>,
+    /// Of the kustomizations too.
+    lines: Vec<OnceCell<LineIndex<'m>>>,
+}
+
+impl<'m> Scene<'m> {
+    pub(super) fn new(model: &'m Model<'m>, config: &'m Config) -> Scene<'m> {
+        let members = members(model);
+        let (mut by_space, mut by_object) = (HashMap::new(), HashMap::new());
+        let mut folders_below: HashMap<String, Vec<String>> = HashMap::new();
+        for (idx, member) in members.iter().enumerate() {
+            let id = MemberId(idx);
+            by_space.entry(member.space.clone()).or_insert_with(Vec::new).push(id);
+            by_object.entry((member.file, member.object)).or_insert_with(Vec::new).push(id);
+        }
+        let mut scene = Scene {
+            model,
+            network: &config.network,
+            members,
+            services: Vec::new(),
+            by_space,
+            by_object,
+            services_by_name: HashMap::new(),
+            folders_below: HashMap::new(),
+            lines: (0..model.repo().files.len()).map(|_| OnceCell::new()).collect(),
+        };
+        let services = services(&scene);
+        let unnamed = scene.by_space.keys().chain(services.iter().map(|service| &service.space));
+        let mut folders: Vec<&str> = unnamed
+            .filter_map(|space| match space {
+                Space::Unnamed(path) if !path.ends_with(".yaml") && !path.ends_with(".yml") => {
+                    Some(path.as_str())
+                }
+                _ => None,
+            })
+            .collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for path in folders {
+            folders_below.entry(folder(path).to_owned()).or_default().push(path.to_owned());
+        }
+        for (idx, service) in services.iter().enumerate() {
+            let names = scene.services_by_name.entry(service.space.clone()).or_default();
+            names.entry(service.name.clone()).or_default().push(idx);
+        }
+        scene.folders_below = folders_below;
+        scene.services = services;
+        for idx in 0..scene.services.len() {
+            scene.services[idx].targets = scene.selected(&scene.services[idx]);
+        }
+        scene
+    }
+
+    /// The ports that Services lead to, by member.
+    pub(super) fn served(&self) -> BTreeMap<MemberId, Vec<Port>> {
+        let mut served: BTreeMap<MemberId, BTreeSet<Port>> = BTreeMap::new();
+        for service in &self.services {
+            for target in &service.targets {
+                let ports = service.ports_on(Some(self.member(*target)), None).unwrap_or_default();
+                served.entry(*target).or_default().extend(ports);
+            }
+        }
+        served.into_iter().map(|(id, ports)| (id, ports.into_iter().collect())).collect()
+    }
+
+    pub(super) fn into_members(self) -> Vec<Member> {
+        self.members
+    }
+
+    pub(super) fn member(&self, id: MemberId) -> &Member {
+        &self.members[id.0]
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = MemberId> + use<> {
+        (0..self.members.len()).map(MemberId)
+    }
+
+    /// The members that an object is.
+    pub(super) fn of_object(&self, file: usize, object: usize) -> &[MemberId] {
+        self.by_object.get(&(file, object)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn in_space(&self, space: &Space) -> &[MemberId] {
+        self.by_space.get(space).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn object(&self, member: &Member) -> &'m Object {
+        &self.model.objects_of(member.file)[member.object]
+    }
+
+    /// Objects of some kind and the namespaces they land in.
+    pub(super) fn objects(
+        &self,
+        wanted: impl Fn(&Object) -> bool,
+    ) -> impl Iterator<Item = (usize, &'m Object, Value)> {
+        let files = 0..self.model.repo().files.len();
+        files
+            .flat_map(|file| self.model.objects_of(file).iter().map(move |object| (file, object)))
+            .filter(move |(_, object)| wanted(object))
+            .filter_map(|(file, object)| Some((file, object, self.model.value(object)?)))
+    }
+
+    pub(super) fn spaces(&self, object: &Object) -> Vec<Space> {
+        spaces(self.model, object)
+    }
+
+    /// The Service that a name means to pods of a space.
+    pub(super) fn service(&self, space: &Space, file: usize, name: &str) -> Option<&Service> {
+        let find = |space: &Space| {
+            let found = self.services_by_name.get(space)?.get(name)?;
+            // The nearest file, where several define it.
+            let path = &self.model.repo().files[file].path;
+            found
+                .iter()
+                .max_by_key(|idx| (shared(path, &self.services[**idx].path), std::cmp::Reverse(**idx)))
+        };
+        let tiers = self.tiers(space, file);
+        tiers.iter().find_map(|tier| tier.iter().find_map(find)).map(|idx| &self.services[*idx])
+    }
+
+    /// Whether the repo puts anything into a namespace of this name.
+    pub(super) fn knows_namespace(&self, name: &str) -> bool {
+        let space = Space::Named(name.to_owned());
+        self.by_space.contains_key(&space) || self.services_by_name.contains_key(&space)
+    }
+
+    fn selected(&self, service: &Service) -> Vec<MemberId> {
+        let Some(selector) = &service.selector else { return Vec::new() };
+        let selects = |space: &Space| -> Vec<MemberId> {
+            let members = self.in_space(space).iter().copied();
+            members.filter(|id| covers(selector, &self.member(*id).labels)).collect()
+        };
+        let tiers = self.tiers(&service.space, service.file);
+        let mut found = tiers.iter().map(|tier| tier.iter().flat_map(selects).collect::<Vec<_>>());
+        found.find(|members| !members.is_empty()).unwrap_or_default()
+    }
+
+    /// Where something of a space is looked for, the most likely place first. Objects that name no namespace and that
+    /// no build joins are deployed together with those in the folders around theirs.
+    fn tiers(&self, space: &Space, file: usize) -> Vec<Vec<Space>> {
+        let own = vec![space.clone()];
+        let of_folder = || Space::Unnamed(folder(&self.model.repo().files[file].path).to_owned());
+        match space {
+            Space::Named(_) => vec![own, vec![of_folder()]],
+            Space::Unnamed(path) if *space == of_folder() => {
+                let below = |folder: &str| -> Vec<Space> {
+                    let found = self.folders_below.get(folder).into_iter().flatten();
+                    found.filter(|found| *found != path).cloned().map(Space::Unnamed).collect()
+                };
+                let above = folder(path);
+                let siblings = if path.is_empty() { Vec::new() } else { below(above) };
+                let default = Space::Named("default".to_owned());
+                vec![own, below(path), vec![Space::Unnamed(above.to_owned())], siblings, vec![default]]
+            }
+            Space::Unnamed(_) => vec![own],
+        }
+    }
+
+    /// Where a pointer of an object stands.
+    pub(super) fn line(&self, file: usize, document: usize, pointer: &str) -> usize {
+        let stream = &self.model.repo().files[file].stream;
+        let range = Pointer::parse(pointer).ok().and_then(|pointer| stream.locate(document, pointer));
+        let index = self.lines[file].get_or_init(|| LineIndex::new(stream.text()));
+        range.map_or(1, |range| index.position(range.start).line)
+    }
+
+    /// Evidence at a pointer of an object, `below` lines further down where a block of text starts there.
+    pub(super) fn evidence(
+        &self,
+        file: usize,
+        object: &Object,
+        pointer: &str,
+        below: usize,
+        words: String,
+    ) -> Evidence {
+        let pointer = format!("{}{pointer}", object.pointer);
+        let source = &self.model.repo().files[file];
+        let node = source.stream.root(object.document).and_then(|root| root.at(&pointer));
+        let is_block = node.map(Node::source).is_some_and(|text| text.starts_with(['|', '>']));
+        let line = self.line(file, object.document, &pointer);
+        let line = if is_block { line + 1 + below } else { line };
+        Evidence { path: source.path.clone(), line, words }
+    }
+}
+
+/// How many folders two paths share.
+fn shared(a: &str, b: &str) -> usize {
+    let parts = folder(a).split('/').zip(folder(b).split('/'));
+    let folders = parts.take_while(|(a, b)| a == b).count();
+    if a == b { folders + 1 } else { folders }
+}

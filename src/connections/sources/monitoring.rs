@@ -1,0 +1,154 @@
+//! What collectors of metrics scrape: ServiceMonitors, PodMonitors, and the annotations of old.
+//!
+//! <https://prometheus-operator.dev/docs/api-reference/api/>
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::found::Found;
+use super::super::members::{covers, strings};
+use super::super::scene::Scene;
+use super::super::services::{Service, ServicePort, Target};
+use super::super::{Certainty, Evidence, MemberId, Peer, Port, Protocol, Space};
+use crate::model::{Object, pods};
+
+pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
+    for (file, object, value) in scene.objects(|object| &*object.id.kind == "ServiceMonitor") {
+        service_monitor(scene, file, object, &value, found);
+    }
+    for (file, object, value) in scene.objects(|object| &*object.id.kind == "PodMonitor") {
+        pod_monitor(scene, file, object, &value, found);
+    }
+    annotated_services(scene, found);
+    annotated_pods(scene, found);
+}
+
+fn add(found: &mut Found, target: MemberId, port: Port, via: Option<&str>, evidence: &Evidence) {
+    found.add(&Peer::Monitoring, &Peer::Member(target), &[port], via, &Certainty::Sure, evidence);
+}
+
+/// The namespaces a monitor looks in: its own, without a selector; `None` for all.
+fn watched(scene: &Scene<'_>, object: &Object, value: &Value) -> Option<Vec<Space>> {
+    let selector = &value["spec"]["namespaceSelector"];
+    if selector["any"] == true {
+        return None;
+    }
+    let names: Vec<Space> = selector["matchNames"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|name| Some(Space::Named(name.as_str()?.to_owned())))
+        .collect();
+    Some(if names.is_empty() { scene.spaces(object) } else { names })
+}
+
+fn service_monitor(scene: &Scene<'_>, file: usize, object: &Object, value: &Value, found: &mut Found) {
+    let labels = strings(&value["spec"]["selector"]["matchLabels"]);
+    let watched = watched(scene, object, value);
+    let endpoints = value["spec"]["endpoints"].as_array();
+    if labels.is_empty() {
+        return;
+    }
+    let fits = |service: &&Service| {
+        watched.as_ref().is_none_or(|spaces| spaces.contains(&service.space))
+            && covers(&labels, &service.labels)
+    };
+    for service in scene.services.iter().filter(fits) {
+        for (idx, endpoint) in endpoints.into_iter().flatten().enumerate() {
+            let words = format!("ServiceMonitor/{} has Service/{} scraped", object.id.name, service.name);
+            let evidence = scene.evidence(file, object, &format!("/spec/endpoints/{idx}"), 0, words);
+            for target in &service.targets {
+                let member = scene.member(*target);
+                let port = match (endpoint["port"].as_str(), &endpoint["targetPort"]) {
+                    (Some(name), _) => service.port_named(name).map(|port| port.on(Some(member))),
+                    (None, port) => target_port(port).map(|port| port.on(Some(member))),
+                };
+                if let Some(port) = port {
+                    add(found, *target, port, Some(&service.shown(None)), &evidence);
+                }
+            }
+        }
+    }
+}
+
+fn target_port(value: &Value) -> Option<ServicePort> {
+    let target = match value {
+        Value::String(name) => Target::Name(name.clone()),
+        other => Target::Number(u16::try_from(other.as_u64()?).ok()?),
+    };
+    Some(ServicePort { name: None, port: 0, target, protocol: Protocol::Tcp })
+}
+
+fn pod_monitor(scene: &Scene<'_>, file: usize, object: &Object, value: &Value, found: &mut Found) {
+    let labels = strings(&value["spec"]["selector"]["matchLabels"]);
+    if labels.is_empty() {
+        return;
+    }
+    let spaces = watched(scene, object, value);
+    let candidates: Vec<MemberId> = match &spaces {
+        Some(spaces) => spaces.iter().flat_map(|space| scene.in_space(space)).copied().collect(),
+        None => scene.ids().collect(),
+    };
+    let endpoints = value["spec"]["podMetricsEndpoints"].as_array();
+    for id in candidates.into_iter().filter(|id| covers(&labels, &scene.member(*id).labels)) {
+        for (idx, endpoint) in endpoints.into_iter().flatten().enumerate() {
+            let wanted =
+                if endpoint["port"].is_string() { &endpoint["port"] } else { &endpoint["targetPort"] };
+            let wanted = if wanted.is_null() { &endpoint["portNumber"] } else { wanted };
+            let Some(port) = target_port(wanted) else { continue };
+            let words = format!("PodMonitor/{} has {} scraped", object.id.name, scene.member(id).subject());
+            let evidence =
+                scene.evidence(file, object, &format!("/spec/podMetricsEndpoints/{idx}"), 0, words);
+            add(found, id, port.on(Some(scene.member(id))), None, &evidence);
+        }
+    }
+}
+
+/// `prometheus.io/scrape: "true"`, with the port where one is given: a convention of Prometheus' example
+/// configuration for Kubernetes.
+fn scraped(annotations: &BTreeMap<String, String>) -> Option<Option<u16>> {
+    let wanted = annotations.get("prometheus.io/scrape").is_some_and(|value| value == "true");
+    wanted.then(|| annotations.get("prometheus.io/port").and_then(|port| port.parse().ok()))
+}
+
+fn annotated_services(scene: &Scene<'_>, found: &mut Found) {
+    for service in &scene.services {
+        let Some(number) = scraped(&service.annotations) else { continue };
+        let words = format!("Service/{} asks to be scraped", service.name);
+        let evidence = scene.evidence(service.file, &service.object, "/metadata/annotations", 0, words);
+        for target in &service.targets {
+            let ports = match number {
+                // The annotation gives the port that is dialled at each pod.
+                Some(number) => vec![Port::number(number, Protocol::Tcp)],
+                None => service.ports_on(Some(scene.member(*target)), None).unwrap_or_default(),
+            };
+            for port in ports {
+                add(found, *target, port, Some(&service.shown(None)), &evidence);
+            }
+        }
+    }
+}
+
+fn annotated_pods(scene: &Scene<'_>, found: &mut Found) {
+    for id in scene.ids() {
+        let member = scene.member(id);
+        let object = scene.object(member);
+        let Some(layout) = &object.layout else { continue };
+        let Some(value) = scene.model.value(object) else { continue };
+        for pod in pods(layout, &value) {
+            let at = format!("{}/annotations", pod.metadata);
+            let annotations = value.pointer(&at).map(strings).unwrap_or_default();
+            let Some(number) = scraped(&annotations) else { continue };
+            let words = format!("the pods of {} ask to be scraped", member.subject());
+            let evidence = scene.evidence(member.file, object, &at, 0, words);
+            let ports = match number {
+                Some(number) => vec![Port::number(number, Protocol::Tcp)],
+                None => super::super::resolve::declared(scene, id),
+            };
+            for port in ports {
+                add(found, id, port, None, &evidence);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Services that the API server calls: admission and conversion webhooks, aggregated APIs.
+//!
+//! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#service-reference>
+
+use serde_json::Value;
+
+use super::super::found::Found;
+use super::super::scene::Scene;
+use super::super::{Certainty, Peer, Space};
+use crate::model::Object;
+
+pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
+    let wanted = |object: &Object| {
+        matches!(
+            &*object.id.kind,
+            "ValidatingWebhookConfiguration"
+                | "MutatingWebhookConfiguration"
+                | "APIService"
+                | "CustomResourceDefinition"
+        )
+    };
+    for (file, object, value) in scene.objects(wanted) {
+        for (pointer, service) in called(&object.id.kind, &value) {
+            let Some(name) = service["name"].as_str() else { continue };
+            let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
+            let words = format!(
+                "the API server calls Service/{name}:{port} for {}/{}",
+                object.id.kind, object.id.name
+            );
+            for space in namespaces(scene, object, service) {
+                let Some(called) = scene.service(&space, file, name) else { continue };
+                let evidence = scene.evidence(file, object, &pointer, 0, words.clone());
+                for target in &called.targets {
+                    let ports = called.ports_on(Some(scene.member(*target)), Some(port)).unwrap_or_default();
+                    if !ports.is_empty() {
+                        let via = called.shown(Some(port));
+                        found.add(
+                            &Peer::ApiServer,
+                            &Peer::Member(*target),
+                            &ports,
+                            Some(&via),
+                            &Certainty::Sure,
+                            &evidence,
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The Services an object names, with the pointer of each.
+fn called<'v>(kind: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
+    let one = |pointer: &str| {
+        let found = value.pointer(pointer).filter(|service| service.is_object());
+        found.map(|service| (pointer.to_owned(), service)).into_iter().collect()
+    };
+    match kind {
+        "APIService" => one("/spec/service"),
+        "CustomResourceDefinition" => one("/spec/conversion/webhook/clientConfig/service"),
+        _ => {
+            let hooks = value["webhooks"].as_array().into_iter().flatten().enumerate();
+            hooks
+                .filter(|(_, hook)| hook["clientConfig"]["service"].is_object())
+                .map(|(idx, hook)| {
+                    (format!("/webhooks/{idx}/clientConfig/service"), &hook["clientConfig"]["service"])
+                })
+                .collect()
+        }
+    }
+}
+
+/// The namespace it names. Kustomize writes that of the build over it, so the builds of the file count too.
+fn namespaces(scene: &Scene<'_>, object: &Object, service: &Value) -> Vec<Space> {
+    let named = service["namespace"].as_str().map(|name| Space::Named(name.to_owned()));
+    let mut spaces: Vec<Space> = named.into_iter().collect();
+    for space in scene.spaces(object) {
+        if !spaces.contains(&space) {
+            spaces.push(space);
+        }
+    }
+    spaces
+}

@@ -1,0 +1,31 @@
+//! What network policies allow: read from a repo, judged as the API defines them, compared before and after a change.
+//!
+//! Knows workloads, namespaces and policies as plain values; nothing of rules, edits or output. Kinds that it does not
+//! judge are told apart and named, never taken for absent.
+
+mod address;
+mod admin;
+mod cluster;
+mod diff;
+mod evaluate;
+mod foreign;
+mod graph;
+mod names;
+mod policy;
+mod ports;
+mod read;
+mod selector;
+mod services;
+
+pub use self::address::{AddressMap, Block, Cidr, Span};
+pub use self::cluster::{Cluster, Foreign, NAME_LABEL, Namespace, Note, Workload};
+pub use self::diff::{Diff, PairChange, SideChange};
+pub use self::evaluate::{Allowed, End, Evaluator, Namespaces, Outside, OutsidePods, Said, Side, Verdict};
+pub use self::graph::{Edge, Graph, Need, is_met, ports, unseen_pods};
+pub use self::names::{Names, named_space, shown_space};
+pub use self::policy::{
+    Action, Direction, NetworkPolicySpec, Peer, Place, Policy, PortMatch, Refused, Rule, Subject, Tier,
+};
+pub use self::ports::{PROTOCOLS, PortSet, protocol};
+pub use self::selector::{Labels, Selector};
+pub use self::services::{Service, ServicePort, Target};

@@ -1,0 +1,82 @@
+//! Connections as a Mermaid flowchart: a box for each namespace, an arrow for each connection.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::super::escaped;
+use super::lines;
+use crate::network_policy::{Direction, Graph, shown_space};
+
+pub(super) fn graph(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize) -> bool) -> io::Result<()> {
+    writeln!(out, "flowchart LR")?;
+    let mut spaces: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (idx, workload) in graph.cluster.workloads.iter().enumerate().filter(|(idx, _)| shows(*idx)) {
+        spaces.entry(shown_space(&workload.space)).or_default().push(idx);
+    }
+    for (number, (space, workloads)) in spaces.iter().enumerate() {
+        writeln!(out, "  subgraph s{number}[{}]", quoted(space))?;
+        for idx in workloads {
+            let workload = &graph.cluster.workloads[*idx];
+            writeln!(out, "    w{idx}[{}]", quoted(&workload.name))?;
+        }
+        writeln!(out, "  end")?;
+    }
+    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
+    let mut arrows = Vec::new();
+    for idx in spaces.values().flatten() {
+        for direction in [Direction::Egress, Direction::Ingress] {
+            if !graph.is_restricted(*idx, direction) {
+                continue;
+            }
+            for line in lines::outside(&graph.outside(*idx, direction)) {
+                let next = ends.len();
+                let end = *ends.entry(line.ends).or_insert(next);
+                let ports = quoted(&line.ports);
+                arrows.push(match direction {
+                    Direction::Egress => format!("  w{idx} -->|{ports}| o{end}"),
+                    Direction::Ingress => format!("  o{end} -->|{ports}| w{idx}"),
+                });
+            }
+        }
+    }
+    for (end, number) in &ends {
+        writeln!(out, "  o{number}([{}])", quoted(end))?;
+    }
+    for edge in graph.edges.iter().filter(|edge| shows(edge.from) && shows(edge.to)) {
+        let (from, to) = (edge.from, edge.to);
+        let (arrow, label) = match (edge.ports.is_empty(), edge.needs.is_empty()) {
+            (true, _) => ("-.-x", "denied".to_owned()),
+            (false, true) => ("-->", edge.ports.to_string()),
+            (false, false) => ("==>", edge.ports.to_string()),
+        };
+        writeln!(out, "  w{from} {arrow}|{}| w{to}", quoted(&label))?;
+    }
+    for arrow in arrows {
+        writeln!(out, "{arrow}")?;
+    }
+    Ok(())
+}
+
+/// Within quotes, entities stand for what would end them or be read as HTML:
+/// <https://mermaid.js.org/syntax/flowchart.html#entity-codes-to-escape-characters>.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for char in escaped(text).chars() {
+        match char {
+            '"' | '#' | '<' | '>' | '&' | '|' | '`' => quoted.push_str(&format!("#{};", u32::from(char))),
+            char => quoted.push(char),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_quotes() {
+        assert_eq!(quoted("a\"]\n#x|"), r##""a#34;]\u{a}#35;x#124;""##);
+    }
+}

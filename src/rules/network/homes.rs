@@ -1,0 +1,131 @@
+//! Where new policies go: beside what they protect, and into the kustomizations that build it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::View;
+use crate::repo::{Kustomization, folder};
+use crate::rules::{NewFile, RepoFindings, Rule, placement};
+use crate::template::WantedPolicy;
+
+/// A folder, and the kustomizations that must list what goes there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Home {
+    pub(super) folder: String,
+    pub(super) listings: Vec<String>,
+}
+
+impl Home {
+    /// Beside a file.
+    pub(super) fn beside(view: &View<'_>, file: usize) -> Home {
+        let path = &view.model.repo().files[file].path;
+        let listings = view.model.builds.listing(path).map(|kustomization| kustomization.path.clone());
+        Home { folder: folder(path).to_owned(), listings: listings.collect() }
+    }
+
+    /// Whether some build of what lies here writes labels of its own into selectors.
+    pub(super) fn adds_labels(&self, view: &View<'_>) -> bool {
+        let builds = &view.model.builds;
+        let mut using = self.listings.iter().flat_map(|kustomization| builds.using(kustomization));
+        using.any(|kustomization| kustomization.labels_selectors)
+    }
+
+    /// For what concerns all of some files: the innermost kustomization that takes them all, else the folder above.
+    pub(super) fn around(view: &View<'_>, files: &BTreeSet<usize>) -> Option<Home> {
+        let first = *files.first()?;
+        let path = |file: usize| view.model.repo().files[file].path.as_str();
+        let takes_all = |kustomization: &&Kustomization| {
+            !kustomization.component
+                && is_editable(view, &kustomization.path)
+                && files.iter().all(|file| view.model.builds.takes(&kustomization.path, path(*file)))
+        };
+        let candidates: Vec<&Kustomization> =
+            view.model.builds.using(path(first)).into_iter().filter(takes_all).collect();
+        let is_outer = |outer: &Kustomization| {
+            let inner = candidates.iter().filter(|inner| inner.path != outer.path);
+            inner.into_iter().any(|inner| view.model.builds.takes(&outer.path, &inner.path))
+        };
+        let innermost: Vec<&&Kustomization> =
+            candidates.iter().filter(|candidate| !is_outer(candidate)).collect();
+        if let [only] = innermost.as_slice() {
+            return Some(Home { folder: folder(&only.path).to_owned(), listings: vec![only.path.clone()] });
+        }
+        if !view.model.builds.outermost(path(first)).is_empty() {
+            return Some(Home::beside(view, first));
+        }
+        let above = files.iter().map(|file| folder(path(*file)).to_owned()).reduce(|a, b| shared(&a, &b))?;
+        if files.iter().any(|file| folder(path(*file)) == above) {
+            return Some(Home { folder: above, listings: Vec::new() });
+        }
+        Some(Home::beside(view, first))
+    }
+}
+
+/// Whether a file of the repo is there to be changed.
+pub(super) fn is_editable(view: &View<'_>, path: &str) -> bool {
+    let files = &view.model.repo().files;
+    let found = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|idx| &files[idx]);
+    found.is_some_and(|file| file.marker.is_none() && !file.context_only)
+}
+
+fn shared(a: &str, b: &str) -> String {
+    let parts = a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b).map(|(a, _)| a);
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// New files by home.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) policies: BTreeMap<Home, Vec<WantedPolicy>>,
+}
+
+/// Chooses names of files; no two are the same.
+pub(super) struct Names {
+    taken: BTreeSet<String>,
+}
+
+impl Names {
+    pub(super) fn new(view: &View<'_>) -> Names {
+        Names { taken: view.model.repo().files.iter().map(|file| file.path.clone()).collect() }
+    }
+
+    fn choose(&mut self, folder: &str, name: &str) -> String {
+        let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "yaml"));
+        let numbered = (2..).map(|number| at(&format!("{stem}-{number}.{extension}")));
+        let mut candidates = std::iter::once(at(name)).chain(numbered);
+        let path =
+            candidates.find(|path| !self.taken.contains(path)).expect("there is a number for every name");
+        self.taken.insert(path.clone());
+        path
+    }
+}
+
+impl Files {
+    pub(super) fn add(&mut self, home: Home, policy: WantedPolicy) {
+        self.policies.entry(home).or_default().push(policy);
+    }
+
+    /// Renders the files, and the findings that list them in their kustomizations. Nothing when a template fails:
+    /// templates are tried out before a run.
+    pub(super) fn into_files(
+        self,
+        view: &View<'_>,
+        rule: &'static Rule,
+        names: &mut Names,
+        found: &mut RepoFindings,
+    ) -> Vec<NewFile> {
+        let mut files = Vec::new();
+        // What a kustomization lists takes the plain name.
+        let mut homes: Vec<(Home, Vec<WantedPolicy>)> = self.policies.into_iter().collect();
+        homes.sort_by_key(|(home, _)| home.listings.is_empty());
+        for (home, policies) in homes {
+            let Ok(rendered) = view.settings.templates.network_policies(&policies) else { continue };
+            let path = names.choose(&home.folder, &view.settings.config.network.file);
+            for kustomization in home.listings.iter().filter(|path| is_editable(view, path)) {
+                placement::list_in(view.model, kustomization, &path, rule, None, found);
+            }
+            files.push(NewFile { path, text: rendered.text });
+        }
+        files
+    }
+}

@@ -1,0 +1,286 @@
+//! The policies that a group of namespaces lacks: what each workload needs, DNS, and the denial of everything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::View;
+use super::coverage::{allows, isolates_all, selecting};
+use super::homes::{Files, Home, is_editable};
+use super::needs::{Needs, configured, merged, needs, selector};
+use crate::config::Mode;
+use crate::connections::{MemberId, Protocol, Space};
+use crate::model::ObjectId;
+use crate::network_policy::Direction;
+use crate::template::{PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+
+/// Namespaces that share objects: what is added to one of them is added to all.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) spaces: BTreeSet<Space>,
+    pub(super) members: Vec<MemberId>,
+}
+
+/// What a group lacks.
+#[derive(Debug, Default)]
+pub(super) struct Lacking {
+    pub(super) files: Files,
+    /// Whether nothing denies by default, in the directions that are asked for.
+    pub(super) is_open: bool,
+    /// Members whose needs the policies there do not allow.
+    pub(super) uncovered: Vec<MemberId>,
+    pub(super) open_egress: Vec<MemberId>,
+    pub(super) open_ingress: Vec<MemberId>,
+    /// Why nothing is denied by default, if so.
+    pub(super) held_back: Option<String>,
+    pub(super) is_empty: bool,
+}
+
+/// Namespaces with workloads, joined where one object lands in several.
+pub(super) fn groups(view: &View<'_>) -> Vec<Group> {
+    let mut group_of: BTreeMap<&Space, usize> = BTreeMap::new();
+    let mut by_object: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    let mut parents: Vec<usize> = Vec::new();
+    fn root(parents: &[usize], mut at: usize) -> usize {
+        while parents[at] != at {
+            at = parents[at];
+        }
+        at
+    }
+    for (_, member) in view.connections.members().filter(|(_, member)| !view.is_system(&member.space)) {
+        let space = *group_of.entry(&member.space).or_insert_with(|| {
+            parents.push(parents.len());
+            parents.len() - 1
+        });
+        let object = *by_object.entry((member.file, member.object)).or_insert(space);
+        let (a, b) = (root(&parents, space), root(&parents, object));
+        parents[a.max(b)] = a.min(b);
+    }
+    let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
+    for (id, member) in view.connections.members() {
+        if let Some(at) = group_of.get(&member.space) {
+            let group = groups.entry(root(&parents, *at)).or_default();
+            group.spaces.insert(member.space.clone());
+            group.members.push(id);
+        }
+    }
+    groups.into_values().collect()
+}
+
+pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
+    let mode = view.settings.config.network.mode;
+    let with_egress = mode != Mode::Ingress;
+    let mut lacking = Lacking::default();
+    let hidden: BTreeSet<&str> = group.spaces.iter().flat_map(|space| view.hidden_in(space)).collect();
+    let pods: Vec<MemberId> =
+        group.members.iter().copied().filter(|id| !view.member(*id).host_network).collect();
+    let unlabelled = pods.iter().find(|id| selector(view.member(**id)).is_empty());
+    if mode != Mode::Full && !hidden.is_empty() {
+        let list: Vec<&str> = hidden.iter().copied().take(3).collect();
+        lacking.held_back = Some(format!("{} makes pods that the repo does not show", list.join(", ")));
+    } else if let Some(id) = unlabelled {
+        let subject = view.member(*id).subject();
+        lacking.held_back = Some(format!("the pods of {subject} have no labels that a policy could select"));
+    }
+    let directions: Vec<Direction> = [Direction::Ingress, Direction::Egress]
+        .into_iter()
+        .filter(|direction| with_egress || *direction == Direction::Ingress)
+        .filter(|direction| !group.spaces.iter().all(|space| isolates_all(view, space, *direction)))
+        .collect();
+    lacking.is_open = !directions.is_empty();
+    if !pods.iter().any(|id| is_editable(view, &view.model.repo().files[view.member(*id).file].path)) {
+        lacking.is_empty = pods.is_empty();
+        return lacking;
+    }
+    let dns = dns(view);
+    let denies = lacking.held_back.is_none();
+    let dns_is_missing = with_egress
+        && pods.iter().any(|id| {
+            let member = view.member(*id);
+            !allows(view, member, &selecting(view, *id), Direction::Egress, &dns)
+        });
+    let dns_inside = dns_is_missing && !denies;
+    let Some(home) = home(view, group, &pods) else { return lacking };
+    let mut names = NameChoice::new(view, group);
+    let mut policies: Vec<(Home, WantedPolicy)> = Vec::new();
+    if dns_is_missing && denies {
+        policies.push((home.0.clone(), allow_dns(names.free("allow-dns"), home.1.clone(), dns.clone())));
+    }
+    let extra = dns_inside.then_some(&dns);
+    for policy in workloads(view, &pods, &home.0, extra, &mut names, &mut lacking) {
+        policies.push(policy);
+    }
+    if denies && lacking.is_open {
+        policies
+            .push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
+    }
+    lacking.is_empty = policies.is_empty();
+    for (home, mut policy) in policies {
+        if home.adds_labels(view) {
+            policy.keep_from_labels();
+        }
+        lacking.files.add(home, policy);
+    }
+    lacking
+}
+
+/// One policy for each object, with what its members lack in all their namespaces.
+fn workloads(
+    view: &View<'_>,
+    pods: &[MemberId],
+    home: &Home,
+    dns: Option<&WantedRule>,
+    names: &mut NameChoice,
+    lacking: &mut Lacking,
+) -> Vec<(Home, WantedPolicy)> {
+    let with_egress = view.settings.config.network.mode != Mode::Ingress;
+    let mut by_object: BTreeMap<(usize, usize), Vec<MemberId>> = BTreeMap::new();
+    for id in pods {
+        let member = view.member(*id);
+        by_object.entry((member.file, member.object)).or_default().push(*id);
+    }
+    let mut policies = Vec::new();
+    for ((file, _), members) in by_object {
+        let member = view.member(members[0]);
+        let labels = selector(member);
+        if labels.is_empty() {
+            continue;
+        }
+        let (mut ingress, mut egress) = (Vec::new(), Vec::new());
+        let mut is_selected = true;
+        for id in &members {
+            let existing = selecting(view, *id);
+            is_selected &= !existing.is_empty();
+            let Needs { ingress: needed, egress: opened, open_egress, open_ingress } = needs(view, *id);
+            let own = view.member(*id);
+            let missing = |rules: Vec<WantedRule>, direction| {
+                rules
+                    .into_iter()
+                    .filter(|rule| !allows(view, own, &existing, direction, rule))
+                    .collect::<Vec<_>>()
+            };
+            let (needed, opened) = (missing(needed, Direction::Ingress), missing(opened, Direction::Egress));
+            if !needed.is_empty() || !opened.is_empty() {
+                lacking.uncovered.push(*id);
+            }
+            if open_egress && opened.iter().any(|rule| rule.peers.is_empty() && rule.ports.is_empty()) {
+                lacking.open_egress.push(*id);
+            }
+            if open_ingress {
+                lacking.open_ingress.push(*id);
+            }
+            ingress.extend(needed);
+            egress.extend(opened);
+        }
+        let needs_own = lacking.held_back.is_some() && !is_selected;
+        if ingress.is_empty() && egress.is_empty() && !needs_own {
+            continue;
+        }
+        egress.extend(dns.filter(|_| needs_own || !egress.is_empty()).cloned());
+        let id = &view.object(member).id;
+        // Where the workload may not be changed, neither may what lies beside it.
+        let editable = is_editable(view, &view.model.repo().files[file].path);
+        let home = if editable { Home::beside(view, file) } else { home.clone() };
+        policies.push((
+            home,
+            WantedPolicy {
+                kind: PolicyKind::Workload,
+                name: names.of_workload(id),
+                namespace: id.namespace.as_deref().map(str::to_owned),
+                comments: vec![format!("What {}/{} needs.", id.kind, id.name)],
+                selector: labels,
+                ingress: Some(merged(ingress.into_iter())),
+                egress: with_egress.then(|| merged(egress.into_iter())),
+            },
+        ));
+    }
+    policies
+}
+
+/// Where what concerns the whole group goes, and the namespace its policies name. Chosen among the objects that land
+/// in all of its namespaces, so that every build gets it once.
+fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Option<String>)> {
+    let mut spaces_of: BTreeMap<(usize, usize), BTreeSet<&Space>> = BTreeMap::new();
+    for id in pods {
+        let member = view.member(*id);
+        if is_editable(view, &view.model.repo().files[member.file].path) {
+            spaces_of.entry((member.file, member.object)).or_default().insert(&member.space);
+        }
+    }
+    let most = spaces_of.values().map(BTreeSet::len).max()?;
+    let everywhere: Vec<(usize, usize)> =
+        spaces_of.iter().filter(|(_, spaces)| spaces.len() == most).map(|(object, _)| *object).collect();
+    let files: BTreeSet<usize> = everywhere.iter().map(|(file, _)| *file).collect();
+    let (file, object) = *everywhere.first()?;
+    let namespace = view.model.objects_of(file)[object].id.namespace.as_deref().map(str::to_owned);
+    let _ = group;
+    Some((Home::around(view, &files)?, namespace))
+}
+
+pub(super) fn dns(view: &View<'_>) -> WantedRule {
+    let (network, distribution) = (&view.settings.config.network, view.settings.config.distribution);
+    let mut peers = vec![configured(&network.dns_peer(distribution))];
+    if let Some(cidr) = &network.node_local_dns {
+        peers.push(WantedPeer::Block { cidr: cidr.clone(), except: Vec::new() });
+    }
+    let number = network.dns_port(distribution);
+    let port = |protocol| WantedPort { name: None, number, end: None, protocol };
+    let comments = vec!["answers that are too long for UDP come over TCP".to_owned()];
+    WantedRule { comments, peers, ports: vec![port(Protocol::Udp), port(Protocol::Tcp)] }
+}
+
+fn allow_dns(name: String, namespace: Option<String>, rule: WantedRule) -> WantedPolicy {
+    WantedPolicy {
+        kind: PolicyKind::AllowDns,
+        name,
+        namespace,
+        comments: vec!["Every pod may ask the cluster's DNS.".to_owned()],
+        selector: BTreeMap::new(),
+        ingress: None,
+        egress: Some(vec![rule]),
+    }
+}
+
+pub(super) fn default_deny(
+    name: String,
+    namespace: Option<String>,
+    directions: &[Direction],
+) -> WantedPolicy {
+    let rules = |direction| directions.contains(&direction).then(Vec::new);
+    WantedPolicy {
+        kind: PolicyKind::DefaultDeny,
+        name,
+        namespace,
+        comments: vec!["What no other policy of the namespace allows is denied.".to_owned()],
+        selector: BTreeMap::new(),
+        ingress: rules(Direction::Ingress),
+        egress: rules(Direction::Egress),
+    }
+}
+
+/// Names of policies that the group's namespaces do not have yet.
+struct NameChoice {
+    taken: BTreeSet<String>,
+}
+
+impl NameChoice {
+    fn new(view: &View<'_>, group: &Group) -> NameChoice {
+        let policies = group.spaces.iter().flat_map(|space| view.policies(space));
+        NameChoice { taken: policies.map(|policy| policy.name.clone()).collect() }
+    }
+
+    fn free(&mut self, name: &str) -> String {
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+        let chosen =
+            candidates.find(|name| !self.taken.contains(name)).expect("there is a number for every name");
+        self.taken.insert(chosen.clone());
+        chosen
+    }
+
+    fn of_workload(&mut self, id: &ObjectId) -> String {
+        let name = id.name.trim_end_matches('*').trim_end_matches('-');
+        if self.taken.contains(name) {
+            return self.free(&format!("{name}-{}", id.kind.to_lowercase()));
+        }
+        self.free(name)
+    }
+}
