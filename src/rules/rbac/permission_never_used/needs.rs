@@ -13,6 +13,8 @@ const MOST_NAMES: usize = 5;
 /// <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping>,
 /// <https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/#authorization>.
 const UNSEEN_VERBS: [&str; 6] = ["escalate", "bind", "approve", "sign", "attest", "use"];
+/// Admission asks for it when owners of objects are named.
+const ALL_FINALIZERS: &str = "*/finalizers";
 /// Verbs of informers.
 const READ: [&str; 3] = ["get", "list", "watch"];
 
@@ -170,8 +172,14 @@ impl RuleNeeds {
 
     fn add(&mut self, rule: &PolicyRule, permission: &Permission, used: &Use, which: Which, informers: bool) {
         let Permission::Resource { verb, group, resource, subresource, .. } = permission else { return };
-        let name =
-            if subresource.is_empty() { resource.clone() } else { format!("{resource}/{subresource}") };
+        let name = match subresource.as_str() {
+            "" => resource.clone(),
+            // Stays as it is written: see `keep_unseen`.
+            "finalizers" if rule.resources.iter().any(|written| written == ALL_FINALIZERS) => {
+                ALL_FINALIZERS.to_owned()
+            }
+            _ => format!("{resource}/{subresource}"),
+        };
         let key = (group.clone(), name);
         if verb == "create" && subresource.is_empty() {
             let known = self.created.entry(key.clone()).or_insert_with(|| Some(BTreeSet::new()));
@@ -192,13 +200,16 @@ impl RuleNeeds {
 
     fn keep_unseen(&mut self, rule: &PolicyRule, kept: &mut BTreeSet<String>) {
         for group in rule.api_groups.iter().filter(|group| *group != ALL) {
-            for resource in rule.resources.iter().filter(|resource| *resource != ALL) {
+            let written = |resource: &&String| !resource.starts_with(ALL) || *resource == ALL_FINALIZERS;
+            for resource in rule.resources.iter().filter(written) {
                 for verb in &rule.verbs {
+                    // The one verb that finalizers are asked about.
+                    let verb = if verb == ALL { "update" } else { verb };
                     if is_unseen(group, resource, verb) {
                         let cell = self.cells.entry((group.clone(), resource.clone())).or_default();
                         if !cell.contains_key(verb) {
                             kept.insert(format!("{verb} on {resource}"));
-                            cell.insert(verb.clone(), Which::All);
+                            cell.insert(verb.to_owned(), Which::All);
                         }
                     }
                 }

@@ -198,8 +198,17 @@ fn some(items: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
 const VERBS: &[&str] =
     &["get", "list", "watch", "create", "update", "delete", "deletecollection", "bind", "*"];
 const GROUPS: &[&str] = &["", "apps", "x.example", "*"];
-const RESOURCES: &[&str] =
-    &["pods", "pods/log", "deployments", "deployments/scale", "things", "things/finalizers", "*/scale", "*"];
+const RESOURCES: &[&str] = &[
+    "pods",
+    "pods/log",
+    "deployments",
+    "deployments/scale",
+    "things",
+    "things/finalizers",
+    "*/scale",
+    "*/finalizers",
+    "*",
+];
 const NAMES: &[&str] = &["a", "b", "c-x2k9p"];
 const NAMESPACES: &[&str] = &["", "shop", "other"];
 
