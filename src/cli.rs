@@ -8,12 +8,15 @@ mod branch;
 mod check;
 mod completions;
 mod diff;
+mod evidence;
 mod explain;
+mod hardened;
 mod init;
 mod inputs;
 mod lock;
 mod man;
 mod network;
+mod rbac;
 mod rules;
 mod templates;
 
@@ -58,6 +61,7 @@ enum Command {
     Branch(branch::BranchArgs),
     Lock(lock::LockArgs),
     Network(network::NetworkArgs),
+    Rbac(rbac::RbacArgs),
     Rules(rules::RulesArgs),
     Explain(explain::ExplainArgs),
     Templates(templates::TemplatesArgs),
@@ -159,6 +163,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::Branch(args) => branch::run(args, global, out),
         Command::Lock(args) => lock::run(args, global, out),
         Command::Network(args) => network::run(args, global, out),
+        Command::Rbac(args) => rbac::run(args, global, out),
         Command::Rules(args) => rules::run(args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Templates(args) => templates::run(args, global, out),

@@ -65,6 +65,8 @@ pub struct Config {
     pub exceptions_file: String,
     /// A plain file name.
     pub namespace_file: String,
+    /// File name of roles, bindings and service accounts that have to be added, beside what they are for.
+    pub rbac_file: String,
     /// A Kubernetes quantity.
     pub tmp_size: Option<String>,
     pub system_namespaces: SystemNamespaces,
@@ -192,6 +194,7 @@ impl Default for Config {
             enforce_version: None,
             exceptions_file: "pod-security-exceptions.yaml".to_owned(),
             namespace_file: "namespace.yaml".to_owned(),
+            rbac_file: "rbac.yaml".to_owned(),
             tmp_size: None,
             system_namespaces: SystemNamespaces::default(),
             workloads: Vec::new(),

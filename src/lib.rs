@@ -8,6 +8,8 @@
 //! - [`yaml`] knows text: documents, nodes with byte ranges, comments, wanted values → edits, proof.
 //! - [`model`] knows Kubernetes: objects, pod templates, which objects a kustomization joins.
 //! - [`pss`] gives the Pod Security Standards' verdict on a pod.
+//! - [`rbac`] decides who may do what, as the API server does.
+//! - [`audit_log`] sums up what accounts really did, from the logs of API servers.
 //! - [`connections`] tells from the model and from flow logs which pods talk to each other, and what says so.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
@@ -23,6 +25,7 @@
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
 pub mod apply;
+pub mod audit_log;
 pub mod cli;
 pub mod config;
 pub mod connections;
@@ -36,6 +39,7 @@ pub mod model;
 pub mod network_policy;
 pub mod plan;
 pub mod pss;
+pub mod rbac;
 pub mod registry;
 pub mod render;
 pub mod repo;

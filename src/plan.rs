@@ -11,6 +11,7 @@ mod allow;
 mod document;
 mod exceptions;
 mod merge;
+mod together;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -212,12 +213,22 @@ impl<'a> Planner<'a> {
     /// Keeps what the run is about, and decides which new files are wanted before the files that must mention
     /// them are planned.
     fn settle_repo_findings(&mut self) {
+        let parts = together::count(&self.survey);
         let mut repo = std::mem::take(&mut self.survey);
         repo.new_files.retain(|placed| {
             let object = &placed.object;
             self.selection.takes_object(self.model, object)
                 && !self.is_allowed_by_config(object, &placed.finding)
         });
+        self.survey = repo;
+        self.keep_wanted_mentions();
+        together::settle(self, &parts);
+        self.keep_wanted_mentions();
+    }
+
+    /// Takes out what is of use only along with a new file that is not made.
+    fn keep_wanted_mentions(&mut self) {
+        let mut repo = std::mem::take(&mut self.survey);
         let wanted: Vec<String> = repo
             .new_files
             .iter()

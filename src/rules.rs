@@ -11,7 +11,9 @@ mod image;
 mod namespace;
 mod network;
 mod notice;
+mod placement;
 mod pod;
+mod rbac;
 mod settings;
 mod workload;
 
@@ -61,11 +63,13 @@ pub enum Area {
     Image,
     Namespace,
     Network,
+    Rbac,
     Allow,
 }
 
 impl Area {
-    pub const ALL: [Area; 5] = [Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Allow];
+    pub const ALL: [Area; 6] =
+        [Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Rbac, Area::Allow];
 
     pub fn id(self) -> &'static str {
         match self {
@@ -73,6 +77,7 @@ impl Area {
             Area::Image => "image",
             Area::Namespace => "namespace",
             Area::Network => "network",
+            Area::Rbac => "rbac",
             Area::Allow => "allow",
         }
     }
@@ -127,7 +132,10 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [pod::RULES, image::RULES, namespace::RULES, network::RULES, notice::RULES].into_iter().flatten().copied()
+    [pod::RULES, image::RULES, namespace::RULES, network::RULES, rbac::RULES, notice::RULES]
+        .into_iter()
+        .flatten()
+        .copied()
 }
 
 pub fn find(id: &str) -> Option<&'static Rule> {
@@ -161,6 +169,7 @@ pub fn check_repo(
     let mut found = RepoFindings::default();
     image::check_repo(model, settings, selected, &mut found);
     network::check(model, settings, selected, &mut found);
+    rbac::check_repo(model, settings, selected, &mut found);
     found
 }
 

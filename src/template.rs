@@ -5,6 +5,7 @@
 //! Knows what is rendered and of which type it is; not where it is put, nor why. Reads files only in
 //! [`Templates::with_overrides`], writes them only in [`Templates::export`].
 
+mod access;
 mod decode;
 mod error;
 mod holes;
@@ -26,6 +27,7 @@ use serde_json::{Map, Value, json};
 use tera::Tera;
 
 use crate::config::Dialect;
+pub use access::{NewBinding, NewRole};
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
@@ -313,6 +315,7 @@ impl Templates {
         }
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
+        self.try_out_access().into_iter().for_each(|error| note(Err(error)));
         errors
     }
 }

@@ -126,7 +126,8 @@ fn read_tree(
     let wanted: Vec<_> = listing.entries.iter().filter_map(|entry| ids.get(&entry.path).copied()).collect();
     repository.prefetch(tree.commit, &wanted).map_err(helped)?;
     let flows = super::inputs::flows(&args.select.flow_log)?;
-    Ok(Inputs { flows, ..Inputs::read(root, config, templates, &snapshot, listing, global)? })
+    let audit = args.select.evidence.read(global)?;
+    Ok(Inputs { flows, audit, ..Inputs::read(root, config, templates, &snapshot, listing, global)? })
 }
 
 /// The branches come from the base commit: says so when the checkout holds something else.

@@ -9,7 +9,9 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::evidence::EvidenceArgs;
 use super::{Global, Helped, say};
+use crate::audit_log;
 use crate::config::{self, Config, ConfigError, Profile};
 use crate::connections::{FlowReader, Flows};
 use crate::git;
@@ -50,6 +52,8 @@ pub(super) struct Select {
     /// Treat generated and vendored files as one's own
     #[arg(long)]
     pub(super) include_generated: bool,
+    #[command(flatten)]
+    pub(super) evidence: EvidenceArgs,
 }
 
 /// Everything that was read before a run.
@@ -59,6 +63,7 @@ pub(super) struct Inputs {
     pub(super) templates: Templates,
     pub(super) exceptions: Exceptions,
     pub(super) lock: Lock,
+    pub(super) audit: Option<audit_log::Evidence>,
     pub(super) flows: Flows,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
@@ -76,12 +81,17 @@ impl Inputs {
         let disk = Disk::new(root.folder.clone());
         let listing = disk.list(&root.wanted);
         let flows = flows(&select.flow_log)?;
-        Ok(Inputs { flows, ..Inputs::read(root, config, templates, &disk, listing, global)? })
+        let audit = select.evidence.read(global)?;
+        Ok(Inputs { flows, audit, ..Inputs::read(root, config, templates, &disk, listing, global)? })
     }
 
     fn from_stdin(select: &Select, global: &Global) -> anyhow::Result<Inputs> {
         let twice = select.flow_log.iter().any(|path| path == Path::new("-"));
         anyhow::ensure!(!twice, "standard input is either the manifests or the flow log");
+        anyhow::ensure!(
+            !select.evidence.reads_stdin(),
+            "standard input is either the manifests or the audit log"
+        );
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes)?;
         let folder = std::env::current_dir()?;
@@ -93,6 +103,7 @@ impl Inputs {
         inputs.exceptions = Exceptions::default();
         inputs.stdin = true;
         inputs.flows = flows(&select.flow_log)?;
+        inputs.audit = select.evidence.read(global)?;
         Ok(inputs)
     }
 
@@ -112,7 +123,17 @@ impl Inputs {
         let progress = progress(listing.entries.len(), global);
         let repo = repo::read(source, listing, &config, &|| progress.inc(1));
         progress.finish_and_clear();
-        Ok(Inputs { root, config, templates, exceptions, lock, flows: Flows::default(), repo, stdin: false })
+        Ok(Inputs {
+            root,
+            config,
+            templates,
+            exceptions,
+            lock,
+            audit: None,
+            flows: Flows::default(),
+            repo,
+            stdin: false,
+        })
     }
 
     /// Builds the model, plans, and hands the planner on.
@@ -141,7 +162,7 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
+        let settings = self.settings()?;
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
@@ -156,9 +177,14 @@ impl Inputs {
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
+        let settings = self.settings()?;
         let model = Model::new(&self.repo, &self.config.workloads);
         act(&self.planner(&model, &settings, selection, purpose, None))
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings<'_>> {
+        let settings = Settings::new(&self.config, &self.templates, &self.lock, &self.flows)?;
+        Ok(Settings { audit: self.audit.as_ref(), ..settings })
     }
 
     fn planner<'a>(

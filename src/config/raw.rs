@@ -61,6 +61,10 @@ pub(crate) struct RawConfig {
     /// Name of a generated Namespace manifest, beside what it protects. Default: "namespace.yaml".
     #[schemars(with = "Option<String>")]
     pub(crate) namespace_file: Option<Spanned<String>>,
+    /// Name of a file of generated roles, bindings and service accounts, beside what they are for.
+    /// Default: "rbac.yaml".
+    #[schemars(with = "Option<String>")]
+    pub(crate) rbac_file: Option<Spanned<String>>,
     /// Size limit of the `emptyDir` volumes that are added, as a Kubernetes quantity. Default: no limit.
     #[schemars(with = "Option<String>")]
     pub(crate) tmp_size: Option<Spanned<String>>,

@@ -33,6 +33,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         enforce_version: raw.enforce_version,
         exceptions_file: exceptions_file(raw.exceptions_file, mistakes).unwrap_or(default.exceptions_file),
         namespace_file: beside(raw.namespace_file, mistakes).unwrap_or(default.namespace_file),
+        rbac_file: beside(raw.rbac_file, mistakes).unwrap_or(default.rbac_file),
         tmp_size: tmp_size(raw.tmp_size, mistakes),
         system_namespaces: SystemNamespaces {
             extra: each(raw.system_namespaces.extra, mistakes),

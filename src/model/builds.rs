@@ -324,6 +324,12 @@ impl Builds {
         a.intersection(b).any(|idx| self.kustomizations[*idx].namespace.is_some())
     }
 
+    /// Whether some build takes objects from both files.
+    pub fn share(&self, a: &str, b: &str) -> bool {
+        let (Some(a), Some(b)) = (self.users.get(a), self.users.get(b)) else { return false };
+        !a.is_disjoint(b)
+    }
+
     /// Kustomizations that give this namespace to the objects of a file, ordered by path. Components are left out:
     /// they say what is done to a build and are none.
     pub fn naming(&self, namespace: &str, path: &str) -> Vec<&Kustomization> {

@@ -195,6 +195,15 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
     (!silent).then_some(report)
 }
 
+/// The findings of a file with the fates that its text leaves them.
+pub(super) fn planned(planner: &Planner<'_>, file: usize, placed: &[Placed]) -> Vec<Judged> {
+    let at = Place::new(planner, file, false);
+    let mut works = works(&at, Some(placed));
+    // A failed proof holds everything back here as it will in the report, which says so.
+    lower(&at, &mut works).ok();
+    works.into_iter().flat_map(|work| work.findings).collect()
+}
+
 /// A file that is being judged, with what is looked up in it again and again.
 struct Place<'p, 'a> {
     planner: &'p Planner<'a>,

@@ -233,7 +233,7 @@ fn finding(path: &str, judged: &Judged, changes: Vec<PatchOperation>, files: &[C
     JsonFinding {
         rule: finding.rule.id,
         area: finding.rule.area.id(),
-        severity: finding.rule.severity.id(),
+        severity: finding.severity().id(),
         safety: finding.safety.id(),
         message: finding.message.clone(),
         path: path.to_owned(),

@@ -24,11 +24,11 @@ impl Text {
     fn finding(&self, out: &mut dyn Write, judged: &Judged) -> io::Result<()> {
         let finding = &judged.finding;
         let place = format!("{}:{}", judged.line, judged.column);
-        let (paint, dim) = (self.style.paint(paint(finding.rule.severity)), self.style.paint(DIM));
+        let (paint, dim) = (self.style.paint(paint(finding.severity())), self.style.paint(DIM));
         writeln!(
             out,
             "  {place:>7}  {paint}{:<8}{paint:#}  {}  {dim}[{}: {}]{dim:#}",
-            finding.rule.severity.id(),
+            finding.severity().id(),
             escaped(&finding.message),
             finding.rule.id,
             fix(judged)
@@ -173,7 +173,7 @@ impl Renderer for Text {
             if idx == 0 || ending.notices[idx - 1].0 != *path {
                 self.heading(out, path)?;
             }
-            let (severity, rule) = (finding.rule.severity.id(), finding.rule.id);
+            let (severity, rule) = (finding.severity().id(), finding.rule.id);
             writeln!(out, "  {at:>7}  {severity:<8}  {}  [{rule}]", escaped(&finding.message))?;
             for note in finding.notes.iter().filter(|_| !self.style.quiet) {
                 writeln!(out, "           note: {}", escaped(note))?;

@@ -1,6 +1,6 @@
 //! A finding: what is wrong where, how sure the fix is, and the changes that make it.
 
-use super::{Change, Rule, Safety};
+use super::{Change, Rule, Safety, Severity};
 use crate::model::Container;
 
 /// One problem in one object.
@@ -8,6 +8,8 @@ use crate::model::Container;
 pub struct Finding {
     pub rule: &'static Rule,
     pub safety: Safety,
+    /// Where it is not that of the rule.
+    pub own_severity: Option<Severity>,
     /// One line that names the object and the container.
     pub message: String,
     /// Where it is, from the object. May not exist yet: then the nearest part that does is shown.
@@ -19,6 +21,8 @@ pub struct Finding {
     pub evidence: Vec<String>,
     pub changes: Vec<Change>,
     pub new_files: Vec<NewFile>,
+    /// Names the fix that this one is a part of: all its parts are made, or none.
+    pub together: Option<String>,
 }
 
 /// A file to create.
@@ -35,6 +39,7 @@ impl Finding {
         Finding {
             rule: &super::notice::UNSET,
             safety: Safety::Manual,
+            own_severity: None,
             message: message.into(),
             pointer: pointer.into(),
             container: None,
@@ -42,7 +47,12 @@ impl Finding {
             evidence: Vec::new(),
             changes: Vec::new(),
             new_files: Vec::new(),
+            together: None,
         }
+    }
+
+    pub fn severity(&self) -> Severity {
+        self.own_severity.unwrap_or(self.rule.severity)
     }
 
     pub fn container(mut self, container: &Container<'_>) -> Finding {
@@ -63,6 +73,17 @@ impl Finding {
 
     pub fn safety(mut self, safety: Safety) -> Finding {
         self.safety = safety;
+        self
+    }
+
+    pub fn severe(mut self, severity: Severity) -> Finding {
+        self.own_severity = Some(severity);
+        self
+    }
+
+    /// Makes it a part of a fix that has others.
+    pub fn together(mut self, fix: impl Into<String>) -> Finding {
+        self.together = Some(fix.into());
         self
     }
 

@@ -71,11 +71,13 @@ pub struct RepoFindings {
 impl RepoFindings {
     /// Adds what was found elsewhere.
     pub fn append(&mut self, other: RepoFindings) {
-        for (file, mut placed) in other.by_file {
+        let RepoFindings { by_file, new_files, in_templates, namespaces } = other;
+        for (file, mut placed) in by_file {
             self.by_file.entry(file).or_default().append(&mut placed);
         }
-        self.new_files.extend(other.new_files);
-        self.namespaces.extend(other.namespaces);
+        self.new_files.extend(new_files);
+        self.in_templates.extend(in_templates);
+        self.namespaces.extend(namespaces);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::audit_log;
 use crate::config::Config;
 use crate::connections::Flows;
 use crate::lock::Lock;
@@ -19,6 +20,8 @@ pub struct Settings<'a> {
     pub standard: Standard,
     /// What is known of images; empty without a lock file.
     pub lock: &'a Lock,
+    /// What accounts were seen to do; `None` without an audit log.
+    pub audit: Option<&'a audit_log::Evidence>,
     /// What flow logs show; empty without one.
     pub flows: &'a Flows,
 }
@@ -40,7 +43,7 @@ impl<'a> Settings<'a> {
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        Ok(Settings { config, templates, level, version, standard, lock, flows })
+        Ok(Settings { config, templates, level, version, standard, lock, flows, audit: None })
     }
 }
 

@@ -28,6 +28,10 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "network/probe.yaml",
     "pod-security-context.yaml",
     "pod-security-exceptions.yaml",
+    "rbac/role-binding.yaml",
+    "rbac/role.yaml",
+    "rbac/service-account.yaml",
+    "rbac/token-volume.yaml",
     "writable-volume.yaml",
 ];
 

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -354,7 +355,8 @@ fn a_file_that_is_no_template_is_an_error() {
             "README.md: there is no template of that name",
             "  help: there are: caseharden.toml, container-security-context.yaml, namespace-labels.yaml, \
          namespace.yaml, network/calico-policy.yaml, network/cilium-policy.yaml, network/policy.yaml, \
-         network/probe.yaml, pod-security-context.yaml, pod-security-exceptions.yaml, writable-volume.yaml",
+         network/probe.yaml, pod-security-context.yaml, pod-security-exceptions.yaml, rbac/role-binding.yaml, \
+         rbac/role.yaml, rbac/service-account.yaml, rbac/token-volume.yaml, writable-volume.yaml",
         ],
     );
     assert!(with_override(".gitkeep", "").is_ok());

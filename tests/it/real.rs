@@ -3,6 +3,8 @@
 
 #![expect(clippy::print_stderr, reason = "a test says what it looked at and what it skipped")]
 
+mod access;
+mod access_replay;
 mod builds;
 mod charts;
 mod decoders;

@@ -1,16 +1,13 @@
 //! The repo as it is and as its fixes would make it, both read alike.
 
-use std::collections::BTreeMap;
-use std::io;
-
-use crate::cli::inputs::{Inputs, Select, count_report};
+use crate::cli::hardened::hardened;
+use crate::cli::inputs::{Inputs, Select};
 use crate::cli::say;
 use crate::connections::Connections;
 use crate::model::Model;
 use crate::network_policy::{Cluster, Service};
-use crate::plan::Purpose;
-use crate::render::{Counts, escaped, plural};
-use crate::repo::{self, Entry, Listing, Repo, Skip, SkipReason, Snapshot};
+use crate::render::{escaped, plural};
+use crate::repo::{Repo, Skip, SkipReason};
 
 /// What commands about connections look at.
 pub(super) struct State {
@@ -27,11 +24,7 @@ impl State {
 
     /// Of the repo with the fixes; `None` when there are none.
     pub(super) fn after(inputs: &Inputs, select: &Select) -> anyhow::Result<Option<State>> {
-        let changed = planned(inputs, select)?;
-        if changed.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(State::of(&with_changes(inputs, changed), inputs)))
+        Ok(hardened(inputs, select)?.map(|repo| State::of(&repo, inputs)))
     }
 
     fn of(repo: &Repo, inputs: &Inputs) -> State {
@@ -40,48 +33,6 @@ impl State {
         let cluster = Cluster::read(&model, &connections);
         State { cluster, connections, services: Service::all(&model) }
     }
-}
-
-/// The new texts of a plan, by path.
-fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, String>> {
-    inputs.plan(select, Purpose::Changes, |planner| {
-        let mut changed = BTreeMap::new();
-        let mut counts = Counts::default();
-        planner.reports(|report| {
-            count_report(&mut counts, &report);
-            if let Some(after) = report.after {
-                changed.insert(report.path.to_owned(), after);
-            }
-        });
-        for (_, _, files) in planner.new_files() {
-            changed.extend(files.into_iter().map(|file| (file.path, file.text)));
-        }
-        Ok(changed)
-    })
-}
-
-/// Reads the texts anew, as if they were on disk.
-fn with_changes(inputs: &Inputs, changed: BTreeMap<String, String>) -> Repo {
-    let repo = &inputs.repo;
-    let texts: BTreeMap<&str, &str> = repo
-        .files
-        .iter()
-        .map(|file| (file.path.as_str(), file.stream.text()))
-        .chain(changed.iter().map(|(path, text)| (path.as_str(), text.as_str())))
-        .collect();
-    let context: Vec<&str> =
-        repo.files.iter().filter(|file| file.context_only).map(|file| file.path.as_str()).collect();
-    let paths = repo.files.iter().map(|file| file.path.as_str()).chain(changed.keys().map(String::as_str));
-    let mut entries: Vec<Entry> =
-        paths.map(|path| Entry { path: path.to_owned(), context_only: context.contains(&path) }).collect();
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
-    entries.dedup();
-    let listing = Listing { entries, build_folders: repo.build_folders.clone(), ..Listing::default() };
-    let source = Snapshot::new(|path: &str| {
-        let text = texts.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(text.as_bytes().to_vec())
-    });
-    repo::read(&source, listing, &inputs.config, &|| ())
 }
 
 /// Says what was not read, so that nobody takes it for absent. Returns whether something failed.

@@ -1,7 +1,7 @@
 //! See the rule's own docs below.
 
 use super::*;
-use crate::rules::{Area, Check, Severity};
+use crate::rules::{Area, Check, Severity, placement};
 
 crate::rules::rule! {
     /// Workloads run in a namespace that no manifest defines.
@@ -57,7 +57,9 @@ pub(super) fn check(
         finding.rule = &RULE;
         let Some(home) = home(model, members, object, name) else { continue };
         let rendered = settings.templates.namespace(name, &labels(settings, name, known));
-        let (Some(path), Ok(rendered)) = (file_name(settings, &home, name, &taken), rendered) else {
+        let (Some(path), Ok(rendered)) =
+            (placement::free_path(&settings.config.namespace_file, &home, name, &taken), rendered)
+        else {
             continue;
         };
         taken.insert(path.clone());
@@ -68,7 +70,7 @@ pub(super) fn check(
         });
         finding.new_files.push(NewFile { path: path.clone(), text: rendered.text });
         found.new_files.push(Placed { object: object.clone(), finding, needs_file: None });
-        mention(model, object, &home, &path, found);
+        placement::mention(model, object, &home, &path, &RULE, found);
     }
 }
 
@@ -89,40 +91,4 @@ fn home(model: &Model<'_>, members: &Members, object: &Object, name: &str) -> Op
         naming.iter().map(|kustomization| folder(&kustomization.path)).collect()
     };
     candidates.into_iter().find(takes_one_more).map(str::to_owned)
-}
-
-fn file_name(settings: &Settings<'_>, home: &str, name: &str, taken: &BTreeSet<String>) -> Option<String> {
-    let file = settings.config.namespace_file.as_str();
-    let (stem, extension) = file.rsplit_once('.').unwrap_or((file, "yaml"));
-    let at = |file: &str| if home.is_empty() { file.to_owned() } else { format!("{home}/{file}") };
-    [at(file), at(&format!("{stem}-{name}.{extension}"))].into_iter().find(|path| !taken.contains(path))
-}
-
-/// Lists the new file in the kustomization of its folder, if that builds the workload.
-fn mention(model: &Model<'_>, workload: &Object, home: &str, path: &str, found: &mut RepoFindings) {
-    let Some(kustomization) = model.builds.kustomization(home) else { return };
-    if kustomization.component || !model.builds.takes(&kustomization.path, &model.file(workload).path) {
-        return;
-    }
-    let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization.path) else {
-        return;
-    };
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let mut finding = Finding::new("/resources", format!("{} does not list {name}", kustomization.path))
-        .change(Change::append("/resources", name))
-        .safety(Safety::Review);
-    finding.rule = &RULE;
-    let object = Object {
-        file,
-        document: 0,
-        pointer: "".into(),
-        id: crate::model::ObjectId::named(
-            "kustomize.config.k8s.io/v1beta1",
-            "Kustomization",
-            &kustomization.path,
-        ),
-        layout: None,
-    };
-    let placed = Placed { object, finding, needs_file: Some(path.to_owned()) };
-    found.by_file.entry(file).or_default().push(placed);
 }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::View;
-use crate::model::{Object, ObjectId};
 use crate::repo::{Kustomization, folder};
-use crate::rules::{Change, Finding, NewFile, Placed, RepoFindings, Rule, Safety};
+use crate::rules::{NewFile, RepoFindings, Rule, placement};
 use crate::template::WantedPolicy;
 
 /// A folder, and the kustomizations that must list what goes there.
@@ -138,46 +137,10 @@ impl Rendered {
         for (home, text) in self.texts {
             let path = names.choose(&home.folder, &view.settings.config.network.file);
             for kustomization in home.listings.iter().filter(|path| is_editable(view, path)) {
-                mention(view, rule, kustomization, &path, found);
+                placement::list_in(view.model, kustomization, &path, rule, None, found);
             }
             files.push(NewFile { path, text });
         }
         files
-    }
-}
-
-fn mention(view: &View<'_>, rule: &'static Rule, kustomization: &str, path: &str, found: &mut RepoFindings) {
-    let Some(file) = view.model.repo().files.iter().position(|file| file.path == kustomization) else {
-        return;
-    };
-    let name = relative(folder(kustomization), path);
-    let mut finding = Finding::new("/resources", format!("{kustomization} does not list {name}"))
-        .change(Change::append("/resources", name))
-        .safety(Safety::Review);
-    finding.rule = rule;
-    let id = ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", kustomization);
-    let object = Object { file, document: 0, pointer: "".into(), id, layout: None };
-    let placed = Placed { object, finding, needs_file: Some(path.to_owned()) };
-    found.by_file.entry(file).or_default().push(placed);
-}
-
-/// `path` as a file in `folder` names it.
-fn relative(folder: &str, path: &str) -> String {
-    let from: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    let to: Vec<&str> = path.split('/').collect();
-    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-    let up = std::iter::repeat_n("..", from.len() - shared);
-    up.chain(to[shared..].iter().copied()).collect::<Vec<_>>().join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_named_from_the_kustomization() {
-        assert_eq!(relative("", "a/b.yaml"), "a/b.yaml");
-        assert_eq!(relative("a", "a/b.yaml"), "b.yaml");
-        assert_eq!(relative("overlays/dev", "base/b.yaml"), "../../base/b.yaml");
     }
 }

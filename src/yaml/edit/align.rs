@@ -33,7 +33,7 @@ pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
     let (mut from_old, mut from_new) = (prefix, prefix);
     let ends = (old_middle.end - prefix, new_middle.end - prefix);
     for (at_old, at_new) in equal.into_iter().chain([ends]) {
-        run(&mut steps, from_old..at_old + prefix, from_new..at_new + prefix);
+        run(&mut steps, (old, from_old..at_old + prefix), (new, from_new..at_new + prefix));
         (from_old, from_new) = (at_old + prefix, at_new + prefix);
         if (at_old, at_new) != ends {
             steps.push(Step::Pair(from_old, from_new));
@@ -45,11 +45,71 @@ pub(super) fn align(old: &[Value], new: &[Value]) -> Vec<Step> {
     steps
 }
 
-fn run(steps: &mut Vec<Step>, old: std::ops::Range<usize>, new: std::ops::Range<usize>) {
-    let paired = old.len().min(new.len());
-    steps.extend(old.clone().zip(new.clone()).map(|(old, new)| Step::Pair(old, new)));
-    steps.extend(old.skip(paired).map(Step::Delete));
-    steps.extend(new.skip(paired).map(Step::Insert));
+/// Pairs as many items as there are on the shorter side, in order, those that have most in common.
+fn run(
+    steps: &mut Vec<Step>,
+    (old, old_range): (&[Value], std::ops::Range<usize>),
+    (new, new_range): (&[Value], std::ops::Range<usize>),
+) {
+    let shared = |old_idx: usize, new_idx: usize| in_common(&old[old_idx], &new[new_idx]);
+    let skipped = if old_range.len() <= new_range.len() {
+        let spare =
+            spare(old_range.len(), new_range.len(), |s, l| shared(old_range.start + s, new_range.start + l));
+        (Vec::new(), spare)
+    } else {
+        let spare =
+            spare(new_range.len(), old_range.len(), |s, l| shared(old_range.start + l, new_range.start + s));
+        (spare, Vec::new())
+    };
+    let (mut at_old, mut at_new) = (old_range.start, new_range.start);
+    while at_old < old_range.end || at_new < new_range.end {
+        if skipped.0.contains(&(at_old - old_range.start)) {
+            steps.push(Step::Delete(at_old));
+            at_old += 1;
+        } else if skipped.1.contains(&(at_new - new_range.start)) {
+            steps.push(Step::Insert(at_new));
+            at_new += 1;
+        } else {
+            steps.push(Step::Pair(at_old, at_new));
+            (at_old, at_new) = (at_old + 1, at_new + 1);
+        }
+    }
+}
+
+/// The items of the longer side that stay without a partner.
+fn spare(short: usize, long: usize, shared: impl Fn(usize, usize) -> u32) -> Vec<usize> {
+    let room = long - short;
+    if short == 0 || room == 0 || short.saturating_mul(room + 1) > MOST_COMPARISONS {
+        return (short..long).collect();
+    }
+    // best[s][k]: of the pairs from `s` on, when `k` of the longer side were passed over before it.
+    let width = room + 1;
+    let mut best = vec![0u32; (short + 1) * width];
+    for s in (0..short).rev() {
+        for k in (0..=room).rev() {
+            let here = shared(s, s + k) + best[(s + 1) * width + k];
+            let later = if k < room { best[s * width + k + 1] } else { 0 };
+            best[s * width + k] = here.max(later);
+        }
+    }
+    let (mut k, mut passed) = (0, Vec::new());
+    for s in 0..short {
+        // The earliest of equally good partners.
+        while k < room && best[s * width + k] > shared(s, s + k) + best[(s + 1) * width + k] {
+            passed.push(s + k);
+            k += 1;
+        }
+    }
+    passed.extend(short + k..long);
+    passed
+}
+
+/// How many entries two mappings share.
+fn in_common(old: &Value, new: &Value) -> u32 {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return 0 };
+    let same =
+        old.iter().filter(|(key, value)| new.get(*key).is_some_and(|other| hash(value) == hash(other)));
+    u32::try_from(same.count()).unwrap_or(u32::MAX)
 }
 
 /// Pairs of a longest common subsequence.
@@ -134,6 +194,15 @@ mod tests {
         check(json!([1, 2, 3]), json!([4, 5, 3, 6]), &[Pair(0, 0), Pair(1, 1), Pair(2, 2), Insert(3)]);
         check(json!([1, 9, 2]), json!([3, 9]), &[Pair(0, 0), Pair(1, 1), Delete(2)]);
         check(json!([1, 2, 3]), json!([4, 2, 5]), &[Pair(0, 0), Pair(1, 1), Pair(2, 2)]);
+    }
+
+    #[test]
+    fn mappings_are_paired_with_what_they_share_most_with() {
+        let (a, b) = (json!({"g": "", "r": 1, "v": 1}), json!({"g": "", "r": 2, "v": 2}));
+        let changed = json!({"g": "", "r": 3, "v": 2});
+        check(json!([a, b]), json!([changed]), &[Delete(0), Pair(1, 0)]);
+        check(json!([changed]), json!([a, b]), &[Insert(0), Pair(0, 1)]);
+        check(json!([a, b]), json!([{"g": ""}]), &[Pair(0, 0), Delete(1)]);
     }
 
     #[test]

@@ -217,6 +217,14 @@ impl Editor<'_> {
         }
         let is_json = quotes == Quotes::Plain && in_flow && self.flow_style(node).quoted_keys;
         let quotes = if is_json { Quotes::Double } else { quotes };
+        // Quotes that only the syntax of the old text needed (`'*'`) say nothing of how others are written here.
+        let written = stream.text[range.clone()].trim_matches(['"', '\'']);
+        let needed = quotes != Quotes::Plain && written.starts_with(['*', '&', '!', '%', '@', '`']);
+        let is_free = !(in_flow && self.flow_style(node).quoted_keys);
+        let quotes = match wanted.as_str() {
+            Some(text) if needed && is_free && is_plain(text, in_flow) => Quotes::Plain,
+            _ => quotes,
+        };
         let new = match wanted {
             Value::String(text) if tag == Tag::Str && quotes == Quotes::Plain => {
                 plain_or_double(text, in_flow)

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::soft;
 use crate::program::Folder;
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 23] = [
     "",
     "check",
     "diff",
@@ -17,6 +17,10 @@ const COMMANDS: [&str; 19] = [
     "network explain",
     "network diff",
     "network probe",
+    "rbac",
+    "rbac who-can",
+    "rbac show",
+    "rbac graph",
     "rules",
     "explain",
     "templates",

@@ -1,0 +1,54 @@
+//! The repo as its fixes would make it, for commands that set before against after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use super::inputs::{Inputs, Select, count_report};
+use crate::plan::Purpose;
+use crate::render::Counts;
+use crate::repo::{self, Entry, Listing, Repo, Snapshot};
+
+/// The repo with the fixes, read as if they were on disk; `None` when there are none.
+pub(super) fn hardened(inputs: &Inputs, select: &Select) -> anyhow::Result<Option<Repo>> {
+    let changed = planned(inputs, select)?;
+    Ok((!changed.is_empty()).then(|| with_changes(inputs, &changed)))
+}
+
+/// The new texts of a plan, by path.
+fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, String>> {
+    inputs.plan(select, Purpose::Changes, |planner| {
+        let mut changed = BTreeMap::new();
+        let mut counts = Counts::default();
+        planner.reports(|report| {
+            count_report(&mut counts, &report);
+            changed.extend(report.after.map(|after| (report.path.to_owned(), after)));
+        });
+        for (_, _, files) in planner.new_files() {
+            changed.extend(files.into_iter().map(|file| (file.path, file.text)));
+        }
+        Ok(changed)
+    })
+}
+
+fn with_changes(inputs: &Inputs, changed: &BTreeMap<String, String>) -> Repo {
+    let repo = &inputs.repo;
+    let files = || repo.files.iter().chain(&repo.compose);
+    let mut texts: BTreeMap<&str, &str> =
+        files().map(|file| (file.path.as_str(), file.stream.text())).collect();
+    texts.extend(changed.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    let context: BTreeSet<&str> =
+        files().filter(|file| file.context_only).map(|file| file.path.as_str()).collect();
+    let entries =
+        texts.keys().map(|path| Entry { path: (*path).to_owned(), context_only: context.contains(path) });
+    let listing = Listing {
+        entries: entries.collect(),
+        build_folders: repo.build_folders.clone(),
+        remotes: repo.remotes.clone(),
+        ..Listing::default()
+    };
+    let source = Snapshot::new(|path: &str| {
+        let text = texts.get(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(text.as_bytes().to_vec())
+    });
+    repo::read(&source, listing, &inputs.config, &|| ())
+}

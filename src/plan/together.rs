@@ -1,0 +1,75 @@
+//! Fixes of several parts, in one file or many: all of them are made, or none.
+//!
+//! Knows which findings belong together, not what they are about.
+
+use std::collections::BTreeMap;
+
+use super::{Fate, Planner, document};
+use crate::rules::{Finding, RepoFindings, Safety};
+
+/// How many parts each fix has.
+pub(super) type Parts = BTreeMap<String, usize>;
+
+pub(super) fn count(found: &RepoFindings) -> Parts {
+    let mut parts = Parts::new();
+    for fix in findings(found).filter_map(|finding| finding.together.as_ref()) {
+        *parts.entry(fix.clone()).or_default() += 1;
+    }
+    parts
+}
+
+fn findings(found: &RepoFindings) -> impl Iterator<Item = &Finding> {
+    let placed = found.by_file.values().flatten().chain(&found.new_files);
+    placed.map(|placed| &placed.finding)
+}
+
+/// Makes a report of every fix that has lost one of its parts, or that has one the text refuses.
+pub(super) fn settle(planner: &mut Planner<'_>, parts: &Parts) {
+    loop {
+        let broken = broken(planner, parts);
+        if broken.is_empty() {
+            return;
+        }
+        let survey = &mut planner.survey;
+        for placed in survey.by_file.values_mut().flatten().chain(&mut survey.new_files) {
+            if let Some(reason) = placed.finding.together.as_ref().and_then(|fix| broken.get(fix)) {
+                placed.finding.together = None;
+                placed.finding.make_manual(format!("a part of this fix cannot be made: {reason}"));
+            }
+        }
+    }
+}
+
+/// The fixes that cannot be made, each with the reason.
+fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeMap<String, String> {
+    let mut planned = Parts::new();
+    let mut reasons: BTreeMap<String, String> = BTreeMap::new();
+    for finding in planner.survey.new_files.iter().map(|placed| &placed.finding) {
+        let is_planned = finding.safety >= planner.level && finding.safety != Safety::Manual;
+        if let Some(fix) = finding.together.as_ref().filter(|_| is_planned) {
+            *planned.entry(fix.clone()).or_default() += 1;
+        }
+    }
+    for (file, placed) in &planner.survey.by_file {
+        if placed.iter().all(|placed| placed.finding.together.is_none()) {
+            continue;
+        }
+        for judged in document::planned(planner, *file, placed) {
+            let Some(fix) = judged.finding.together else { continue };
+            match judged.fate {
+                Fate::Planned => *planned.entry(fix).or_default() += 1,
+                Fate::Held(reason) => drop(reasons.insert(fix, reason)),
+                Fate::BelowLevel => drop(reasons.insert(fix, "the run is about safe fixes".to_owned())),
+                Fate::Manual | Fate::Allowed => {}
+            }
+        }
+    }
+    let fixes = findings(&planner.survey).filter_map(|finding| finding.together.as_ref());
+    let incomplete = fixes.filter(|fix| planned.get(*fix) != parts.get(*fix));
+    incomplete
+        .map(|fix| {
+            let reason = reasons.get(fix).cloned();
+            (fix.clone(), reason.unwrap_or_else(|| "it is allowed, or outside of this run".to_owned()))
+        })
+        .collect()
+}
