@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::plan::Purpose;
 use crate::rbac::difference::lost;
 use crate::rbac::{Access, Grant, Policy, PolicyRule, Request, Scope, Subject};
-use crate::render::escaped;
+use crate::render::{escaped, json_line};
 use crate::repo::{File, LIMITS, Repo};
 use crate::yaml::Stream;
 
@@ -93,8 +93,11 @@ struct Shared {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// For people
     Text,
+    /// For programs: one object
     Json,
+    /// For a pull request or a wiki
     Markdown,
 }
 
@@ -151,11 +154,8 @@ fn with_states(
     global: &Global,
     act: impl FnOnce(&Access<'_>, &Access<'_>) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<Outcome> {
-    let select = Select {
-        level: shared.level,
-        include_generated: shared.include_generated,
-        ..Select::default()
-    };
+    let select =
+        Select { level: shared.level, include_generated: shared.include_generated, ..Select::default() };
     let inputs = Inputs::from_disk(paths, &select, global)?;
     let mut changed: BTreeMap<String, String> = BTreeMap::new();
     inputs.plan(&select, Purpose::Changes, |planner| {
@@ -463,8 +463,7 @@ fn rule_text(rule: &PolicyRule) -> String {
 }
 
 fn json(out: &mut dyn Write, value: &serde_json::Value) -> anyhow::Result<()> {
-    writeln!(out, "{value:#}")?;
-    Ok(())
+    Ok(json_line(out, value)?)
 }
 
 fn columns(out: &mut dyn Write, rows: Vec<[String; 4]>) -> anyhow::Result<()> {
