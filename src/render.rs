@@ -13,6 +13,7 @@ mod unified;
 use std::io::{self, Write};
 
 pub use self::escape::{escaped, shown};
+pub(crate) use self::json::line as json_line;
 pub use self::json::schema;
 pub(crate) use self::text::{closing, plural};
 use crate::model::{Object, ObjectId};

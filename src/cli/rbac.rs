@@ -14,7 +14,7 @@ use crate::config;
 use crate::model::Model;
 use crate::rbac::difference::lost;
 use crate::rbac::{Access, Grant, Policy, PolicyRule, Request, Scope, Subject};
-use crate::render::escaped;
+use crate::render::{escaped, json_line};
 
 /// Tell who may do what, before and after the fixes
 ///
@@ -91,8 +91,11 @@ struct Shared {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// For people
     Text,
+    /// For programs: one object
     Json,
+    /// For a pull request or a wiki
     Markdown,
 }
 
@@ -421,8 +424,7 @@ fn rule_text(rule: &PolicyRule) -> String {
 }
 
 fn json(out: &mut dyn Write, value: &serde_json::Value) -> anyhow::Result<()> {
-    writeln!(out, "{value:#}")?;
-    Ok(())
+    Ok(json_line(out, value)?)
 }
 
 fn columns(out: &mut dyn Write, rows: Vec<[String; 4]>) -> anyhow::Result<()> {

@@ -211,6 +211,11 @@ fn list<T: Serialize>(out: &mut dyn Write, items: impl Iterator<Item = T>) -> io
     Ok(())
 }
 
+/// Writes a value as one line of JSON that is safe to show.
+pub(crate) fn line(out: &mut dyn io::Write, value: &impl Serialize) -> io::Result<()> {
+    writeln!(out, "{}", text(value)?)
+}
+
 /// JSON allows characters raw that a terminal must not see; outside of strings it has none of them.
 fn text(value: &impl Serialize) -> io::Result<String> {
     let json = serde_json::to_string(value).map_err(io::Error::from)?;

@@ -1,5 +1,6 @@
 //! The program as its users meet it: exit codes, formats, texts, branches, and input that means harm.
 
+mod access;
 mod branches;
 mod exits;
 #[cfg(unix)]

@@ -208,7 +208,7 @@ fn add_pod(user: &mut AccountUser, pod: &Pod<'_>) {
     }
     let home = &user.namespaces;
     user.stays_home = user.stays_home.take().or_else(|| signs::stays_home(pod, home));
-    user.roams = user.roams.take().or_else(|| signs::roams(pod));
+    user.roams = user.roams.take().or_else(|| signs::roams(pod, home));
 }
 
 fn binding(access: &Access<'_>, object: &Object, value: &Value) -> Option<BindingObject> {

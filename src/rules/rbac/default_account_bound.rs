@@ -169,7 +169,7 @@ fn repoint(
             .change(Change::set(format!("/subjects/{index}/name"), name))
             .safety(Safety::Review)
             .evidence(format!("{} of the repo is the only one that runs as it", user_name(user)))
-            .note("check that no pod outside of this repo needs the rights")
+            .note("no pod outside of this repo may need the rights")
             .note(format!("{account} can no longer: anything that {} gave it", binding_name(binding)))
             .together(&fix);
         context.place(&RULE, &binding.object, finding, found);

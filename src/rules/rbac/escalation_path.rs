@@ -75,10 +75,11 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
                 .map(|binding| context.access.rules_of(binding, context.policy)),
             None => Some(role.rules.as_slice()),
         };
-        for path in paths(rules.unwrap_or_default(), scope) {
-            let pointer =
-                if role.aggregates.is_some() { String::new() } else { format!("/rules/{}", path.at) };
-            let finding = finding(&path, pointer, &role_name(role), scope, &holders);
+        let mut paths = paths(rules.unwrap_or_default(), scope);
+        paths.retain(|path| !is_own_token(path, &holders));
+        let pointer =
+            |at: usize| if role.aggregates.is_some() { String::new() } else { format!("/rules/{at}") };
+        for finding in findings(paths, &role_name(role), scope, &holders, &pointer) {
             context.place(&RULE, &role.object, finding, found);
         }
     }
@@ -100,17 +101,73 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
         let Some((scope, _)) = holders.first() else { continue };
         let role = format!("{}/{}", binding.role_kind, binding.role_name);
         let rules = context.access.rules_of(binding, context.policy);
-        let all: Vec<Path> =
-            paths(rules, scope).into_iter().filter(|path| path.opened.reach >= Reach::Some).collect();
         // What a built-in role opens is known: the widest way says enough about the binding.
-        let Some(widest) = all.iter().max_by_key(|path| path.opened.reach) else { continue };
-        let mut finding = finding(widest, "/roleRef/name".to_owned(), &role, scope, &holders);
-        for path in all.iter().filter(|path| path.at != widest.at) {
-            finding =
-                finding.note(format!("it can also {}: {}", path.opened.way.leads_to, path.permission()));
+        let mut paths = paths(rules, scope);
+        paths.retain(|path| path.opened.reach >= Reach::Some);
+        paths.iter_mut().for_each(|path| path.at = 0);
+        let pointer = |_: usize| "/roleRef/name".to_owned();
+        if let Some(finding) = joined(paths, &role, scope, &holders, &pointer) {
+            context.place(&RULE, &binding.object, finding, found);
         }
-        context.place(&RULE, &binding.object, finding, found);
     }
+}
+
+/// One rule that opens more ways than these is told once: it is the rule that is too wide.
+const MOST_WAYS_OF_A_RULE: usize = 3;
+
+/// A finding for each way, or for each rule that opens many.
+fn findings(
+    paths: Vec<Path>,
+    role: &str,
+    scope: &Scope,
+    holders: &BTreeSet<(Scope, &Subject)>,
+    pointer: &dyn Fn(usize) -> String,
+) -> Vec<Finding> {
+    let mut by_rule: BTreeMap<usize, Vec<Path>> = BTreeMap::new();
+    for path in paths {
+        by_rule.entry(path.at).or_default().push(path);
+    }
+    let mut findings = Vec::new();
+    for paths in by_rule.into_values() {
+        if paths.len() > MOST_WAYS_OF_A_RULE {
+            findings.extend(joined(paths, role, scope, holders, pointer));
+        } else {
+            let each = paths.iter().map(|path| finding(path, pointer(path.at), role, scope, holders));
+            findings.extend(each);
+        }
+    }
+    findings
+}
+
+/// The widest way, with the others as notes.
+fn joined(
+    paths: Vec<Path>,
+    role: &str,
+    scope: &Scope,
+    holders: &BTreeSet<(Scope, &Subject)>,
+    pointer: &dyn Fn(usize) -> String,
+) -> Option<Finding> {
+    let widest =
+        paths.iter().enumerate().max_by_key(|(idx, path)| (path.opened.reach, std::cmp::Reverse(*idx)));
+    let (first, widest) = widest?;
+    let mut finding = finding(widest, pointer(widest.at), role, scope, holders);
+    for (_, path) in paths.iter().enumerate().filter(|(idx, _)| *idx != first) {
+        finding = finding.note(format!("it can also {}: {}", path.opened.way.leads_to, path.permission()));
+    }
+    Some(finding)
+}
+
+/// A program may ask for tokens of the account it runs as: it has them anyway.
+fn is_own_token(path: &Path, holders: &BTreeSet<(Scope, &Subject)>) -> bool {
+    let owns = |(scope, subject): &(Scope, &Subject)| match subject {
+        Subject::ServiceAccount { namespace, name } => {
+            *scope == Scope::Namespace(namespace.clone()) && path.opened.names.iter().all(|own| own == name)
+        }
+        _ => false,
+    };
+    path.opened.resources == ["serviceaccounts/token"]
+        && !path.opened.names.is_empty()
+        && holders.iter().all(owns)
 }
 
 /// The ways that rules open, each once.

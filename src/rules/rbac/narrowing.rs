@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::rbac::access::AccountUser;
+use crate::rbac::escalation::is_everything;
 
 /// A binding that could hold in one namespace.
 pub(super) struct Narrowing<'a> {
@@ -56,8 +57,9 @@ impl Narrowing<'_> {
         after.extend(scoped(&Scope::Cluster, rest));
         let losses = context.losses(&scoped(&Scope::Cluster, self.rules), &after);
         let who = all_named(self.binding.bound());
-        with_losses(finding, &who, &losses)
-            .note("check that the program asks for its own namespace only: a request about all namespaces is refused then")
+        with_losses(finding, &who, &losses).note(
+            "the program must ask for its own namespace only: a request about all namespaces is refused then",
+        )
     }
 }
 
@@ -76,6 +78,14 @@ fn candidate<'a>(context: &'a Context<'_>, binding: &'a BindingObject) -> Option
     for subject in binding.bound() {
         let Subject::ServiceAccount { namespace, .. } = subject else { return None };
         if context.is_system(subject) {
+            return None;
+        }
+        let identity = subject.identity();
+        let has_everything = context
+            .policy
+            .grants(&identity)
+            .any(|grant| grant.binding.namespace.is_none() && is_everything(grant.rule));
+        if has_everything {
             return None;
         }
         namespaces.insert(namespace);

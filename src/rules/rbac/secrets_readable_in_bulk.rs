@@ -140,6 +140,6 @@ fn limited(
         .change(Change::set(format!("/rules/{at}/resourceNames"), names.to_vec()))
         .safety(Safety::Review)
         .evidence(format!("its workload refers to {}", listed(names)))
-        .note("check that the program asks for no other Secret");
+        .note("the program must ask for no other Secret");
     with_losses(finding, &who, &losses)
 }

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use caseharden::config::{Config, KubernetesVersion};
 use caseharden::model::Model;
@@ -19,6 +20,9 @@ use serde_json::{Value, json};
 use super::{none_of, program};
 use crate::corpus;
 use crate::program::Folder;
+
+/// One server at a time: two that look for free ports at once may find the same.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// The API server, asked through its standard input; it ends with it.
 pub(super) struct Server {
@@ -259,6 +263,7 @@ struct Tally {
 #[test]
 fn a_server_answers_as_we_do_before_and_after_and_nobody_gains() {
     let Some(oracle) = program("CASEHARDEN_RBAC_ORACLE") else { return };
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut server = Server::start(&oracle, None);
     let mut tally = Tally::default();
     for repo in corpus::repos().unwrap_or_default().into_iter().chain(own_cases()) {
@@ -438,6 +443,7 @@ fn tells(note: &str, subject: &Subject, request: &Request) -> bool {
 #[test]
 fn the_record_is_what_servers_say() {
     let Some(oracle) = program("CASEHARDEN_RBAC_ORACLE") else { return };
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut merged: Vec<(String, Entry)> = Vec::new();
     for minor in 34..=37 {
         let mut server = Server::start(&oracle, Some(&format!("1.{minor}")));

@@ -89,7 +89,7 @@ pub(super) fn stays_home(pod: &Pod<'_>, home: &[String]) -> Option<String> {
 }
 
 /// What says that the program works in all namespaces.
-pub(super) fn roams(pod: &Pod<'_>) -> Option<String> {
+pub(super) fn roams(pod: &Pod<'_>, home: &[String]) -> Option<String> {
     pod.containers.iter().find_map(|container| {
         let by_variable = variables(&container.value).find(|(name, variable)| {
             WATCHED.contains(name)
@@ -99,17 +99,37 @@ pub(super) fn roams(pod: &Pod<'_>) -> Option<String> {
         if let Some((name, _)) = by_variable {
             return Some(format!("`{name}` is empty, which stands for all namespaces"));
         }
-        let all = |word: &&str| {
-            *word == "-A" || word.contains("--all-namespaces") || word.contains("--watch-all-namespaces")
+        let scripts = words(&container.value).flat_map(|word| word.split_whitespace().collect::<Vec<_>>());
+        let tokens: Vec<&str> = scripts.collect();
+        let all = |token: &&&str| {
+            **token == "-A"
+                || token.starts_with("--all-namespaces")
+                || token.starts_with("--watch-all-namespaces")
         };
-        if let Some(flag) = words(&container.value).find(all) {
+        if let Some(flag) = tokens.iter().find(all) {
             return Some(format!("it is called with `{flag}`"));
+        }
+        if let Some(other) = other_namespace(&tokens, home) {
+            return Some(format!("it works in namespace {other}"));
         }
         let image = container.image().unwrap_or_default();
         let last = image.rsplit('/').next().unwrap_or_default();
         let part = CLUSTER_WIDE.into_iter().find(|part| last.contains(part))?;
         Some(format!("it runs an image that usually works in all namespaces ({part})"))
     })
+}
+
+/// A namespace that a command names and that is not the pod's own: `kubectl -n other`, `--namespace=other`.
+fn other_namespace<'t>(tokens: &[&'t str], home: &[String]) -> Option<&'t str> {
+    let behind =
+        tokens.windows(2).filter(|pair| ["-n", "--namespace"].contains(&pair[0])).map(|pair| pair[1]);
+    let inside = tokens.iter().filter_map(|token| token.strip_prefix("--namespace="));
+    let is_name = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    behind
+        .chain(inside)
+        .find(|name| is_name(name) && !name.starts_with('-') && !home.iter().any(|own| own == name))
 }
 
 fn variables(container: &Value) -> impl Iterator<Item = (&str, &Value)> {
@@ -128,4 +148,25 @@ fn flags(container: &Value) -> impl Iterator<Item = (&str, &str)> {
         let flag = word.strip_prefix("--").or_else(|| word.strip_prefix('-'))?;
         Some(flag.split_once('=').unwrap_or((flag, "")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(command: &str, expected: Option<&str>) {
+        let tokens: Vec<&str> = command.split_whitespace().collect();
+        assert_eq!(other_namespace(&tokens, &["app".to_owned()]), expected, "{command}");
+    }
+
+    #[test]
+    fn commands_name_the_namespaces_they_work_in() {
+        check("oc create secret tls x -n openshift-ingress", Some("openshift-ingress"));
+        check("kubectl --namespace=other get pods", Some("other"));
+        check("kubectl -n app get pods", None);
+        check("kubectl -n $NAMESPACE get pods", None);
+        check("sort -n file.txt", None);
+        check("[ -n -v ]", None);
+    }
 }
