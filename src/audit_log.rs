@@ -4,11 +4,11 @@
 //! bytes ──> frames ──> records ──> requests ──> Usage
 //! ```
 //!
-//! - [`frames`]: single JSON values out of lines, arrays and lists of any length.
-//! - [`record`]: one JSON value, whoever exported it: an audit.k8s.io/v1 event as it is, or wrapped by [`gke`],
-//!   [`eks`] or [`aks`].
-//! - [`event`]: the request that an event tells of, as the authorizer saw it.
-//! - [`usage`]: the sum, by account and permission; bounded, however long the log is.
+//! - `frames`: single JSON values out of lines, arrays and lists of any length.
+//! - `record`: one JSON value, whoever exported it: an audit.k8s.io/v1 event as it is, or wrapped by `gke`,
+//!   `eks` or `aks`.
+//! - `event`: the request that an event tells of, as the authorizer saw it.
+//! - `usage`: the sum, by account and permission; bounded, however long the log is.
 //!
 //! Knows nothing of roles, of rules, and of where the bytes come from.
 

@@ -57,10 +57,8 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
         let bindings: Vec<&BindingObject> = context.access.bindings_of(idx).collect();
         if is_part_of_another(context, role) || is_owned_elsewhere(role).is_some() {
             apart.extend(bindings);
-        } else if !bindings.is_empty() {
-            if of_role(&judge, role, &bindings, found) {
-                judged.extend(bindings.iter().map(|binding| &binding.object).chain([&role.object]).map(key));
-            }
+        } else if !bindings.is_empty() && of_role(&judge, role, &bindings, found) {
+            judged.extend(bindings.iter().map(|binding| &binding.object).chain([&role.object]).map(key));
         }
     }
     apart.extend(
@@ -90,7 +88,7 @@ fn of_role(
         Ok(Some(told)) => told,
         Ok(None) => return false,
         Err(finding) => {
-            judge.context.place(&RULE, &role.object, judge.dated(finding), found);
+            judge.context.place(&RULE, &role.object, judge.dated(*finding), found);
             return false;
         }
     };
@@ -133,11 +131,11 @@ fn needs_of_role(
     judge: &Judge<'_>,
     role: &RoleObject,
     bindings: &[&BindingObject],
-) -> Result<Option<(Needs, Vec<String>)>, Finding> {
+) -> Result<Option<(Needs, Vec<String>)>, Box<Finding>> {
     let manual = |message: String, reason: String| {
         let mut finding = Finding::new("/rules", message);
         finding.make_manual(reason);
-        finding
+        Box::new(finding)
     };
     let mut needs = Needs::default();
     let mut silent = Vec::new();
@@ -212,7 +210,7 @@ fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut shown = String::new();
     for (idx, digit) in digits.chars().enumerate() {
-        if idx > 0 && (digits.len() - idx) % 3 == 0 {
+        if idx > 0 && (digits.len() - idx).is_multiple_of(3) {
             shown.push(',');
         }
         shown.push(digit);

@@ -40,7 +40,7 @@ impl Server {
         command.arg(folder.path()).args(version);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let (requests, answers) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        Server { child, requests, answers, folder: folder }
+        Server { child, requests, answers, folder }
     }
 
     /// What the API server has logged of service accounts.
