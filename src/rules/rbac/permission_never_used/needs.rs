@@ -189,6 +189,8 @@ impl RuleNeeds {
                 _ => *known = None,
             }
         }
+        // Names would set it apart from the finalizers that stay unseen.
+        let which = if subresource == "finalizers" { Which::All } else { which };
         let cell = self.cells.entry(key).or_default();
         if informers && READ[1..].contains(&verb.as_str()) && which == Which::All {
             for verb in READ.into_iter().filter(|verb| rule.has_verb(verb)) {

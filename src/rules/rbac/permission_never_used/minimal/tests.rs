@@ -151,6 +151,17 @@ fn what_no_log_shows_stays_where_it_is_written() {
 }
 
 #[test]
+fn finalizers_that_were_used_by_name_stay_with_those_that_were_not() {
+    let rules = json!([{
+        "verbs": ["create"],
+        "apiGroups": ["x.example"],
+        "resources": ["things/finalizers", "*/finalizers"],
+    }]);
+    let used = vec![asked("create", "x.example", "things/finalizers", "", "a"); 2];
+    check(rules.clone(), &used, rules);
+}
+
+#[test]
 fn informers_keep_their_verbs_where_they_are_granted() {
     let rules: Vec<PolicyRule> = serde_json::from_value(json!([
         {"verbs": ["get", "list", "watch", "delete"], "apiGroups": [""], "resources": ["pods"]},
