@@ -42,7 +42,7 @@ pub fn lost(before: &[Scoped<'_>], after: &[Scoped<'_>], resources: &Resources) 
     let mentioned = Mentioned::new(before.iter().chain(after));
     // Verbs by where and of what, then what by those verbs: one line for each set.
     let mut by_resource: BTreeMap<(Place, Option<String>, String), Vec<String>> = BTreeMap::new();
-    for (group, name, served, namespaced) in universe(both(), resources) {
+    for (group, name, served, namespaced) in universe(before, both(), resources) {
         let verbs = verbs(&mentioned, &served);
         let shown = shown(&group, &name);
         for verb in verbs {
@@ -148,13 +148,16 @@ fn verbs(mentioned: &Mentioned<'_>, served: &[String]) -> Vec<String> {
     verbs
 }
 
-/// Group, name, verbs and scope of every resource that is known, and of those that the rules name.
+/// Group, name, verbs and scope of every known resource that can be lost, and of those that the rules name.
 fn universe<'a>(
+    before: &[Scoped<'_>],
     rules: impl Iterator<Item = &'a PolicyRule>,
     resources: &Resources,
 ) -> Vec<(String, String, Vec<String>, bool)> {
     let mut all: BTreeMap<(String, String), (Vec<String>, bool)> = resources
         .all()
+        // What was not allowed is not lost; a repo can define thousands of resources.
+        .filter(|known| before.iter().any(|(_, rule)| rule.has_group(&known.group)))
         .map(|known| ((known.group.clone(), known.name.clone()), (known.verbs.clone(), known.namespaced)))
         .collect();
     let standard = || VERBS.map(str::to_owned).to_vec();
