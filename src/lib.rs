@@ -38,6 +38,7 @@ pub mod lock;
 pub mod model;
 pub mod network_policy;
 pub mod plan;
+mod pointer;
 pub mod pss;
 pub mod rbac;
 pub mod registry;

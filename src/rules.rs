@@ -21,7 +21,6 @@ use crate::model::Model;
 use crate::pss;
 
 pub use self::change::Change;
-pub(crate) use self::change::{token, within};
 pub use self::docs::{markdown_table, page};
 pub use self::finding::{Finding, NewFile};
 pub(crate) use self::namespace::EXCEPTION_NOT_RECORDED;

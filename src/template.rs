@@ -200,7 +200,7 @@ impl Templates {
             let value = decode::typed::<Namespace>(text)?;
             must_be(&value, "/metadata/name", &json!(name))?;
             for (key, label) in &labels {
-                let pointer = format!("/metadata/labels/{}", key.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("/metadata/labels/{}", crate::pointer::token(key));
                 must_be(&value, &pointer, label)?;
             }
             Ok(value)
@@ -381,7 +381,7 @@ fn must_be(value: &Value, pointer: &str, wanted: &Value) -> Result<(), Problem> 
     if value.pointer(pointer) == Some(wanted) {
         return Ok(());
     }
-    let field = pointer[1..].replace('/', ".").replace("~1", "/").replace("~0", "~");
+    let field = crate::pointer::decoded(&pointer[1..].replace('/', "."));
     Err(Problem::new(format!("`{field}` must be {wanted}")))
 }
 

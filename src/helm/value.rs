@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::image::Digest;
+use crate::pointer::{token, within};
 
 /// A mapping is shared by all that hold it, as in Go: `set` changes it for everybody.
 pub(super) type Map = Rc<RefCell<BTreeMap<String, Value>>>;
@@ -78,7 +79,7 @@ impl Value {
     /// As Helm reads values: numbers are floating point. What is at or below one of the `changing` pointers changes.
     pub(super) fn from_json(value: &serde_json::Value, at: &str, changing: &[&str]) -> Value {
         use serde_json::Value as Json;
-        let below = |key: &str| format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+        let below = |key: &str| format!("{at}/{}", token(key));
         let data = match value {
             Json::Null => Data::Null,
             Json::Bool(value) => Data::Bool(*value),
@@ -97,9 +98,7 @@ impl Value {
                 Data::Map(Rc::new(RefCell::new(entries.collect())))
             }
         };
-        let is_within =
-            |outer: &str| at.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        Value { data, changing: changing.iter().any(|outer| is_within(outer)) }
+        Value { data, changing: changing.iter().any(|outer| within(at, outer)) }
     }
 
     /// Go templates' truth; `None` for a term.

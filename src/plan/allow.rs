@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::{Fate, Judged, Planner};
 use crate::config::{AllowIndex, Allowable, Config, Date};
 use crate::model::{Model, Object};
+use crate::pointer::{token, within};
 use crate::rules::{self, ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON, Finding, Rule};
 use crate::yaml::{Comment, Position, Stream};
 
@@ -219,9 +220,8 @@ impl AllowComment<'_> {
         }
         let about = self.comment.about.as_str();
         let pointer = judged.document_pointer();
-        let within = pointer.strip_prefix(about).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let line = stream.position(self.comment.range.start).line;
-        within || line == judged.line || !self.comment.trailing && self.heads_object(stream, judged)
+        within(&pointer, about) || line == judged.line || !self.comment.trailing && self.heads_object(stream, judged)
     }
 
     /// A comment above the first key of an object speaks of the whole object.
@@ -229,7 +229,7 @@ impl AllowComment<'_> {
         let object = stream.root(judged.document).and_then(|root| root.at(&judged.prefix));
         let first = object.and_then(|object| object.entries().next());
         first.and_then(|(key, _)| key.as_str()).is_some_and(|key| {
-            self.comment.about.as_str() == format!("{}/{}", judged.prefix, rules::token(&key))
+            self.comment.about.as_str() == format!("{}/{}", judged.prefix, token(&key))
         })
     }
 }

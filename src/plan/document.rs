@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::allow::{self, FileAllows};
 use super::{Draft, Fate, FileReport, Judged, Planner, Purpose, Show, merge};
 use crate::model::{KubernetesOrder, Model, Object};
+use crate::pointer::within;
 use crate::pss;
 use crate::repo::{Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
@@ -432,7 +433,7 @@ fn refused_at(refusal: &Refusal) -> Option<String> {
 
 /// Whether one of the pointers leads through the other.
 fn related(a: &str, b: &str) -> bool {
-    rules::within(a, b) || rules::within(b, a)
+    within(a, b) || within(b, a)
 }
 
 /// A second run over the new values must want nothing more; says what it wants otherwise.

@@ -4,6 +4,8 @@ use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
+use crate::pointer::decoded;
+
 /// A wanted value. Pointers (RFC 6901) start at the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -132,21 +134,6 @@ fn prefixed(mut operation: PatchOperation, prefix: &str) -> PatchOperation {
 
 fn path(prefix: &str, pointer: &str) -> PointerBuf {
     PointerBuf::parse(format!("{prefix}{pointer}")).expect("rules write RFC 6901 pointers")
-}
-
-/// One reference token with `~1` and `~0` read.
-fn decoded(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
-}
-
-/// Whether `pointer` is at or below `at`.
-pub(crate) fn within(pointer: &str, at: &str) -> bool {
-    pointer.strip_prefix(at).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// A key as a reference token.
-pub(crate) fn token(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use super::{Change, Finding, Workload, within};
+use super::{Change, Finding, Workload};
+use crate::pointer::within;
 use crate::model::{Patch, PatchBody, Pod};
 
 pub(super) fn hold_back(workload: &Workload<'_>, findings: &mut [Finding]) {

@@ -3,6 +3,7 @@
 use super::{Placed, RepoFindings, Rule, Settings};
 use crate::model::references::{Class, ImageUse, references};
 use crate::model::{Model, Object, ObjectId};
+use crate::pointer::within;
 use crate::repo::Content;
 
 mod image_digest_of_one_platform;
@@ -73,7 +74,7 @@ impl Elsewhere {
         let file = model.repo().files.binary_search_by(|file| file.path.cmp(&place.path)).ok()?;
         let source = &model.repo().files[file];
         let around = |object: &&Object| {
-            object.document == place.document && super::within(&place.pointer, &object.pointer)
+            object.document == place.document && within(&place.pointer, &object.pointer)
         };
         let objects = model.objects_of(file).iter().filter(around);
         let object = objects.max_by_key(|object| object.pointer.len()).cloned();

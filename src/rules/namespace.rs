@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{Change, Finding, NewFile, Rule, Safety, Settings, change};
+use super::{Change, Finding, NewFile, Rule, Safety, Settings};
 use crate::config::Profile;
 use crate::model::{Model, Object};
 use crate::pss::{self, Level};

@@ -37,7 +37,7 @@ impl<'a> Node<'a> {
         let Some(tokens) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(self) };
         tokens.split('/').try_fold(self, |node, token| match token.parse::<usize>() {
             Ok(idx) if node.kind_of_target() == super::Kind::Sequence => node.items().nth(idx),
-            _ if token.contains('~') => node.get(&token.replace("~1", "/").replace("~0", "~")),
+            _ if token.contains('~') => node.get(&crate::pointer::decoded(token)),
             _ => node.get(token),
         })
     }

@@ -52,7 +52,7 @@ pub(super) fn walk(node: Node<'_>, at: String, around: &Around<'_>, found: &mut 
         Kind::Mapping => {
             for (key, value) in node.entries() {
                 let Some(key) = key.as_str() else { continue };
-                let pointer = format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"));
+                let pointer = format!("{at}/{}", crate::pointer::token(&key));
                 // An alias is seen where its anchor is.
                 if value.kind() == Kind::Alias {
                     continue;

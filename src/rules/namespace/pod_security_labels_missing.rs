@@ -1,6 +1,7 @@
 //! See the rule's own docs below.
 
 use super::*;
+use crate::pointer::token;
 use crate::rules::{Area, Check, Severity};
 
 crate::rules::rule! {
@@ -137,7 +138,7 @@ fn propose(settings: &Settings<'_>, subject: &Subject<'_>, findings: &mut Vec<Fi
             })
             .filter(|(label, _)| !present.contains_key(*label))
             .map(|(label, value)| {
-                Change::set(format!("/metadata/labels/{}", change::token(label)), value.clone())
+                Change::set(format!("/metadata/labels/{}", token(label)), value.clone())
             })
             .collect()
     };
@@ -170,5 +171,5 @@ fn propose(settings: &Settings<'_>, subject: &Subject<'_>, findings: &mut Vec<Fi
 }
 
 fn label_pointer(mode: &str) -> String {
-    format!("/metadata/labels/{}", change::token(&format!("{PREFIX}{mode}")))
+    format!("/metadata/labels/{}", token(&format!("{PREFIX}{mode}")))
 }

@@ -62,5 +62,5 @@ pub(super) fn unconfined_annotations<'p>(
 
 /// Where an annotation of the pod is.
 pub(super) fn annotation(pod: &Pod<'_>, key: &str) -> String {
-    format!("{}/annotations/{}", pod.metadata, crate::rules::change::token(key))
+    format!("{}/annotations/{}", pod.metadata, crate::pointer::token(key))
 }

@@ -63,7 +63,7 @@ impl ConfigMaps {
             let idx = scene.model.objects_of(file).iter().position(|other| std::ptr::eq(other, object));
             let Some(idx) = idx else { continue };
             let place = |key: &str| {
-                let pointer = format!("/data/{}", crate::rules::token(key));
+                let pointer = format!("/data/{}", crate::pointer::token(key));
                 Place::Object { file, object: idx, pointer }
             };
             let texts = strings(&value["data"]).into_iter();
