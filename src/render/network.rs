@@ -2,6 +2,7 @@
 
 mod diff;
 mod dot;
+mod drawing;
 mod explain;
 mod json;
 mod lines;

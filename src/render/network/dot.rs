@@ -1,20 +1,16 @@
 //! Connections for Graphviz: a box for each namespace, an arrow for each connection.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::super::escaped;
-use super::lines;
-use crate::network_policy::{Direction, Graph, shown_space};
+use super::drawing::{Arrow, Drawing};
+use crate::network_policy::{Direction, Graph};
 
 pub(super) fn graph(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize) -> bool) -> io::Result<()> {
     writeln!(out, "digraph connections {{")?;
     writeln!(out, "  rankdir=LR; node [shape=box];")?;
-    let mut spaces: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (idx, workload) in graph.cluster.workloads.iter().enumerate().filter(|(idx, _)| shows(*idx)) {
-        spaces.entry(shown_space(&workload.space)).or_default().push(idx);
-    }
-    for (number, (space, workloads)) in spaces.iter().enumerate() {
+    let drawing = Drawing::of(graph, shows);
+    for (number, (space, workloads)) in drawing.spaces.iter().enumerate() {
         writeln!(out, "  subgraph cluster_{number} {{")?;
         writeln!(out, "    label={};", quoted(space))?;
         for idx in workloads {
@@ -26,25 +22,7 @@ pub(super) fn graph(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize
         }
         writeln!(out, "  }}")?;
     }
-    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    let mut arrows = Vec::new();
-    for idx in spaces.values().flatten() {
-        for direction in [Direction::Egress, Direction::Ingress] {
-            if !graph.is_restricted(*idx, direction) {
-                continue;
-            }
-            for line in lines::outside(&graph.outside(*idx, direction)) {
-                let next = ends.len();
-                let end = *ends.entry(line.ends).or_insert(next);
-                let ports = quoted(&line.ports);
-                arrows.push(match direction {
-                    Direction::Egress => format!("  w{idx} -> o{end} [label={ports}];"),
-                    Direction::Ingress => format!("  o{end} -> w{idx} [label={ports}];"),
-                });
-            }
-        }
-    }
-    for (end, number) in &ends {
+    for (end, number) in &drawing.ends {
         writeln!(out, "  o{number} [label={}, shape=ellipse];", quoted(end))?;
     }
     for edge in graph.edges.iter().filter(|edge| shows(edge.from) && shows(edge.to)) {
@@ -57,8 +35,12 @@ pub(super) fn graph(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize
         let label = if edge.ports.is_empty() { "denied".to_owned() } else { edge.ports.to_string() };
         writeln!(out, "  w{from} -> w{to} [label={}{look}];", quoted(&label))?;
     }
-    for arrow in arrows {
-        writeln!(out, "{arrow}")?;
+    for Arrow { workload, direction, end, ports } in &drawing.arrows {
+        let ports = quoted(ports);
+        match direction {
+            Direction::Egress => writeln!(out, "  w{workload} -> o{end} [label={ports}];")?,
+            Direction::Ingress => writeln!(out, "  o{end} -> w{workload} [label={ports}];")?,
+        }
     }
     writeln!(out, "}}")
 }

@@ -1,19 +1,15 @@
 //! Connections as a Mermaid flowchart: a box for each namespace, an arrow for each connection.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::super::escaped;
-use super::lines;
-use crate::network_policy::{Direction, Graph, shown_space};
+use super::drawing::{Arrow, Drawing};
+use crate::network_policy::{Direction, Graph};
 
 pub(super) fn graph(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize) -> bool) -> io::Result<()> {
     writeln!(out, "flowchart LR")?;
-    let mut spaces: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (idx, workload) in graph.cluster.workloads.iter().enumerate().filter(|(idx, _)| shows(*idx)) {
-        spaces.entry(shown_space(&workload.space)).or_default().push(idx);
-    }
-    for (number, (space, workloads)) in spaces.iter().enumerate() {
+    let drawing = Drawing::of(graph, shows);
+    for (number, (space, workloads)) in drawing.spaces.iter().enumerate() {
         writeln!(out, "  subgraph s{number}[{}]", quoted(space))?;
         for idx in workloads {
             let workload = &graph.cluster.workloads[*idx];
@@ -21,25 +17,7 @@ pub(super) fn graph(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize
         }
         writeln!(out, "  end")?;
     }
-    let mut ends: BTreeMap<String, usize> = BTreeMap::new();
-    let mut arrows = Vec::new();
-    for idx in spaces.values().flatten() {
-        for direction in [Direction::Egress, Direction::Ingress] {
-            if !graph.is_restricted(*idx, direction) {
-                continue;
-            }
-            for line in lines::outside(&graph.outside(*idx, direction)) {
-                let next = ends.len();
-                let end = *ends.entry(line.ends).or_insert(next);
-                let ports = quoted(&line.ports);
-                arrows.push(match direction {
-                    Direction::Egress => format!("  w{idx} -->|{ports}| o{end}"),
-                    Direction::Ingress => format!("  o{end} -->|{ports}| w{idx}"),
-                });
-            }
-        }
-    }
-    for (end, number) in &ends {
+    for (end, number) in &drawing.ends {
         writeln!(out, "  o{number}([{}])", quoted(end))?;
     }
     for edge in graph.edges.iter().filter(|edge| shows(edge.from) && shows(edge.to)) {
@@ -51,8 +29,12 @@ pub(super) fn graph(out: &mut dyn Write, graph: &Graph<'_>, shows: &dyn Fn(usize
         };
         writeln!(out, "  w{from} {arrow}|{}| w{to}", quoted(&label))?;
     }
-    for arrow in arrows {
-        writeln!(out, "{arrow}")?;
+    for Arrow { workload, direction, end, ports } in &drawing.arrows {
+        let ports = quoted(ports);
+        match direction {
+            Direction::Egress => writeln!(out, "  w{workload} -->|{ports}| o{end}")?,
+            Direction::Ingress => writeln!(out, "  o{end} -->|{ports}| w{workload}")?,
+        }
     }
     Ok(())
 }
