@@ -38,20 +38,9 @@ pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
         if matches!(binding.role, RoleSource::Repo(role) if !is_shared(context, role)) {
             continue;
         }
-        let message = format!(
-            "{} gives {} the rights of {}/{} in every namespace; it acts in {}",
-            binding_name(binding),
-            named(binding.bound()),
-            binding.role_kind,
-            binding.role_name,
-            narrowing.namespace
-        );
-        let mut finding =
-            Finding::new("/kind", message).change(Change::set("/kind", "RoleBinding")).safety(Safety::Review);
-        if let Some(namespace) = narrowing.written_namespace(context) {
-            finding = finding.change(Change::set("/metadata/namespace", namespace));
-        }
-        finding = narrowing.explained(context, finding, &[]);
+        let finding = Finding::new("/kind", narrowing.message());
+        let finding = narrowing.moved(context, finding, "RoleBinding");
+        let mut finding = narrowing.explained(context, finding, &[]);
         if matches!(binding.role, RoleSource::Repo(_)) && !narrowing.is_whole() {
             finding.make_manual(
                 "the role also has rules about things that are in no namespace: give it those by a role of their own first",

@@ -58,16 +58,6 @@ pub(super) fn is_shared(context: &Context<'_>, role: usize) -> bool {
         || is_owned_elsewhere(object).is_some()
 }
 
-fn message(narrowing: &Narrowing<'_>, role: &RoleObject) -> String {
-    format!(
-        "{} gives {} the rights of {} in every namespace; it acts in {}",
-        binding_name(narrowing.binding),
-        named(narrowing.binding.bound()),
-        role_name(role),
-        narrowing.namespace
-    )
-}
-
 /// Why the two objects cannot be changed together, if so.
 fn reason_against(context: &Context<'_>, narrowing: &Narrowing<'_>, role: &RoleObject) -> Option<String> {
     let taken = context.access.roles.iter().any(|other| {
@@ -85,7 +75,7 @@ fn reason_against(context: &Context<'_>, narrowing: &Narrowing<'_>, role: &RoleO
 
 fn convert(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: &mut RepoFindings) {
     let role = &context.access.roles[idx];
-    let message = message(narrowing, role);
+    let message = narrowing.message();
     if let Some(reason) = reason_against(context, narrowing, role) {
         let mut finding = narrowing.explained(context, Finding::new("/kind", message), &[]);
         finding.make_manual(reason);
@@ -93,20 +83,14 @@ fn convert(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: 
     }
     let fix =
         format!("{} {} {}", RULE.id, binding_name(narrowing.binding), context.model.file(&role.object).path);
-    let namespace = narrowing.written_namespace(context);
-    let in_namespace = |finding: Finding, kind: &str| {
-        let finding = finding.change(Change::set("/kind", kind)).safety(Safety::Review).together(&fix);
-        match namespace {
-            Some(namespace) => finding.change(Change::set("/metadata/namespace", namespace)),
-            None => finding,
-        }
-    };
-    let finding = in_namespace(Finding::new("/kind", message), "RoleBinding")
-        .change(Change::set("/roleRef/kind", "Role"));
+    let finding = narrowing
+        .moved(context, Finding::new("/kind", message), "RoleBinding")
+        .change(Change::set("/roleRef/kind", "Role"))
+        .together(&fix);
     let finding = narrowing.explained(context, finding, &[]);
     context.place(&RULE, &narrowing.binding.object, finding, found);
     let message = format!("{} holds nothing that needs the whole cluster", role_name(role));
-    let finding = in_namespace(Finding::new("/kind", message), "Role");
+    let finding = narrowing.moved(context, Finding::new("/kind", message), "Role").together(&fix);
     context.place(&RULE, &role.object, finding, found);
 }
 
@@ -118,7 +102,7 @@ fn split(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: &m
     let stay: Vec<String> =
         rest.iter().flat_map(|rule| rule.resources.iter().chain(&rule.non_resource_urls)).cloned().collect();
     let stays = format!("{} stay cluster-wide: they are in no namespace", stay.join(", "));
-    let mut finding = Finding::new("/rules", message(narrowing, role)).safety(Safety::Review).note(stays);
+    let mut finding = Finding::new("/rules", narrowing.message()).safety(Safety::Review).note(stays);
     for (at, parts) in narrowing.parts.iter().enumerate().rev() {
         finding = match (&parts.namespaced, &parts.rest) {
             (Some(_), None) => finding.change(Change::remove(format!("/rules/{at}"))),

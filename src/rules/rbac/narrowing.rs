@@ -31,6 +31,27 @@ impl Narrowing<'_> {
         self.parts.iter().all(|parts| parts.rest.is_none())
     }
 
+    /// What is wrong with the binding.
+    pub(super) fn message(&self) -> String {
+        format!(
+            "{} gives {} the rights of {}/{} in every namespace; it acts in {}",
+            binding_name(self.binding),
+            named(self.binding.bound()),
+            self.binding.role_kind,
+            self.binding.role_name,
+            self.namespace
+        )
+    }
+
+    /// Makes the object of a finding one of a kind that is namespaced.
+    pub(super) fn moved(&self, context: &Context<'_>, finding: Finding, kind: &str) -> Finding {
+        let finding = finding.change(Change::set("/kind", kind)).safety(Safety::Review);
+        match self.written_namespace(context) {
+            Some(namespace) => finding.change(Change::set("/metadata/namespace", namespace)),
+            None => finding,
+        }
+    }
+
     /// What is written as the namespace of the new objects: nothing where a build gives it.
     pub(super) fn written_namespace(&self, context: &Context<'_>) -> Option<&str> {
         let path = &context.model.file(&self.binding.object).path;
