@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
+use crate::config;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::Skip;
@@ -220,6 +221,13 @@ impl<'a> Planner<'a> {
             self.selection.takes_object(self.model, object)
                 && !self.is_allowed_by_config(object, &placed.finding)
         });
+        // A template's objects are not known: they are left out where only some are asked for, and the configuration
+        // allows them by their path.
+        let is_about_all = self.selection.namespace.is_none() && self.selection.object.is_none();
+        repo.in_templates.retain(|(path, _, finding)| {
+            let allowed = self.selection.config_allow_at(path, ("", "", None), finding);
+            !self.is_use(allowed) && is_about_all
+        });
         self.survey = repo;
         self.keep_wanted_mentions();
         together::settle(self, &parts);
@@ -246,21 +254,15 @@ impl<'a> Planner<'a> {
                 None => self.selection.takes_object(self.model, &placed.object),
             });
         }
-        // A template's objects are not known: they are left out where only some are asked for, and the configuration
-        // allows them by their path.
-        let is_about_all = self.selection.namespace.is_none() && self.selection.object.is_none();
-        repo.in_templates.retain(|(path, _, finding)| {
-            let allowed = self.selection.config_allow_at(path, finding);
-            if let Some(index) = allowed {
-                self.used.lock().expect("no thread panics while it holds the list").config.insert(index);
-            }
-            is_about_all && allowed.is_none()
-        });
         self.survey = repo;
     }
 
     fn is_allowed_by_config(&self, object: &Object, finding: &Finding) -> bool {
-        let allowed = self.selection.config_allow(self.model, object, finding);
+        self.is_use(self.selection.config_allow(self.model, object, finding))
+    }
+
+    /// Whether something is allowed; which entry allowed it is remembered.
+    fn is_use(&self, allowed: Option<config::AllowIndex>) -> bool {
         if let Some(index) = allowed {
             self.used.lock().expect("no thread panics while it holds the list").config.insert(index);
         }
@@ -354,7 +356,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Findings in templates of charts, and about allows themselves; complete only after [`Planner::reports`].
-    pub fn notices(&self, today: crate::config::Date) -> Vec<(String, usize, Finding)> {
+    pub fn notices(&self, today: config::Date) -> Vec<(String, usize, Finding)> {
         let used = self.used.lock().expect("no thread panics while it holds the list");
         let mut notices = self.survey.in_templates.clone();
         notices.extend(self.selection.notices(&used, today));

@@ -81,24 +81,21 @@ impl Selection<'_> {
         if candidates.is_empty() {
             candidates.push(None);
         }
-        candidates.into_iter().find_map(|namespace| {
-            let allowable = Allowable {
-                rule: finding.rule.id,
-                area: finding.rule.area.id(),
-                path,
-                kind: &object.id.kind,
-                name: &object.id.name,
-                namespace,
-            };
-            self.config.allows(&allowable, self.today)
-        })
+        let (kind, name) = (&*object.id.kind, &*object.id.name);
+        candidates
+            .into_iter()
+            .find_map(|namespace| self.config_allow_at(path, (kind, name, namespace), finding))
     }
 
-    /// The same for a finding that is in no object.
-    pub(super) fn config_allow_at(&self, path: &str, finding: &Finding) -> Option<AllowIndex> {
+    /// The same where kind, name and namespace are all that is known of the object.
+    pub(super) fn config_allow_at(
+        &self,
+        path: &str,
+        (kind, name, namespace): (&str, &str, Option<&str>),
+        finding: &Finding,
+    ) -> Option<AllowIndex> {
         let (rule, area) = (finding.rule.id, finding.rule.area.id());
-        let allowable = Allowable { rule, area, path, kind: "", name: "", namespace: None };
-        self.config.allows(&allowable, self.today)
+        self.config.allows(&Allowable { rule, area, path, kind, name, namespace }, self.today)
     }
 
     /// Findings about the entries of `[[allow]]`: path of the configuration, line, finding.
@@ -221,16 +218,18 @@ impl AllowComment<'_> {
         let about = self.comment.about.as_str();
         let pointer = judged.document_pointer();
         let line = stream.position(self.comment.range.start).line;
-        within(&pointer, about) || line == judged.line || !self.comment.trailing && self.heads_object(stream, judged)
+        within(&pointer, about)
+            || line == judged.line
+            || !self.comment.trailing && self.heads_object(stream, judged)
     }
 
     /// A comment above the first key of an object speaks of the whole object.
     fn heads_object(&self, stream: &Stream, judged: &Judged) -> bool {
         let object = stream.root(judged.document).and_then(|root| root.at(&judged.prefix));
         let first = object.and_then(|object| object.entries().next());
-        first.and_then(|(key, _)| key.as_str()).is_some_and(|key| {
-            self.comment.about.as_str() == format!("{}/{}", judged.prefix, token(&key))
-        })
+        first
+            .and_then(|(key, _)| key.as_str())
+            .is_some_and(|key| self.comment.about.as_str() == format!("{}/{}", judged.prefix, token(&key)))
     }
 }
 

@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::{Change, Finding, Workload};
-use crate::pointer::within;
 use crate::model::{Patch, PatchBody, Pod};
+use crate::pointer::within;
 
 pub(super) fn hold_back(workload: &Workload<'_>, findings: &mut [Finding]) {
     if workload.patches.is_empty() {

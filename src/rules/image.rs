@@ -73,9 +73,8 @@ impl Elsewhere {
     fn new(model: &Model<'_>, place: ImageUse) -> Option<Elsewhere> {
         let file = model.repo().files.binary_search_by(|file| file.path.cmp(&place.path)).ok()?;
         let source = &model.repo().files[file];
-        let around = |object: &&Object| {
-            object.document == place.document && within(&place.pointer, &object.pointer)
-        };
+        let around =
+            |object: &&Object| object.document == place.document && within(&place.pointer, &object.pointer);
         let objects = model.objects_of(file).iter().filter(around);
         let object = objects.max_by_key(|object| object.pointer.len()).cloned();
         if place.class == Class::Container && object.as_ref().is_some_and(|object| object.layout.is_some()) {

@@ -137,9 +137,7 @@ fn propose(settings: &Settings<'_>, subject: &Subject<'_>, findings: &mut Vec<Fi
                 (**label == key && !has_level) || (**label == version && (!has_level || mode == "enforce"))
             })
             .filter(|(label, _)| !present.contains_key(*label))
-            .map(|(label, value)| {
-                Change::set(format!("/metadata/labels/{}", token(label)), value.clone())
-            })
+            .map(|(label, value)| Change::set(format!("/metadata/labels/{}", token(label)), value.clone()))
             .collect()
     };
     let seen: Vec<Change> = [wanted("warn"), wanted("audit")].concat();
