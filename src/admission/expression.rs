@@ -254,7 +254,7 @@ fn in_words_and_cel(id: &str, since: u32) -> Option<(&'static str, String)> {
         "sysctls" => (
             "pods must not set kernel parameters outside the safe set",
             format!(
-                "variables.spec.?securityContext.?sysctls.orValue([]).all(s, s.name in [\n  {}])",
+                "variables.spec.?securityContext.?sysctls.orValue([]).all(s, s.?name.orValue('') in [\n  {}])",
                 pss::safe_sysctls(since).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(",\n  ")
             ),
         ),

@@ -87,8 +87,10 @@ pub fn judge(
             continue;
         }
         judgement.workloads += 1;
-        homeless |= own.is_empty();
-        namespaces.extend(own.iter().cloned());
+        // `${NAME}` and the like are filled in later: what they stand for is not known.
+        let known = own.iter().filter(|name| is_label(name));
+        namespaces.extend(known.cloned());
+        homeless |= own.is_empty() || !own.iter().all(|name| is_label(name));
         Judging { model, settings, allowed, object, workload: &workload, namespaces: &own, value: &value }
             .judge(&mut asked);
     }
@@ -99,6 +101,16 @@ pub fn judge(
     }
     settle(asked, &mut judgement);
     judgement
+}
+
+/// Whether a cluster takes it as the name of a namespace (RFC 1123).
+fn is_label(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty()
+        && name.len() < 64
+        && name.chars().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 struct Asked {

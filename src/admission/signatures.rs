@@ -1,5 +1,7 @@
 //! Which images have to be signed by whom, as far as the configuration says so, and what is known of their signatures.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::config::{Config, SignedBy};
 use crate::image::Reference;
 use crate::lock::{Lock, Verdict};
@@ -42,30 +44,49 @@ fn escaped(c: char) -> String {
     }
 }
 
-/// What the configuration asks of the images of a repo, one for each entry; none where it says nothing, or where no
-/// image of the repo is meant.
+/// What the configuration asks of the images of a repo; nothing where it says nothing, or no image of the repo is meant.
+///
+/// Where an image is meant by several entries, the signers of all count, and engines ask every policy that matches: then
+/// each policy names its images instead of a pattern.
 pub fn signed_images(config: &Config, lock: &Lock, images: &[Reference]) -> Vec<SignedImages> {
-    config.signatures.iter().filter_map(|entry| of_entry(entry, lock, images)).collect()
+    let mut groups: BTreeMap<Vec<usize>, Vec<&Reference>> = BTreeMap::new();
+    for image in images {
+        let entries = config.signatures.iter().enumerate();
+        let meant: Vec<usize> =
+            entries.filter(|(_, entry)| entry.image.matches(&image.name())).map(|(n, _)| n).collect();
+        if !meant.is_empty() {
+            groups.entry(meant).or_default().push(image);
+        }
+    }
+    let overlap = groups.keys().any(|entries| entries.len() > 1);
+    let of_group = |(entries, images): (Vec<usize>, Vec<&Reference>)| {
+        let entries: Vec<&SignedBy> = entries.into_iter().map(|n| &config.signatures[n]).collect();
+        let names: BTreeSet<String> = images.iter().map(|image| image.name()).collect();
+        let exactly = |name: &String| [format!("{name}:*"), format!("{name}@*")];
+        SignedImages {
+            globs: match overlap {
+                true => names.iter().flat_map(exactly).collect(),
+                false => entries.iter().flat_map(|entry| globs(entry.image.pattern())).collect(),
+            },
+            signers: entries.iter().flat_map(|entry| signers(entry)).collect(),
+            unproved: images.into_iter().filter_map(|image| unproved(&entries, lock, image)).collect(),
+        }
+    };
+    groups.into_iter().map(of_group).collect()
 }
 
-fn of_entry(entry: &SignedBy, lock: &Lock, images: &[Reference]) -> Option<SignedImages> {
-    let meant: Vec<&Reference> = images.iter().filter(|image| entry.image.matches(&image.name())).collect();
-    if meant.is_empty() {
-        return None;
-    }
+fn signers(entry: &SignedBy) -> impl Iterator<Item = Signer> {
     let keys = entry.keys.iter().map(|file| Signer::Key { file: file.clone() });
     let keyless = entry.keyless.iter().map(|identity| Signer::Keyless {
         issuer: identity.issuer.clone(),
         subject: identity.subject.clone(),
     });
-    let signers: Vec<Signer> = keys.chain(keyless).collect();
-    let unproved = meant.iter().filter_map(|image| unproved(entry, lock, image)).collect();
-    Some(SignedImages { globs: globs(entry.image.pattern()), signers, unproved })
+    keys.chain(keyless)
 }
 
 /// Why nothing says that an image would be let in.
-fn unproved(entry: &SignedBy, lock: &Lock, image: &Reference) -> Option<String> {
-    if entry.keys.is_empty() {
+fn unproved(entries: &[&SignedBy], lock: &Lock, image: &Reference) -> Option<String> {
+    if entries.iter().all(|entry| entry.keys.is_empty()) {
         return Some(format!("{image}: `caseharden lock` checks keys only"));
     }
     match lock.find(image).and_then(|locked| locked.verification.as_ref()).map(|found| &found.verdict) {
