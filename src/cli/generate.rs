@@ -1,6 +1,7 @@
 //! `generate`: whole new files from templates, for what a repo does not have yet.
 
 mod admission;
+mod apiserver;
 mod output;
 
 use std::io::Write;
@@ -13,6 +14,8 @@ use super::{Global, Outcome};
 /// overwritten without `--force`. The templates can be replaced: see `caseharden templates --help`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
+    caseharden generate apiserver                     show the files\n  \
+    caseharden generate apiserver --output control-plane/\n  \
     caseharden generate admission --engine kyverno    policies that keep the repo as its fixes make it")]
 pub(super) struct GenerateArgs {
     #[command(subcommand)]
@@ -22,10 +25,12 @@ pub(super) struct GenerateArgs {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Admission(admission::AdmissionArgs),
+    Apiserver(apiserver::ApiserverArgs),
 }
 
 pub(super) fn run(args: &GenerateArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     match &args.what {
         What::Admission(args) => admission::run(args, global, out),
+        What::Apiserver(args) => apiserver::run(args, global, out),
     }
 }

@@ -26,6 +26,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "admission/validating-admission-policy-binding.yaml",
     "admission/validating-admission-policy.yaml",
     "caseharden.toml",
+    "cluster/audit-policy.yaml",
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",
