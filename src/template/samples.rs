@@ -75,6 +75,7 @@ pub(super) fn policies() -> [WantedPolicy; 2] {
     let peers = vec![
         pods(InNamespace::Own, &[], false),
         pods(InNamespace::Own, &app, false),
+        pods(InNamespace::Own, &app, true),
         pods(other(), &[], true),
         pods(other(), &app, false),
         pods(other(), &app, true),
