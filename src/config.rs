@@ -12,6 +12,7 @@ mod profile;
 mod raw;
 mod reading;
 mod registries;
+mod secrets;
 mod system_namespaces;
 mod validate;
 
@@ -33,6 +34,7 @@ pub use mistake::Mistake;
 pub use network::{Dialect, Mode, Network, PodPeer};
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
+pub use secrets::{ExternalStore, Provider, Scope, Secrets, Store, StoreKind, Vault};
 pub use system_namespaces::SystemNamespaces;
 
 /// Name of the configuration file.
@@ -76,6 +78,7 @@ pub struct Config {
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub network: Network,
+    pub secrets: Secrets,
     pub allow: Vec<Allow>,
 }
 
@@ -203,6 +206,7 @@ impl Default for Config {
             signatures: Vec::new(),
             registries: Registries::default(),
             network: Network::default(),
+            secrets: Secrets::default(),
             allow: Vec::new(),
         }
     }

@@ -15,6 +15,7 @@ mod network_dialects;
 mod probe;
 mod samples;
 mod scalar;
+mod secrets;
 mod sources;
 
 use std::collections::HashMap;
@@ -33,6 +34,7 @@ pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
 pub use probe::{ProbeRow, WantedProbe};
+pub use secrets::{OutlinedKey, RemoteKey, SecretOutline, VolumeWithMount};
 use sources::Source;
 pub use sources::{ExportError, Exported};
 
@@ -123,6 +125,7 @@ impl Templates {
         tera.set_escape_fn(|text, out| out.write_all(scalar::string(text).as_bytes()));
         tera.register_filter("yaml", yaml_filter);
         tera.register_filter("comment", comment_filter);
+        tera.register_filter("text", text_filter);
         tera.register_filter("safe", refuse_safe);
         let texts = sources.iter().map(|source| (source.name, source.text.as_str()));
         tera.add_raw_templates(texts)
@@ -316,6 +319,7 @@ impl Templates {
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
         self.try_out_access().into_iter().for_each(|error| note(Err(error)));
+        self.try_out_secrets().into_iter().for_each(|error| note(Err(error)));
         errors
     }
 }
@@ -394,6 +398,11 @@ fn first_difference<'a>(wanted: &'a Value, item: &Value) -> Option<(&'a str, &'a
 fn yaml_filter(value: &tera::Value, _: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
     let value = serde_json::to_value(value).map_err(tera::Error::message)?;
     Ok(tera::Value::safe_string(&scalar::flow(&value)))
+}
+
+/// Text of several lines as a block scalar; `indent` says how far its lines are from the margin.
+fn text_filter(value: &str, kwargs: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
+    Ok(tera::Value::safe_string(&scalar::text(value, kwargs.must_get("indent")?)))
 }
 
 /// A whole comment, with its `#`: nothing in the text can end it.

@@ -24,6 +24,10 @@ pub struct Kustomization {
     pub charts: Vec<InflatedChart>,
     /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
     pub labels_selectors: bool,
+    /// Whether it changes names (`namePrefix`, `nameSuffix`).
+    pub renames: bool,
+    /// Names of the Secrets that it generates or adds to (`secretGenerator`).
+    pub generated_secrets: Vec<String>,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
 }
@@ -125,6 +129,12 @@ impl Kustomization {
             patches: patches(at, value),
             labels_selectors: value["commonLabels"].as_object().is_some_and(|labels| !labels.is_empty())
                 || items(&value["labels"]).any(|item| item["includeSelectors"] == true),
+            renames: ["namePrefix", "nameSuffix"]
+                .iter()
+                .any(|key| value[*key].as_str().is_some_and(|text| !text.is_empty())),
+            generated_secrets: items(&value["secretGenerator"])
+                .filter_map(|item| Some(item["name"].as_str()?.to_owned()))
+                .collect(),
             images: Vec::new(),
             charts: charts(at, value),
             configuration,

@@ -23,6 +23,22 @@ pub(crate) fn flow(value: &Value) -> String {
     }
 }
 
+/// `text` of several lines as a block scalar whose lines are indented so far; any other as [`string`] writes it.
+pub(crate) fn text(text: &str, indent: usize) -> String {
+    let is_plain_line = |line: &str| line.chars().all(|c| c != '\t' && is_shown(c)) && !line.ends_with(' ');
+    let body = text.strip_suffix('\n').filter(|body| body.contains('\n') && !body.ends_with('\n'));
+    match body.filter(|body| !body.starts_with([' ', '\n']) && body.split('\n').all(is_plain_line)) {
+        None => string(text),
+        Some(body) => {
+            let margin = " ".repeat(indent);
+            let lines = body
+                .split('\n')
+                .map(|line| if line.is_empty() { String::new() } else { format!("{margin}{line}") });
+            format!("|\n{}", lines.collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
 /// `text` as a comment of one line; what no reader would see is left out.
 pub(crate) fn comment(text: &str) -> String {
     let shown: String = text.chars().map(|c| if is_shown(c) { c } else { ' ' }).collect();
@@ -110,6 +126,17 @@ mod tests {
         check("a #b", "\"a #b\"");
         check("a\nb: \"c\"\\", "\"a\\nb: \\\"c\\\"\\\\\"");
         check("\u{1b}[31m\u{85}\u{2028}\u{202e}é", "\"\\x1b[31m\\x85\\u2028\\u202eé\"");
+    }
+
+    #[test]
+    fn text_of_several_lines_is_a_block_where_that_is_the_same_text() {
+        let check = |written: &str, expected: &str| assert_eq!(text(written, 2), expected);
+        check("a: b\n- c\n", "|\n  a: b\n  - c");
+        check("one\n\ntwo\n", "|\n  one\n\n  two");
+        check("one line", "one line");
+        for quoted in ["a\nb", " a\nb\n", "a \nb\n", "a\r\nb\n", "a\n\n", "\ta\nb\n"] {
+            check(quoted, &string(quoted));
+        }
     }
 
     #[test]
