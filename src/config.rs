@@ -28,6 +28,7 @@ use serde::Deserialize;
 use crate::pss;
 
 pub use allow::{Allow, AllowIndex, Allowable};
+pub(crate) use globs::familiar;
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use jiff::civil::Date;
 pub use mistake::Mistake;
@@ -79,6 +80,7 @@ pub struct Config {
     pub registries: Registries,
     pub network: Network,
     pub secrets: Secrets,
+    pub cluster: Cluster,
     pub allow: Vec<Allow>,
 }
 
@@ -122,6 +124,13 @@ pub enum Level {
     Review,
     /// Cannot change what runs
     Safe,
+}
+
+/// How control planes are configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Whether audit logs hold the bodies of requests about Secrets and tokens.
+    pub audit_secret_bodies: bool,
 }
 
 /// A custom resource that embeds a pod spec.
@@ -207,6 +216,7 @@ impl Default for Config {
             registries: Registries::default(),
             network: Network::default(),
             secrets: Secrets::default(),
+            cluster: Cluster::default(),
             allow: Vec::new(),
         }
     }
@@ -304,7 +314,7 @@ impl Distribution {
 /// Directories that official images write to at run time and that hold nothing else: their PID files, sockets
 /// and caches. Data directories are left out: they belong on a volume that somebody chose.
 fn known_writable_paths(image: &str) -> &'static [&'static str] {
-    match globs::familiar(image) {
+    match familiar(image) {
         // "Running nginx in read-only mode": <https://hub.docker.com/_/nginx>
         "nginx" => &["/var/cache/nginx", "/var/run"],
         "postgres" => &["/var/run/postgresql"],

@@ -11,7 +11,7 @@ use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, 
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
 use super::secrets::secrets;
-use super::{Allow, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
+use super::{Allow, Cluster, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -47,6 +47,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
         secrets: secrets(raw.secrets, mistakes),
+        cluster: Cluster { audit_secret_bodies: raw.cluster.audit_secret_bodies.unwrap_or_default() },
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }

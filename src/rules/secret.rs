@@ -6,12 +6,16 @@ use super::{Finding, Placed, RepoFindings, Rule, Settings};
 use crate::model::{Model, Object};
 use crate::secret::is_secret_object;
 
+mod configuration_not_immutable;
 mod csi;
 mod obstacles;
 mod readers;
 mod replacement;
+mod secret_in_arguments;
+mod secret_in_config_map;
 mod secret_in_env_literal;
 mod secret_in_plain_manifest;
+mod secret_read_from_environment;
 mod to_seal;
 mod uses;
 
@@ -19,7 +23,14 @@ use self::readers::Readers;
 pub use self::to_seal::secrets_to_seal;
 use self::uses::Uses;
 
-pub(super) const RULES: &[&Rule] = &[&secret_in_plain_manifest::RULE, &secret_in_env_literal::RULE];
+pub(super) const RULES: &[&Rule] = &[
+    &secret_in_plain_manifest::RULE,
+    &secret_in_env_literal::RULE,
+    &secret_in_arguments::RULE,
+    &secret_in_config_map::RULE,
+    &secret_read_from_environment::RULE,
+    &configuration_not_immutable::RULE,
+];
 
 /// What the rules of this area see.
 struct Context<'a> {
@@ -49,6 +60,12 @@ pub(super) fn check_repo(
         let readers = Readers::new(model, settings);
         let mut context = Context { model, settings, uses: Uses::of(model), readers, taken };
         secret_in_plain_manifest::check(&mut context, found);
+    }
+    if selected(&secret_in_config_map::RULE) {
+        secret_in_config_map::check(model, found);
+    }
+    if selected(&configuration_not_immutable::RULE) {
+        configuration_not_immutable::check(model, settings, found);
     }
 }
 
