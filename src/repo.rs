@@ -282,7 +282,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
         } else if classify::is_compose(path) {
             compose(entry, bytes)
-        } else if classify::may_be_values(path, &bytes) {
+        } else if classify::may_be_values(path, &bytes, facts) {
             values(entry, bytes, facts, config)
         } else {
             Outcome::Other
@@ -301,7 +301,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, has_actions),
+        Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
         Err(error) if has_actions => Outcome::Skipped(Skip {
             path: path.to_owned(),
             line: Some(error.line),
@@ -341,12 +341,18 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
     let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
     let marker = classify::marker(&entry.path, &text, facts, config);
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, false),
+        Ok(stream) => judge_parsed(entry, stream, marker, false, facts),
         Err(_) => Outcome::Other,
     }
 }
 
-fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
+fn judge_parsed(
+    entry: &Entry,
+    stream: Stream,
+    marker: Option<Marker>,
+    has_actions: bool,
+    facts: &Facts,
+) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
         Outcome::Skipped(Skip {
@@ -358,7 +364,7 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
         })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
-        let is_values = classify::may_be_values(&path, stream.text().as_bytes());
+        let is_values = classify::may_be_values(&path, stream.text().as_bytes(), facts);
         return if is_values && classify::sops_line(&stream).is_none() {
             Outcome::File(Box::new(File {
                 path,

@@ -1,0 +1,109 @@
+//! Findings about rendered workloads as findings about the values and templates that they come from.
+
+use serde_json::Value;
+
+use super::{Group, Job, Raised};
+use crate::helm::concrete::Render;
+use crate::model::KubernetesOrder;
+use crate::model::charts::ValuesSet;
+use crate::pointer::decoded;
+use crate::repo::LIMITS;
+use crate::rules::{Change, Finding, Placed, RepoFindings, Safety};
+use crate::yaml::Stream;
+
+/// Places a fix at the values that make it.
+pub(super) fn fix(
+    job: &Job<'_, '_>,
+    set: &ValuesSet<'_>,
+    before: &Render,
+    group: Group,
+    found: &mut RepoFindings,
+) {
+    let Group { changes, raised } = group;
+    let others = raised.len() - 1;
+    let safety = raised.iter().map(|raised| raised.finding.safety).min().unwrap_or(Safety::Manual);
+    let mut raised = raised.into_iter();
+    let Some(first) = raised.next() else { return };
+    let template = &before.objects[first.object].template;
+    let mut finding = first.finding;
+    for note in raised.flat_map(|raised| raised.finding.notes) {
+        finding = finding.note(note);
+    }
+    if others > 0 {
+        finding.message.push_str(&format!(" (and {others} more that take the same value)"));
+    }
+    let path = dotted(changes[0].pointer());
+    finding = finding
+        .evidence(format!("{template} takes it from the value `{path}`, and renders all else as before"));
+    // Whoever installs the chart has values of its own over these.
+    finding.safety = if set.is_final { safety } else { safety.min(Safety::Review) };
+    finding.pointer = format!("{}{}", set.outer, changes[0].pointer());
+    finding.changes = match lowered(job, set, &changes) {
+        Some(changes) => changes,
+        None => {
+            finding.make_manual("the values are text in which this cannot be changed alone");
+            Vec::new()
+        }
+    };
+    let object = set.object.clone();
+    found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
+}
+
+/// The changes from the object's root, or of the text that the values are in.
+fn lowered(job: &Job<'_, '_>, set: &ValuesSet<'_>, changes: &[Change]) -> Option<Vec<Change>> {
+    let moved = |change: &Change| match change.clone() {
+        Change::Set { pointer, value } => Change::set(format!("{}{pointer}", set.outer), value),
+        Change::Remove { pointer } => Change::remove(format!("{}{pointer}", set.outer)),
+        Change::Append { list, value } => Change::append(format!("{}{list}", set.outer), value),
+    };
+    if !set.is_text {
+        return Some(changes.iter().map(moved).collect());
+    }
+    let object = job.model.value(&set.object)?;
+    let text = object.pointer(&set.outer)?.as_str()?.to_owned();
+    Some(vec![Change::set(set.outer.as_str(), edited(text, changes)?)])
+}
+
+/// A text of values with changes made, all else kept.
+fn edited(text: String, changes: &[Change]) -> Option<String> {
+    let stream = Stream::parse(text, &LIMITS).ok()?;
+    let value = stream.root(0)?.value().ok()?;
+    let wanted = super::changed(&value, changes)?;
+    let edits = stream.edits(0, &wanted, &KubernetesOrder).ok()?;
+    let mut values: Vec<Option<&Value>> = vec![None; stream.documents()];
+    values[0] = Some(&wanted);
+    Some(stream.prove(stream.apply(edits), &values, 0).ok()?.into_text())
+}
+
+/// Says at the template what no value decides.
+pub(super) fn without(
+    job: &mut Job<'_, '_>,
+    _set: &ValuesSet<'_>,
+    before: &Render,
+    raised: Raised,
+    found: &mut RepoFindings,
+) {
+    let Raised { object, mut finding } = raised;
+    let rendered = &before.objects[object];
+    let key = format!("{} {} {} {}", rendered.template, finding.rule.id, finding.pointer, finding.message);
+    if !job.reported.insert(key) {
+        return;
+    }
+    if !finding.changes.is_empty() {
+        finding.make_manual("no value of the chart decides just this");
+    }
+    let text = job.source.templates.iter().find(|template| template.path == rendered.template);
+    let at = rendered.place(&finding.pointer).map_or(0, |place| place.at);
+    let line = text.map_or(1, |template| {
+        let before = template.text.get(..at).unwrap_or_default();
+        before.matches('\n').count() + 1
+    });
+    finding.pointer = String::new();
+    finding = Finding { changes: Vec::new(), ..finding };
+    found.in_templates.push((rendered.template.clone(), line, finding));
+}
+
+/// A pointer as people write paths of values.
+fn dotted(pointer: &str) -> String {
+    pointer.split('/').skip(1).map(decoded).collect::<Vec<_>>().join(".")
+}
