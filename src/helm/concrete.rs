@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 
 use super::run::{HAS_VERSION, Run};
-use super::value::{TERM_START, Value};
+use super::value::{TERM_END, TERM_START, Value};
 use super::{Chart, layered};
 use crate::repo::LIMITS;
 use crate::yaml::Stream;
@@ -50,6 +50,17 @@ pub enum NotRendered {
 /// Whether a text that was rendered is not known, or not all of it.
 pub fn is_unknown(text: &str) -> bool {
     text.contains(TERM_START)
+}
+
+/// A text that was rendered, for people: what is not known of it is left out.
+pub fn readable(text: &str) -> String {
+    let mut parts = text.split(TERM_START);
+    let mut readable = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        readable.push('…');
+        readable.push_str(part.split_once(TERM_END).map_or("", |(_, rest)| rest));
+    }
+    readable
 }
 
 /// The version of Kubernetes that charts are rendered for.

@@ -18,7 +18,7 @@ use self::difference::conforms;
 use self::knobs::Knobs;
 use super::{Area, Change, Finding, RepoFindings, Rule, Settings, Workload};
 use crate::helm;
-use crate::helm::concrete::{Render, RenderedObject};
+use crate::helm::concrete::{Render, RenderedObject, readable};
 use crate::model::charts::{Gifts, ValuesSet, sets};
 use crate::model::{Model, Object, ObjectId, layout};
 use crate::pss;
@@ -70,6 +70,7 @@ pub(super) fn check(
         })
         .collect();
     all.into_iter().for_each(|one| found.append(one));
+    found.in_templates.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
 }
 
 fn is_outermost(chart: &repo::Chart, all: &[repo::Chart]) -> bool {
@@ -183,7 +184,7 @@ impl<'m> Job<'_, 'm> {
             report::fix(self, set, &before, group, found);
         }
         for raised in without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised)) {
-            report::without(self, set, &before, raised, found);
+            report::without(self, set, &before, &knobs, raised, found);
         }
         Ok(())
     }
@@ -209,7 +210,10 @@ impl<'m> Job<'_, 'm> {
                 continue;
             };
             let findings = super::check_workload(&workload, self.asks);
-            raised.extend(findings.into_iter().map(|finding| Raised { object: idx, finding }));
+            raised.extend(findings.into_iter().map(|mut finding| {
+                finding.message = readable(&finding.message);
+                Raised { object: idx, finding }
+            }));
         }
         raised
     }

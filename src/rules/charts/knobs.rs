@@ -58,6 +58,13 @@ impl<'k> Knobs<'k> {
         landed.chain(self.named(wanted, change)).take(MOST)
     }
 
+    /// The value that comes out at a place of an object.
+    pub(super) fn source(&self, object: usize, pointer: &str) -> Option<String> {
+        let is_around = |landing: &&Landing| landing.object == object && within(pointer, &landing.pointer);
+        let landing = self.landings().iter().find(is_around)?;
+        Some(format!("{}{}", landing.values, &pointer[landing.pointer.len()..]))
+    }
+
     fn landings(&self) -> &[Landing] {
         self.landings.get_or_init(|| {
             let is_context = |read: &&String| {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::knobs::Knobs;
 use super::{Group, Job, Raised};
 use crate::helm::concrete::Render;
 use crate::model::KubernetesOrder;
@@ -78,8 +79,9 @@ fn edited(text: String, changes: &[Change]) -> Option<String> {
 /// Says at the template what no value decides.
 pub(super) fn without(
     job: &mut Job<'_, '_>,
-    _set: &ValuesSet<'_>,
+    set: &ValuesSet<'_>,
     before: &Render,
+    knobs: &Knobs<'_>,
     raised: Raised,
     found: &mut RepoFindings,
 ) {
@@ -87,6 +89,16 @@ pub(super) fn without(
     let rendered = &before.objects[object];
     let key = format!("{} {} {} {}", rendered.template, finding.rule.id, finding.pointer, finding.message);
     if !job.reported.insert(key) {
+        return;
+    }
+    let value = knobs.source(object, &finding.pointer).filter(|value| set.own.pointer(value).is_some());
+    if let Some(value) = value.filter(|_| !set.is_text) {
+        if !finding.changes.is_empty() {
+            finding.make_manual("the values cannot be changed for just this");
+        }
+        finding.pointer = format!("{}{value}", set.outer);
+        let object = set.object.clone();
+        found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
         return;
     }
     if !finding.changes.is_empty() {
