@@ -7,9 +7,13 @@
 //!
 //! Knows nothing of rules or edits.
 
+pub mod app_template;
+pub mod archive;
 mod compare;
 pub mod concrete;
 mod functions;
+pub mod landing;
+pub mod outline;
 mod parse;
 mod run;
 mod value;

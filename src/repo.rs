@@ -226,6 +226,23 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     repo
 }
 
+/// Charts from the texts of their files, each with its path; `folders` have a `Chart.yaml`.
+pub fn charts_of(files: Vec<(String, String)>, folders: &std::collections::BTreeSet<String>) -> Vec<Chart> {
+    let parts = files.into_iter().filter_map(|(path, text)| {
+        let mut at = folder(&path);
+        while !folders.contains(at) {
+            if at.is_empty() {
+                return None;
+            }
+            at = folder(at);
+        }
+        let chart = at.to_owned();
+        let inside = path[chart.len()..].trim_start_matches('/');
+        classify::is_part(inside).then(|| Part { chart, path: path.clone(), text, context_only: true })
+    });
+    chart::charts(parts.collect())
+}
+
 enum Outcome {
     File(Box<File>),
     Compose(Box<File>),

@@ -24,6 +24,15 @@ pub struct Render {
     pub refused: Vec<(String, String)>,
 }
 
+/// What renders objects from values.
+pub trait Renders {
+    /// Renders with all of its values, its own defaults among them.
+    ///
+    /// # Errors
+    /// Why Helm would not render it either, or why it is no chart.
+    fn rendered(&self, values: &Json) -> Result<Render, NotRendered>;
+}
+
 /// An object that a template renders.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderedObject {
@@ -66,12 +75,8 @@ pub fn readable(text: &str) -> String {
 /// The version of Kubernetes that charts are rendered for.
 pub const KUBERNETES: (&str, &str) = ("1", "33");
 
-impl Chart {
-    /// Renders the chart with all of its values, its own defaults among them.
-    ///
-    /// # Errors
-    /// Why Helm would not render it either, or why it is no chart.
-    pub fn rendered(&self, values: &Json) -> Result<Render, NotRendered> {
+impl Renders for Chart {
+    fn rendered(&self, values: &Json) -> Result<Render, NotRendered> {
         if let Some(path) = &self.broken {
             return Err(NotRendered::Broken(path.clone()));
         }
@@ -82,7 +87,9 @@ impl Chart {
         render.reads = reads.iter().map(ToString::to_string).collect();
         Ok(render)
     }
+}
 
+impl Chart {
     fn render_files(
         &self,
         run: &mut Run<'_>,
@@ -207,6 +214,12 @@ fn objects(path: &str, text: &str, spans: &[(usize, usize, usize)]) -> Result<Ve
 }
 
 impl RenderedObject {
+    /// An object that no template here renders.
+    pub(super) fn alone(idx: usize, value: Json) -> RenderedObject {
+        let (template, text) = (String::new(), String::new());
+        RenderedObject { template, idx, value, text, start: 0, spans: Vec::new() }
+    }
+
     /// Where in its template the text stands that renders the value of a pointer, or the next thing around it: the
     /// first byte of its key or of its item.
     pub fn place(&self, pointer: &str) -> Option<Place> {

@@ -3,6 +3,7 @@
 //!
 //! Renders nothing, see [`crate::helm`].
 
+mod elsewhere;
 mod given;
 mod origin;
 mod sets;
@@ -11,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+pub use self::elsewhere::{ReleaseElsewhere, RemoteChart, elsewhere};
 use self::given::{Given, Layer, Surroundings};
 pub use self::sets::{ValuesSet, sets};
 use super::{Model, ObjectId};

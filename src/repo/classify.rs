@@ -141,9 +141,12 @@ fn is_object(root: Node<'_>) -> bool {
 /// The chart whose values or rendering a file takes part in.
 pub(super) fn part_of_chart<'p>(path: &'p str, facts: &Facts) -> Option<&'p str> {
     let (chart, inside) = facts.chart(path)?;
-    let is_part = matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json")
-        || inside.starts_with("templates/");
-    is_part.then_some(chart)
+    is_part(inside).then_some(chart)
+}
+
+/// Whether a file of a chart, by its path inside it, has to do with what the chart renders.
+pub(super) fn is_part(inside: &str) -> bool {
+    matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json") || inside.starts_with("templates/")
 }
 
 pub(super) fn is_chart_template(path: &str, text: &str, facts: &Facts) -> bool {

@@ -5,6 +5,7 @@
 //! and any other difference is a reason to report instead. Which value it is, [`knobs`] finds.
 
 mod difference;
+mod elsewhere;
 mod knobs;
 mod report;
 
@@ -18,7 +19,7 @@ use self::difference::conforms;
 use self::knobs::Knobs;
 use super::{Area, Change, Finding, RepoFindings, Rule, Settings, Workload};
 use crate::helm;
-use crate::helm::concrete::{Render, RenderedObject, readable};
+use crate::helm::concrete::{Render, RenderedObject, Renders, readable};
 use crate::model::charts::{Gifts, ValuesSet, sets};
 use crate::model::{Model, Object, ObjectId, layout};
 use crate::pss;
@@ -50,12 +51,13 @@ pub(super) fn check(
     selected: &(dyn Fn(&Rule) -> bool + Sync),
     found: &mut RepoFindings,
 ) {
+    let asks = |rule: &Rule| rule.area == Area::Pod && selected(rule);
+    elsewhere::check(model, settings, &asks, found);
     let charts = &model.repo().charts;
     let outermost: Vec<&repo::Chart> = charts.iter().filter(|chart| is_outermost(chart, charts)).collect();
     if outermost.is_empty() {
         return;
     }
-    let asks = |rule: &Rule| rule.area == Area::Pod && selected(rule);
     let all: Vec<RepoFindings> = outermost
         .into_par_iter()
         .with_max_len(1)
@@ -99,7 +101,8 @@ fn of_chart(
         model,
         settings,
         asks,
-        source,
+        source: Some(source),
+        called: "",
         chart: &chart,
         defaults: source.values.clone(),
         fixed: Vec::new(),
@@ -115,7 +118,7 @@ fn of_chart(
     }
     // A chart that wants values first says nothing of those that it gets.
     let is_silent = |(place, _): &(String, String)| {
-        rendered_once && sets.first().is_some_and(|set| set.release.is_default && set.place(model) == *place)
+        rendered_once && sets.first().is_some_and(|set| set.is_default && set.place(model) == *place)
     };
     refusals.retain(|refusal| !is_silent(refusal));
     found.rendered.unseen.extend(refusals);
@@ -127,8 +130,11 @@ struct Job<'j, 'm> {
     model: &'j Model<'m>,
     settings: &'j Settings<'j>,
     asks: &'j dyn Fn(&Rule) -> bool,
-    source: &'j repo::Chart,
-    chart: &'j helm::Chart,
+    /// `None` for a chart that is not in the repo.
+    source: Option<&'j repo::Chart>,
+    /// How evidence names it.
+    called: &'j str,
+    chart: &'j dyn Renders,
     /// The chart's own values as they are.
     defaults: Value,
     /// What is wanted of them.
@@ -144,9 +150,9 @@ struct Raised {
 }
 
 impl<'m> Job<'_, 'm> {
-    fn judge(&mut self, set: &ValuesSet<'m>, found: &mut RepoFindings) -> Result<(), String> {
-        let release = self.with_fixed_defaults(set);
-        let all = |own: &Value| release.values(own);
+    fn judge(&mut self, set: &ValuesSet, found: &mut RepoFindings) -> Result<(), String> {
+        let around = self.with_fixed_defaults(set);
+        let all = |own: &Value| around.values(own);
         let before = self.chart.rendered(&all(&set.own)).map_err(|why| why.to_string())?;
         for (template, why) in &before.refused {
             found.rendered.unseen.insert((template.clone(), why.clone()));
@@ -177,7 +183,7 @@ impl<'m> Job<'_, 'm> {
         let changes: Vec<Change> = kept.iter().flat_map(|group| group.changes.clone()).collect();
         let after = trial.objects(&changes).unwrap_or_else(|| values_of(&before));
         self.count(&before, &after, &mut found.rendered);
-        if set.release.is_default {
+        if set.is_default {
             self.fixed.clone_from(&changes);
         }
         for group in kept {
@@ -190,19 +196,19 @@ impl<'m> Job<'_, 'm> {
     }
 
     /// What is around a set of values once the chart's own are as they should be.
-    fn with_fixed_defaults(&self, set: &ValuesSet<'m>) -> crate::model::charts::Release<'m> {
-        let mut release = set.release.clone();
-        if !release.is_default {
+    fn with_fixed_defaults(&self, set: &ValuesSet) -> ValuesSet {
+        let mut set = set.clone();
+        if !set.is_default {
             let is_default = |change: &&Change| {
-                release.below.pointer(change.pointer()) == self.defaults.pointer(change.pointer())
+                set.below.pointer(change.pointer()) == self.defaults.pointer(change.pointer())
             };
             let fixed: Vec<Change> = self.fixed.iter().filter(is_default).cloned().collect();
-            release.below = changed(&release.below, &fixed).unwrap_or(release.below);
+            set.below = changed(&set.below, &fixed).unwrap_or(set.below);
         }
-        release
+        set
     }
 
-    fn raised(&self, render: &Render, set: &ValuesSet<'_>) -> Vec<Raised> {
+    fn raised(&self, render: &Render, set: &ValuesSet) -> Vec<Raised> {
         let mut raised = Vec::new();
         for (idx, rendered) in render.objects.iter().enumerate() {
             let object = self.object(rendered, set);
@@ -219,7 +225,7 @@ impl<'m> Job<'_, 'm> {
     }
 
     /// The rendered object as one that lies where its values do.
-    fn object(&self, rendered: &RenderedObject, set: &ValuesSet<'_>) -> Object {
+    fn object(&self, rendered: &RenderedObject, set: &ValuesSet) -> Object {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let metadata = &rendered.value["metadata"];
         let id = ObjectId {
@@ -288,7 +294,7 @@ fn changed(value: &Value, changes: &[Change]) -> Option<Value> {
 
 /// Tries changes of values by rendering the chart with them.
 struct Trial<'t> {
-    chart: &'t helm::Chart,
+    chart: &'t dyn Renders,
     own: &'t Value,
     all: &'t dyn Fn(&Value) -> Value,
     before: &'t Render,

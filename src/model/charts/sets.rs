@@ -3,14 +3,20 @@
 use serde_json::Value;
 
 use super::given::{Layer, given};
-use super::{Gifts, OutOfSight, Release, gives_values, inside, of_file, of_kustomization, own_chart};
+use super::{Gifts, OutOfSight, gives_values, inside, of_file, of_kustomization, own_chart};
+use crate::helm::layered;
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::{Chart, Content};
 
 /// Values that a file or an object gives to a chart.
 #[derive(Debug, Clone)]
-pub struct ValuesSet<'m> {
-    pub release: Release<'m>,
+pub struct ValuesSet {
+    /// Under the values.
+    pub below: Value,
+    /// Over them, the later over the earlier.
+    pub above: Vec<Value>,
+    /// Whether they are the chart's own defaults.
+    pub is_default: bool,
     /// What the place itself says.
     pub own: Value,
     /// The object that the values are in, or one that stands for their file.
@@ -23,7 +29,12 @@ pub struct ValuesSet<'m> {
     pub is_final: bool,
 }
 
-impl ValuesSet<'_> {
+impl ValuesSet {
+    /// All that the chart gets with these values.
+    pub fn values(&self, own: &Value) -> Value {
+        self.above.iter().fold(layered(&self.below, own), |below, above| layered(&below, above))
+    }
+
     /// How a user finds it.
     pub fn place(&self, model: &Model<'_>) -> String {
         let path = &model.file(&self.object).path;
@@ -40,7 +51,7 @@ pub fn sets<'m>(
     model: &Model<'m>,
     gifts: &Gifts<'_>,
     chart: &'m Chart,
-) -> (Vec<ValuesSet<'m>>, Vec<(String, OutOfSight)>) {
+) -> (Vec<ValuesSet>, Vec<(String, OutOfSight)>) {
     let (mut found, mut unseen) = (Vec::new(), Vec::new());
     let repo = model.repo();
     let default = inside(&chart.folder, "values.yaml");
@@ -56,7 +67,9 @@ pub fn sets<'m>(
         let object = stand_in(idx, ObjectId::named("", "Values", &file.path));
         match of_file(model, gifts, file) {
             Ok(releases) => found.extend(releases.into_iter().map(|release| ValuesSet {
-                release,
+                below: release.below,
+                above: release.above,
+                is_default: release.is_default,
                 own: own.clone(),
                 object: object.clone(),
                 outer: String::new(),
@@ -82,7 +95,7 @@ fn of_object<'m>(
     gifts: &Gifts<'_>,
     chart: &Chart,
     object: &Object,
-    found: &mut Vec<ValuesSet<'m>>,
+    found: &mut Vec<ValuesSet>,
     unseen: &mut Vec<(String, OutOfSight)>,
 ) {
     let Some(value) = model.value(object) else { return };
@@ -97,7 +110,9 @@ fn of_object<'m>(
         });
         match given.own_release(model.repo()) {
             Ok(release) => found.push(ValuesSet {
-                release,
+                below: release.below,
+                above: release.above,
+                is_default: release.is_default,
                 own: own.unwrap_or_default(),
                 object: object.clone(),
                 outer,
@@ -127,12 +142,7 @@ pub(super) fn place(id: &ObjectId, value: &Value, at: usize) -> (String, bool) {
     }
 }
 
-fn of_kustomizations<'m>(
-    model: &Model<'m>,
-    gifts: &Gifts<'_>,
-    chart: &Chart,
-    found: &mut Vec<ValuesSet<'m>>,
-) {
+fn of_kustomizations<'m>(model: &Model<'m>, gifts: &Gifts<'_>, chart: &Chart, found: &mut Vec<ValuesSet>) {
     let repo = model.repo();
     for kustomization in model.builds.kustomizations() {
         for (at, inflated) in kustomization.charts.iter().enumerate() {
@@ -141,7 +151,9 @@ fn of_kustomizations<'m>(
             let (true, Ok(file)) = (release.chart.folder == chart.folder, file) else { continue };
             let id = ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &kustomization.path);
             found.push(ValuesSet {
-                release,
+                below: release.below,
+                above: release.above,
+                is_default: release.is_default,
                 own: inflated.inline.clone(),
                 object: stand_in(file, id),
                 outer: format!("/helmCharts/{at}/valuesInline"),

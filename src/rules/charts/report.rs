@@ -15,7 +15,7 @@ use crate::yaml::Stream;
 /// Places a fix at the values that make it.
 pub(super) fn fix(
     job: &Job<'_, '_>,
-    set: &ValuesSet<'_>,
+    set: &ValuesSet,
     before: &Render,
     group: Group,
     found: &mut RepoFindings,
@@ -25,7 +25,10 @@ pub(super) fn fix(
     let safety = raised.iter().map(|raised| raised.finding.safety).min().unwrap_or(Safety::Manual);
     let mut raised = raised.into_iter();
     let Some(first) = raised.next() else { return };
-    let template = &before.objects[first.object].template;
+    let template = match before.objects[first.object].template.as_str() {
+        "" => job.called,
+        template => template,
+    };
     let mut finding = first.finding;
     for note in raised.flat_map(|raised| raised.finding.notes) {
         finding = finding.note(note);
@@ -51,7 +54,7 @@ pub(super) fn fix(
 }
 
 /// The changes from the object's root, or of the text that the values are in.
-fn lowered(job: &Job<'_, '_>, set: &ValuesSet<'_>, changes: &[Change]) -> Option<Vec<Change>> {
+fn lowered(job: &Job<'_, '_>, set: &ValuesSet, changes: &[Change]) -> Option<Vec<Change>> {
     let moved = |change: &Change| match change.clone() {
         Change::Set { pointer, value } => Change::set(format!("{}{pointer}", set.outer), value),
         Change::Remove { pointer } => Change::remove(format!("{}{pointer}", set.outer)),
@@ -79,7 +82,7 @@ fn edited(text: String, changes: &[Change]) -> Option<String> {
 /// Says at the template what no value decides.
 pub(super) fn without(
     job: &mut Job<'_, '_>,
-    set: &ValuesSet<'_>,
+    set: &ValuesSet,
     before: &Render,
     knobs: &Knobs<'_>,
     raised: Raised,
@@ -104,7 +107,14 @@ pub(super) fn without(
     if !finding.changes.is_empty() {
         finding.make_manual("no value of the chart decides just this");
     }
-    let text = job.source.templates.iter().find(|template| template.path == rendered.template);
+    let Some(source) = job.source else {
+        // The chart is another's: what it lacks is said where it is used.
+        let object = set.object.clone();
+        finding.pointer.clone_from(&set.outer);
+        found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
+        return;
+    };
+    let text = source.templates.iter().find(|template| template.path == rendered.template);
     let at = rendered.place(&finding.pointer).map_or(0, |place| place.at);
     let line = text.map_or(1, |template| {
         let before = template.text.get(..at).unwrap_or_default();
