@@ -3,6 +3,8 @@
 //! Nothing is read out of templates by their looks. A value that the templates asked for is given a mark, and where
 //! the mark is in what the chart renders then, is what the value decides.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::concrete::{Render, Renders};
@@ -29,7 +31,10 @@ pub fn contexts(chart: &dyn Renders, values: &Value, render: &Render) -> Vec<Lan
     let is_context = |read: &&String| {
         last(read).to_ascii_lowercase().contains("securitycontext") || is_like_a_context(values.pointer(read))
     };
-    let contexts = render.reads.iter().filter(is_context);
+    // A mapping that is switched off is asked for no more than its switch.
+    let switched = render.reads.iter().filter_map(|read| read.strip_suffix("/enabled").map(str::to_owned));
+    let reads: BTreeSet<String> = render.reads.iter().cloned().chain(switched).collect();
+    let contexts = reads.iter().filter(is_context);
     let mut landings: Vec<Landing> = contexts.flat_map(|read| context(chart, values, render, read)).collect();
     landings.sort_by_key(|landing| std::cmp::Reverse((landing.pointer.len(), landing.values.len())));
     landings

@@ -186,8 +186,9 @@ impl<'m> Job<'_, 'm> {
         if set.is_default {
             self.fixed.clone_from(&changes);
         }
+        let text = if set.is_text { report::text(self, set, &kept) } else { None };
         for group in kept {
-            report::fix(self, set, &before, group, found);
+            report::fix(self, set, &before, group, text.as_ref(), found);
         }
         for raised in without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised)) {
             report::without(self, set, &before, &knobs, raised, found);
@@ -267,6 +268,20 @@ impl Group {
     }
 }
 
+/// The changes without those that are of no use: a switch may do all by itself.
+fn fewest(mut changes: Vec<Change>, makes: &dyn Fn(&[Change]) -> bool) -> Vec<Change> {
+    let mut idx = changes.len();
+    while changes.len() > 1 && idx > 0 {
+        idx -= 1;
+        let mut fewer = changes.clone();
+        fewer.remove(idx);
+        if makes(&fewer) {
+            changes = fewer;
+        }
+    }
+    changes
+}
+
 /// The objects with all fixes made.
 fn wanted(before: &Render, raised: &[Raised]) -> Vec<Value> {
     let mut wanted = values_of(before);
@@ -339,7 +354,9 @@ impl Trial<'_> {
                 continue;
             }
             let mut candidates = knobs.candidates(raised.object, &self.wanted[raised.object], change);
-            let own = candidates.find(|candidate| self.objects(candidate).as_ref().is_some_and(is_made))?;
+            let makes = |changes: &[Change]| self.objects(changes).as_ref().is_some_and(is_made);
+            let own = candidates.find(|candidate| makes(candidate))?;
+            let own = fewest(own, &makes);
             fix.extend(own.into_iter().filter(|change| !fix.contains(change)).collect::<Vec<_>>());
         }
         let objects = self.objects(&fix)?;

@@ -34,20 +34,25 @@ fn judge(
 ) -> Result<(), String> {
     let set = release.values.as_ref().map_err(Clone::clone)?;
     let all = set.values(&set.own);
-    if let Some(outline) = app_template::outline(&release.chart, &release.name, &all) {
-        return run(model, settings, asks, (&outline, "the chart app-template"), set.clone(), found);
+    let source = release.source.as_ref();
+    let locked = source.ok().and_then(|source| settings.lock.chart(&source.to_string()));
+    if let Some(outline) = locked.and_then(|chart| chart.outline(&all)) {
+        let called = source.map(ToString::to_string).unwrap_or_default();
+        let set = ValuesSet { below: layered(&outline.defaults(), &set.below), ..set.clone() };
+        return run(model, settings, asks, (outline, &called), set, found);
     }
-    let source = release.source.as_ref().map_err(Clone::clone)?;
-    let Some(chart) = settings.lock.chart(&source.to_string()) else {
-        return Err(format!("its chart {source} is not in this repo: `caseharden lock` fetches it"));
-    };
-    let Some(outline) = chart.outline(&all) else {
-        return Err(
+    if let Some(outline) = app_template::outline(&release.chart, &release.name, &all) {
+        // Nothing was rendered: a person has to look.
+        let set = ValuesSet { is_final: false, ..set.clone() };
+        return run(model, settings, asks, (&outline, "the chart app-template"), set, found);
+    }
+    let source = source.map_err(Clone::clone)?;
+    Err(match locked {
+        None => format!("its chart {source} is not in this repo: `caseharden lock` fetches it"),
+        Some(_) => {
             "its values are not those that its chart was locked with: run `caseharden lock`".to_owned()
-        );
-    };
-    let set = ValuesSet { below: layered(&outline.defaults(), &set.below), ..set.clone() };
-    run(model, settings, asks, (outline, &source.to_string()), set, found)
+        }
+    })
 }
 
 fn run(

@@ -18,6 +18,7 @@ pub(super) fn fix(
     set: &ValuesSet,
     before: &Render,
     group: Group,
+    text: Option<&Change>,
     found: &mut RepoFindings,
 ) {
     let Group { changes, raised } = group;
@@ -42,30 +43,38 @@ pub(super) fn fix(
     // Whoever installs the chart has values of its own over these.
     finding.safety = if set.is_final { safety } else { safety.min(Safety::Review) };
     finding.pointer = format!("{}{}", set.outer, changes[0].pointer());
-    finding.changes = match lowered(job, set, &changes) {
-        Some(changes) => changes,
-        None => {
-            finding.make_manual("the values are text in which this cannot be changed alone");
-            Vec::new()
+    match (set.is_text, text) {
+        (false, _) => finding.changes = changes.iter().map(|change| lowered(set, change)).collect(),
+        // One text has all of them.
+        (true, Some(text)) => {
+            finding.changes = vec![text.clone()];
+            finding.together = Some(format!("{} {}", set.place(job.model), set.outer));
         }
-    };
+        (true, None) => finding.make_manual("the values are text in which this cannot be changed alone"),
+    }
+    if set.is_text {
+        finding.pointer.clone_from(&set.outer);
+    }
     let object = set.object.clone();
     found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
 }
 
-/// The changes from the object's root, or of the text that the values are in.
-fn lowered(job: &Job<'_, '_>, set: &ValuesSet, changes: &[Change]) -> Option<Vec<Change>> {
-    let moved = |change: &Change| match change.clone() {
-        Change::Set { pointer, value } => Change::set(format!("{}{pointer}", set.outer), value),
-        Change::Remove { pointer } => Change::remove(format!("{}{pointer}", set.outer)),
-        Change::Append { list, value } => Change::append(format!("{}{list}", set.outer), value),
-    };
-    if !set.is_text {
-        return Some(changes.iter().map(moved).collect());
+/// A change from the object's root.
+fn lowered(set: &ValuesSet, change: &Change) -> Change {
+    let at = |pointer: &str| format!("{}{pointer}", set.outer);
+    match change {
+        Change::Set { pointer, value } => Change::set(at(pointer), value.clone()),
+        Change::Remove { pointer } => Change::remove(at(pointer)),
+        Change::Append { list, value } => Change::append(at(list), value.clone()),
     }
+}
+
+/// The change of the text that the values are in, for all groups together.
+pub(super) fn text(job: &Job<'_, '_>, set: &ValuesSet, groups: &[Group]) -> Option<Change> {
     let object = job.model.value(&set.object)?;
     let text = object.pointer(&set.outer)?.as_str()?.to_owned();
-    Some(vec![Change::set(set.outer.as_str(), edited(text, changes)?)])
+    let changes: Vec<Change> = groups.iter().flat_map(|group| group.changes.clone()).collect();
+    Some(Change::set(set.outer.as_str(), edited(text, &changes)?))
 }
 
 /// A text of values with changes made, all else kept.

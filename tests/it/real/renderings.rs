@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use caseharden::config::Config;
-use caseharden::helm::concrete::{KUBERNETES, is_unknown};
+use caseharden::helm::concrete::{KUBERNETES, Renders as _, is_unknown};
 use caseharden::helm::{Chart, layered};
 use caseharden::repo::{self, Disk};
 use rayon::prelude::*;
@@ -96,15 +96,21 @@ fn render(
 
 fn by_name(objects: Vec<Value>) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
+    let mut twice = Vec::new();
     for object in objects.into_iter().filter(|object| object["kind"].is_string()) {
         let items = match object["items"].as_array().filter(|_| object["kind"] == "List") {
             Some(items) => items.clone(),
             None => vec![object],
         };
         for item in items {
-            all.insert(format!("{} {}", item["kind"], item["metadata"]["name"]), item);
+            let name = format!("{} {}", item["kind"], item["metadata"]["name"]);
+            if all.insert(name.clone(), item).is_some() {
+                twice.push(name);
+            }
         }
     }
+    // Which is which would only be guessed.
+    all.retain(|name, _| !twice.contains(name));
     all
 }
 
