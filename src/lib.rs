@@ -11,6 +11,8 @@
 //! - [`rbac`] decides who may do what, as the API server does.
 //! - [`audit_log`] sums up what accounts really did, from the logs of API servers.
 //! - [`connections`] tells from the model and from flow logs which pods talk to each other, and what says so.
+//! - [`secret`] tells what of a repo is secret, and which lines show it.
+//! - [`sealing`] has other programs encrypt Secrets.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`admission`] tells what a cluster may ask of every object because the repo meets it already.
 //! - [`availability`] sums up what workloads ask for; [`checklist`] is the report on all areas.
@@ -39,6 +41,7 @@ pub mod git;
 pub mod helm;
 pub mod image;
 pub mod image_facts;
+mod line_changes;
 pub mod lock;
 pub mod model;
 pub mod network_policy;
@@ -50,6 +53,8 @@ pub mod registry;
 pub mod render;
 pub mod repo;
 pub mod rules;
+pub mod sealing;
+pub mod secret;
 pub mod signature;
 pub mod suggestion;
 pub mod template;

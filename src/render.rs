@@ -6,7 +6,6 @@
 mod checklist;
 mod escape;
 mod json;
-mod line_changes;
 pub mod network;
 mod text;
 mod unified;
@@ -22,7 +21,7 @@ use crate::model::{Object, ObjectId};
 use crate::plan::{FileReport, Judged, Planner, Tally};
 use crate::pss;
 use crate::repo::Skip;
-use crate::rules::{NamespaceVerdict, NewFile};
+use crate::rules::{NamespaceVerdict, NewFile, Rendered};
 
 /// How `check` shows its findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -90,13 +89,15 @@ pub struct WorkloadLine {
 }
 
 /// What a run went through.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Counts {
     pub files: usize,
     pub objects: usize,
     pub workloads: usize,
     /// YAML and JSON files without Kubernetes objects.
     pub others: usize,
+    /// What became of workloads that charts render.
+    pub rendered: Rendered,
     pub tally: Tally,
 }
 

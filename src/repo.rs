@@ -4,6 +4,7 @@
 
 mod chart;
 mod classify;
+mod dockerfile;
 mod kustomization;
 mod named;
 mod source;
@@ -15,8 +16,9 @@ use rayon::prelude::*;
 use self::chart::Part;
 pub use self::chart::{Chart, Dependency, Template};
 pub use self::classify::{Facts, Marker};
+pub use self::dockerfile::{Dockerfile, Exposed};
 pub use self::kustomization::{
-    ImageSetting, InflatedChart, Kustomization, PatchReference, PatchTarget, ValuesMerge,
+    ImageSetting, InflatedChart, Kustomization, LabelSetting, PatchReference, PatchTarget, ValuesMerge,
 };
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
 use crate::config::Config;
@@ -32,8 +34,8 @@ pub struct Repo {
     pub compose: Vec<File>,
     /// Helm charts, ordered by folder.
     pub charts: Vec<Chart>,
-    /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
-    pub build_folders: Vec<String>,
+    /// Images that the repo builds itself, ordered by path; they are often named after the folder.
+    pub dockerfiles: Vec<Dockerfile>,
     /// URLs of the repo's git remotes, as far as there are any.
     pub remotes: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
@@ -198,8 +200,9 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         })
         .collect();
 
-    let Listing { entries, skipped, build_folders, remotes, .. } = listing;
-    let mut repo = Repo { skipped, build_folders, remotes, ..Repo::default() };
+    let Listing { entries, skipped, dockerfiles, remotes, .. } = listing;
+    let mut repo =
+        Repo { skipped, dockerfiles: read_dockerfiles(source, dockerfiles), remotes, ..Repo::default() };
     let files = outcomes.iter().filter(|(outcome, _)| matches!(outcome, Outcome::File(_))).count();
     repo.files.reserve_exact(files);
     let mut parts = Vec::new();
@@ -224,6 +227,34 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     let context_only = entries.into_iter().map(|entry| (entry.path, entry.context_only)).collect();
     named::add(source, &mut repo.files, &context_only, &facts, config);
     repo
+}
+
+/// One that cannot be read says nothing, but that an image is built there.
+fn read_dockerfiles(source: &dyn Source, mut paths: Vec<String>) -> Vec<Dockerfile> {
+    paths.sort();
+    let read = |path: String| {
+        let entry = Entry { path, context_only: true };
+        let bytes = source.read(&entry, dockerfile::LARGEST).ok().flatten().unwrap_or_default();
+        Dockerfile::read(entry.path, &String::from_utf8_lossy(&bytes))
+    };
+    paths.into_par_iter().map(read).collect()
+}
+
+/// Charts from the texts of their files, each with its path; `folders` have a `Chart.yaml`.
+pub fn charts_of(files: Vec<(String, String)>, folders: &std::collections::BTreeSet<String>) -> Vec<Chart> {
+    let parts = files.into_iter().filter_map(|(path, text)| {
+        let mut at = folder(&path);
+        while !folders.contains(at) {
+            if at.is_empty() {
+                return None;
+            }
+            at = folder(at);
+        }
+        let chart = at.to_owned();
+        let inside = path[chart.len()..].trim_start_matches('/');
+        classify::is_part(inside).then(|| Part { chart, path: path.clone(), text, context_only: true })
+    });
+    chart::charts(parts.collect())
 }
 
 enum Outcome {
@@ -282,7 +313,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
         } else if classify::is_compose(path) {
             compose(entry, bytes)
-        } else if classify::may_be_values(path, &bytes) {
+        } else if classify::may_be_values(path, &bytes, facts) {
             values(entry, bytes, facts, config)
         } else {
             Outcome::Other
@@ -301,7 +332,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, has_actions),
+        Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
         Err(error) if has_actions => Outcome::Skipped(Skip {
             path: path.to_owned(),
             line: Some(error.line),
@@ -341,12 +372,18 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
     let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
     let marker = classify::marker(&entry.path, &text, facts, config);
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, false),
+        Ok(stream) => judge_parsed(entry, stream, marker, false, facts),
         Err(_) => Outcome::Other,
     }
 }
 
-fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
+fn judge_parsed(
+    entry: &Entry,
+    stream: Stream,
+    marker: Option<Marker>,
+    has_actions: bool,
+    facts: &Facts,
+) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
         Outcome::Skipped(Skip {
@@ -358,7 +395,7 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
         })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
-        let is_values = classify::may_be_values(&path, stream.text().as_bytes());
+        let is_values = classify::may_be_values(&path, stream.text().as_bytes(), facts);
         return if is_values && classify::sops_line(&stream).is_none() {
             Outcome::File(Box::new(File {
                 path,
