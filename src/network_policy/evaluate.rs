@@ -129,7 +129,8 @@ impl<'c> Evaluator<'c> {
     pub fn side(&self, direction: Direction, own: End<'_>, other: End<'_>) -> Side {
         let mut side = self.said(direction, own, other);
         // `NetworkPolicySpec.ingress`: "OR if the traffic source is the pod's local node".
-        if !side.selecting.is_empty() && !(direction == Direction::Ingress && other == End::OwnNode) {
+        let gets_in = direction == Direction::Ingress && other == End::OwnNode;
+        if !side.selecting.is_empty() && !gets_in {
             side.allowed = self.decide(&side, false);
             side.possible = self.decide(&side, true);
         }
