@@ -4,6 +4,7 @@
 //! or environment. Adding one: its file under `rules/<area>/`, and a line in that area's list.
 
 mod change;
+mod cluster;
 mod docs;
 mod finding;
 mod hold_back;
@@ -63,12 +64,13 @@ pub enum Area {
     Namespace,
     Network,
     Rbac,
+    Cluster,
     Allow,
 }
 
 impl Area {
-    pub const ALL: [Area; 6] =
-        [Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Rbac, Area::Allow];
+    pub const ALL: &'static [Area] =
+        &[Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Rbac, Area::Cluster, Area::Allow];
 
     pub fn id(self) -> &'static str {
         match self {
@@ -77,6 +79,7 @@ impl Area {
             Area::Namespace => "namespace",
             Area::Network => "network",
             Area::Rbac => "rbac",
+            Area::Cluster => "cluster",
             Area::Allow => "allow",
         }
     }
@@ -131,7 +134,7 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [pod::RULES, image::RULES, namespace::RULES, network::RULES, rbac::RULES, notice::RULES]
+    [pod::RULES, image::RULES, namespace::RULES, network::RULES, rbac::RULES, cluster::RULES, notice::RULES]
         .into_iter()
         .flatten()
         .copied()
@@ -169,6 +172,7 @@ pub fn check_repo(
     image::check_repo(model, settings, selected, &mut found);
     network::check(model, settings, selected, &mut found);
     rbac::check_repo(model, settings, selected, &mut found);
+    cluster::check_repo(model, settings, selected, &mut found);
     found
 }
 

@@ -29,6 +29,7 @@ use tera::Tera;
 
 use crate::config::Dialect;
 pub use access::{NewBinding, NewRole};
+pub use cluster::{AnonymousPaths, EncryptedWith};
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};

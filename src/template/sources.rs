@@ -19,7 +19,10 @@ macro_rules! built_in {
 /// Every template there is, by name.
 const BUILT_IN: &[(&str, &str)] = built_in![
     "caseharden.toml",
+    "cluster/admission-config.yaml",
     "cluster/audit-policy.yaml",
+    "cluster/authentication-config.yaml",
+    "cluster/encryption-config.yaml",
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",
