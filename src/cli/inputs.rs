@@ -177,9 +177,19 @@ impl Inputs {
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
+        self.plan_model(&Model::new(&self.repo, &self.config.workloads), selection, purpose, act)
+    }
+
+    /// As [`Inputs::plan_selected`], for another state of the repo.
+    pub(super) fn plan_model<T>(
+        &self,
+        model: &Model<'_>,
+        selection: &Selection<'_>,
+        purpose: Purpose,
+        act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let settings = self.settings()?;
-        let model = Model::new(&self.repo, &self.config.workloads);
-        act(&self.planner(&model, &settings, selection, purpose, None))
+        act(&self.planner(model, &settings, selection, purpose, None))
     }
 
     fn settings(&self) -> anyhow::Result<Settings<'_>> {

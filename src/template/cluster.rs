@@ -1,5 +1,6 @@
 //! Files that an API server reads, rendered. Knows their shapes; not where they are kept, nor which flag names them.
 
+use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -66,6 +67,45 @@ enum Stage {
     ResponseStarted,
     ResponseComplete,
     Panic,
+}
+
+/// Arguments are a list from this version on.
+const KUBEADM_LISTS: u16 = 31;
+
+/// Whose control plane is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ControlPlane {
+    /// ClusterConfiguration, and KubeletConfiguration
+    Kubeadm,
+    /// Server configuration
+    K3s,
+    /// Server configuration
+    Rke2,
+    /// Cluster, with its files as text
+    Kops,
+    /// Cluster with patches and mounts
+    Kind,
+    /// A patch of machine configurations
+    Talos,
+    /// eksctl's ClusterConfig
+    Eks,
+    /// kube-apiserver.yaml of control-plane nodes
+    StaticPod,
+}
+
+impl ControlPlane {
+    fn template(self) -> &'static str {
+        match self {
+            ControlPlane::Kubeadm => "cluster/for-kubeadm.yaml",
+            ControlPlane::K3s => "cluster/for-k3s.yaml",
+            ControlPlane::Rke2 => "cluster/for-rke2.yaml",
+            ControlPlane::Kops => "cluster/for-kops.yaml",
+            ControlPlane::Kind => "cluster/for-kind.yaml",
+            ControlPlane::Talos => "cluster/for-talos.yaml",
+            ControlPlane::Eks => "cluster/for-eks.yaml",
+            ControlPlane::StaticPod => "cluster/for-static-pod.yaml",
+        }
+    }
 }
 
 /// Which requests may be anonymous.
@@ -150,6 +190,25 @@ impl Templates {
         })
     }
 
+    /// What `generate apiserver` starts from.
+    pub fn control_plane(&self, of: ControlPlane, config: &Config) -> Result<String, TemplateError> {
+        let version = config.target_version;
+        let api_version = if version.minor >= KUBEADM_LISTS { "v1beta4" } else { "v1beta3" };
+        let variables = json!({
+            "api_version": format!("kubeadm.k8s.io/{api_version}"),
+            "image": format!("registry.k8s.io/kube-apiserver:v{version}.0"),
+        });
+        let text = self.render(of.template(), &variables)?;
+        Ok(match of {
+            ControlPlane::Talos => {
+                let policy = self.audit_policy(config.cluster.audit_secret_bodies)?.text;
+                let lines = policy.lines().map(|line| format!("      {line}\n"));
+                lines.fold(text, |text, line| text + &line)
+            }
+            _ => text,
+        })
+    }
+
     /// The audit policy of an API server. `secret_bodies`: whether it logs the values of Secrets and tokens.
     pub fn audit_policy(&self, secret_bodies: bool) -> Result<RenderedFile, TemplateError> {
         self.file(AUDIT_POLICY, json!({"secret_bodies": secret_bodies}), |text| {
@@ -176,6 +235,10 @@ impl Templates {
         let endpoint = "unix:///run/kms/socket.sock";
         let ways = [EncryptedWith::Secretbox, EncryptedWith::Kms { endpoint }];
         results.extend(ways.map(|with| self.encryption_config(&with)));
-        results.into_iter().filter_map(Result::err).collect()
+        let mut errors: Vec<TemplateError> = results.into_iter().filter_map(Result::err).collect();
+        let config = Config::default();
+        let planes = ControlPlane::value_variants().iter();
+        errors.extend(planes.filter_map(|of| self.control_plane(*of, &config).err()));
+        errors
     }
 }

@@ -348,9 +348,10 @@ impl Plane {
             }
             Mounts::Pod { .. } => self.mount(stem, &path, &path, true, "File"),
             Mounts::Assets { list } => {
-                let asset = json!({
-                    "name": stem, "path": path, "roles": ["ControlPlane"], "content": text,
-                });
+                // v1alpha2 knows both names of the role.
+                let known = self.value.pointer(list).map(Value::to_string).unwrap_or_default();
+                let role = if known.contains("\"Master\"") { "Master" } else { "ControlPlane" };
+                let asset = json!({"name": stem, "path": path, "roles": [role], "content": text});
                 vec![self.wrap(Change::append(list.clone(), asset))]
             }
         };
