@@ -242,6 +242,23 @@ fn read_dockerfiles(source: &dyn Source, mut paths: Vec<String>) -> Vec<Dockerfi
     paths.into_par_iter().map(read).collect()
 }
 
+/// Charts from the texts of their files, each with its path; `folders` have a `Chart.yaml`.
+pub fn charts_of(files: Vec<(String, String)>, folders: &std::collections::BTreeSet<String>) -> Vec<Chart> {
+    let parts = files.into_iter().filter_map(|(path, text)| {
+        let mut at = folder(&path);
+        while !folders.contains(at) {
+            if at.is_empty() {
+                return None;
+            }
+            at = folder(at);
+        }
+        let chart = at.to_owned();
+        let inside = path[chart.len()..].trim_start_matches('/');
+        classify::is_part(inside).then(|| Part { chart, path: path.clone(), text, context_only: true })
+    });
+    chart::charts(parts.collect())
+}
+
 enum Outcome {
     File(Box<File>),
     Compose(Box<File>),
@@ -298,7 +315,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
         } else if classify::is_compose(path) {
             compose(entry, bytes)
-        } else if classify::may_be_values(path, &bytes) || classify::may_be_cluster_config(&bytes) {
+        } else if classify::may_be_values(path, &bytes, facts) || classify::may_be_cluster_config(&bytes) {
             values(entry, bytes, facts, config)
         } else {
             Outcome::Other
@@ -318,7 +335,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     let has_actions = text.contains("{{");
     let is_template = has_actions || text.contains("{%");
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, has_actions),
+        Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
         Err(error) if is_template => Outcome::Skipped(Skip {
             path: path.to_owned(),
             line: Some(error.line),
@@ -358,12 +375,18 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
     let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
     let marker = classify::marker(&entry.path, &text, facts, config);
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, false),
+        Ok(stream) => judge_parsed(entry, stream, marker, false, facts),
         Err(_) => Outcome::Other,
     }
 }
 
-fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
+fn judge_parsed(
+    entry: &Entry,
+    stream: Stream,
+    marker: Option<Marker>,
+    has_actions: bool,
+    facts: &Facts,
+) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
         Outcome::Skipped(Skip {
@@ -377,7 +400,7 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
         let content = if classify::is_cluster_config(&stream) {
             Content::ClusterConfig
-        } else if classify::may_be_values(&path, stream.text().as_bytes()) {
+        } else if classify::may_be_values(&path, stream.text().as_bytes(), facts) {
             Content::Values
         } else {
             return Outcome::Other;

@@ -12,6 +12,7 @@ use super::raw::{
 };
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
+use super::secrets::secrets;
 use super::{
     Allow, Cluster, Config, CustomWorkload, Identity, ImageFields, SignedBy, SystemNamespaces, WritablePaths,
 };
@@ -49,6 +50,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
+        secrets: secrets(raw.secrets, mistakes),
         cluster: cluster(raw.cluster, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
