@@ -148,7 +148,7 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [
+    let areas = [
         pod::RULES,
         image::RULES,
         namespace::RULES,
@@ -157,10 +157,8 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         secret::RULES,
         cluster::RULES,
         notice::RULES,
-    ]
-    .into_iter()
-    .flatten()
-    .copied()
+    ];
+    areas.into_iter().flatten().copied()
 }
 
 pub fn find(id: &str) -> Option<&'static Rule> {

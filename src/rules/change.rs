@@ -50,6 +50,16 @@ impl Change {
         Change::Inside { text: text.into(), change: Box::new(self) }
     }
 
+    /// The same change at another place.
+    pub fn moved(&self, at: impl Fn(&str) -> String) -> Change {
+        match self {
+            Change::Set { pointer, value } => Change::set(at(pointer), value.clone()),
+            Change::Remove { pointer } => Change::remove(at(pointer)),
+            Change::Append { list, value } => Change::append(at(list), value.clone()),
+            Change::Inside { text, change } => Change::Inside { text: at(text), change: change.clone() },
+        }
+    }
+
     /// The place it is about.
     pub fn pointer(&self) -> &str {
         match self {
