@@ -10,6 +10,7 @@ mod charts;
 mod decoders;
 mod kustomized_images;
 mod policies;
+mod secrets;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
