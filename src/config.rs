@@ -166,6 +166,17 @@ pub struct SignedBy {
     pub image: ImageGlob,
     /// Files of public keys, relative to the repo.
     pub keys: Vec<String>,
+    /// Who signs without a key. `caseharden lock` cannot check it; admission policies can.
+    pub keyless: Option<Identity>,
+}
+
+/// Whom a certificate names: signing without keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// URL of who knows the subject, such as `https://token.actions.githubusercontent.com`.
+    pub issuer: String,
+    /// `*` is any run of characters.
+    pub subject: String,
 }
 
 /// Why there is no configuration.

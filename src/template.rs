@@ -6,6 +6,7 @@
 //! [`Templates::with_overrides`], writes them only in [`Templates::export`].
 
 mod access;
+mod admission;
 mod cluster;
 mod decode;
 mod error;
@@ -30,6 +31,7 @@ use tera::Tera;
 
 use crate::config::Dialect;
 pub use access::{NewBinding, NewRole};
+pub use admission::{Attestor, WantedAdmission, WantedAttestor, WantedSignatures, WantedValidation};
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
@@ -125,8 +127,8 @@ impl Templates {
         tera.autoescape_on([".yaml"]);
         tera.set_escape_fn(|text, out| out.write_all(scalar::string(text).as_bytes()));
         tera.register_filter("yaml", yaml_filter);
+        tera.register_filter("block", block_filter);
         tera.register_filter("comment", comment_filter);
-        tera.register_filter("text", text_filter);
         tera.register_filter("safe", refuse_safe);
         let texts = sources.iter().map(|source| (source.name, source.text.as_str()));
         tera.add_raw_templates(texts)
@@ -319,7 +321,8 @@ impl Templates {
         }
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
-        let others = [self.try_out_access(), self.try_out_cluster(), self.try_out_secrets()];
+        let others =
+            [self.try_out_access(), self.try_out_admission(), self.try_out_cluster(), self.try_out_secrets()];
         others.into_iter().flatten().for_each(|error| note(Err(error)));
         errors
     }
@@ -401,9 +404,10 @@ fn yaml_filter(value: &tera::Value, _: tera::Kwargs, _: &tera::State) -> tera::T
     Ok(tera::Value::safe_string(&scalar::flow(&value)))
 }
 
-/// Text of several lines as a block scalar; `indent` says how far its lines are from the margin.
-fn text_filter(value: &str, kwargs: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
-    Ok(tera::Value::safe_string(&scalar::text(value, kwargs.must_get("indent")?)))
+/// Text of several lines as a block, indented by `indent` blanks.
+fn block_filter(value: &str, kwargs: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
+    let indent = kwargs.must_get::<usize>("indent")?;
+    Ok(tera::Value::safe_string(&scalar::block(value, indent)))
 }
 
 /// A whole comment, with its `#`: nothing in the text can end it.

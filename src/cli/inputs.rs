@@ -179,10 +179,20 @@ impl Inputs {
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let model = Model::new(&self.repo, &self.config.workloads);
-        let sealing = self.seal(&model, selection, purpose);
+        self.plan_model(&Model::new(&self.repo, &self.config.workloads), selection, purpose, act)
+    }
+
+    /// As [`Inputs::plan_selected`], for another state of the repo.
+    pub(super) fn plan_model<T>(
+        &self,
+        model: &Model<'_>,
+        selection: &Selection<'_>,
+        purpose: Purpose,
+        act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let sealing = self.seal(model, selection, purpose);
         let settings = Settings { sealing: &sealing, ..self.settings()? };
-        act(&self.planner(&model, &settings, selection, purpose, None))
+        act(&self.planner(model, &settings, selection, purpose, None))
     }
 
     /// Has Secrets encrypted, if the run makes new texts and the configuration says how.

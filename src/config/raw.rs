@@ -157,8 +157,14 @@ pub(crate) struct RawSignature {
     #[schemars(with = "String")]
     pub(crate) image: ImageGlob,
     /// Files, relative to the repo, each with one public key (PEM). A signature by one of them is enough.
-    #[schemars(with = "Vec<String>", length(min = 1))]
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(crate) keys: Vec<Spanned<String>>,
+    /// For signing without keys: URL of the issuer of the signer's identity. Needs `subject`. Only admission policies
+    /// check it.
+    pub(crate) issuer: Option<String>,
+    /// For signing without keys: the signer, as the issuer knows it; `*` is any run of characters. Needs `issuer`.
+    pub(crate) subject: Option<String>,
 }
 
 /// How the registries of images are reached by `caseharden lock`. A host is written with its port, if it has one.

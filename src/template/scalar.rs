@@ -23,20 +23,26 @@ pub(crate) fn flow(value: &Value) -> String {
     }
 }
 
-/// `text` of several lines as a block scalar whose lines are indented so far; any other as [`string`] writes it.
-pub(crate) fn text(text: &str, indent: usize) -> String {
-    let is_plain_line = |line: &str| line.chars().all(|c| c != '\t' && is_shown(c)) && !line.ends_with(' ');
-    let body = text.strip_suffix('\n').filter(|body| body.contains('\n') && !body.ends_with('\n'));
-    match body.filter(|body| !body.starts_with([' ', '\n']) && body.split('\n').all(is_plain_line)) {
-        None => string(text),
-        Some(body) => {
-            let margin = " ".repeat(indent);
-            let lines = body
-                .split('\n')
-                .map(|line| if line.is_empty() { String::new() } else { format!("{margin}{line}") });
-            format!("|\n{}", lines.collect::<Vec<_>>().join("\n"))
-        }
+/// `text` as a literal block below its key, each line behind `indent` blanks; as a string where a block could not
+/// hold it exactly, or where one line says it all.
+pub(crate) fn block(text: &str, indent: usize) -> String {
+    let (header, body) = text.strip_suffix('\n').map_or(("|-", text), |body| ("|", body));
+    let says_it_all = |line: &str| header == "|" || line.chars().count() < 90;
+    let is_exact = |line: &str| line.chars().all(|c| c != '\t' && is_shown(c)) && !line.ends_with(' ');
+    // A block's own indent is that of its first line.
+    let holds = indent > 0 && !body.starts_with([' ', '\n']) && !body.ends_with('\n');
+    if body.is_empty()
+        || !holds
+        || !body.split('\n').all(is_exact)
+        || !body.contains('\n') && says_it_all(body)
+    {
+        return string(text);
     }
+    let margin = " ".repeat(indent);
+    body.split('\n').fold(header.to_owned(), |block, line| match line {
+        "" => block + "\n",
+        line => format!("{block}\n{margin}{line}"),
+    })
 }
 
 /// `text` as a comment of one line; what no reader would see is left out.
@@ -130,11 +136,12 @@ mod tests {
 
     #[test]
     fn text_of_several_lines_is_a_block_where_that_is_the_same_text() {
-        let check = |written: &str, expected: &str| assert_eq!(text(written, 2), expected);
+        let check = |written: &str, expected: &str| assert_eq!(block(written, 2), expected);
         check("a: b\n- c\n", "|\n  a: b\n  - c");
         check("one\n\ntwo\n", "|\n  one\n\n  two");
+        check("a\nb", "|-\n  a\n  b");
         check("one line", "one line");
-        for quoted in ["a\nb", " a\nb\n", "a \nb\n", "a\r\nb\n", "a\n\n", "\ta\nb\n"] {
+        for quoted in [" a\nb\n", "a \nb\n", "a\r\nb\n", "a\n\n", "\ta\nb\n"] {
             check(quoted, &string(quoted));
         }
     }

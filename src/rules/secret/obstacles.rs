@@ -76,7 +76,7 @@ fn by_builds(model: &Model<'_>, object: &Object) -> Option<String> {
         return Some(format!("a patch changes it: {}", patch.path));
     }
     for kustomization in model.builds.using(path) {
-        if kustomization.renames {
+        if kustomization.renames() {
             return Some(format!("{} gives it another name", kustomization.path));
         }
         if kustomization.generated_secrets.iter().any(|name| **name == *object.id.name) {
