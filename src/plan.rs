@@ -382,6 +382,11 @@ impl<'a> Planner<'a> {
         &self.survey.namespaces
     }
 
+    /// What became of workloads that charts render.
+    pub fn rendered(&self) -> &rules::Rendered {
+        &self.survey.rendered
+    }
+
     /// Findings in templates of charts, and about allows themselves; complete only after [`Planner::reports`].
     pub fn notices(&self, today: config::Date) -> Vec<(String, usize, Finding)> {
         let used = self.used.lock().expect("no thread panics while it holds the list");

@@ -4,6 +4,7 @@
 //! or environment. Adding one: its file under `rules/<area>/`, and a line in that area's list.
 
 mod change;
+mod charts;
 mod docs;
 mod finding;
 mod hold_back;
@@ -22,6 +23,7 @@ use crate::model::Model;
 use crate::pss;
 
 pub use self::change::Change;
+pub use self::charts::Rendered;
 pub use self::docs::{markdown_table, page};
 pub use self::finding::{Finding, NewFile, Whole};
 pub(crate) use self::namespace::EXCEPTION_NOT_RECORDED;
@@ -167,10 +169,11 @@ pub fn check_workload(workload: &Workload<'_>, selected: &dyn Fn(&Rule) -> bool)
 pub fn check_repo(
     model: &Model<'_>,
     settings: &Settings<'_>,
-    selected: &dyn Fn(&Rule) -> bool,
+    selected: &(dyn Fn(&Rule) -> bool + Sync),
 ) -> RepoFindings {
     let mut found = RepoFindings::default();
     image::check_repo(model, settings, selected, &mut found);
+    charts::check(model, settings, selected, &mut found);
     network::check(model, settings, selected, &mut found);
     rbac::check_repo(model, settings, selected, &mut found);
     secret::check_repo(model, settings, selected, &mut found);

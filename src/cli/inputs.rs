@@ -420,7 +420,7 @@ fn show_plan(
         namespaces: planner.namespaces(),
         skipped: &skipped,
         notices,
-        counts,
+        counts: counts.clone(),
     };
     renderer.end(out, &ending)?;
     if inputs.repo.files.iter().all(|file| file.context_only) && skipped.is_empty() {
@@ -440,6 +440,7 @@ pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
         objects: planner.model.objects().count(),
         workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
         others: inputs.repo.others,
+        rendered: planner.rendered().clone(),
         ..Counts::default()
     }
 }
