@@ -12,6 +12,7 @@ mod decoders;
 mod kustomized_images;
 mod policies;
 mod renderings;
+mod secrets;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
