@@ -8,6 +8,7 @@ mod access_replay;
 mod builds;
 mod charts;
 mod decoders;
+mod hardened_charts;
 mod kustomized_images;
 mod policies;
 mod renderings;
