@@ -5,7 +5,6 @@
 
 mod escape;
 mod json;
-mod line_changes;
 pub mod network;
 mod text;
 mod unified;

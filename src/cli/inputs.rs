@@ -16,11 +16,12 @@ use crate::config::{self, Config, ConfigError, Profile};
 use crate::connections::{FlowReader, Flows};
 use crate::git;
 use crate::lock::{self, Lock};
-use crate::model::Model;
+use crate::model::{Model, Object};
 use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
 use crate::render::{Counts, Created, Ending, Renderer, escaped, workload_lines};
 use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
 use crate::rules::{self, Safety, Settings};
+use crate::sealing::{self, Sealing};
 use crate::suggestion;
 use crate::template::Templates;
 
@@ -162,9 +163,10 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        let settings = self.settings()?;
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
+        let sealing = self.seal(&model, &selection, purpose);
+        let settings = Settings { sealing: &sealing, ..self.settings()? };
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
         let counts = show_plan(self, &planner, renderer, out)?;
         out.flush()?;
@@ -177,9 +179,34 @@ impl Inputs {
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = self.settings()?;
-        let model = Model::new(&self.repo, &self.config.workloads);
-        act(&self.planner(&model, &settings, selection, purpose, None))
+        self.plan_model(&Model::new(&self.repo, &self.config.workloads), selection, purpose, act)
+    }
+
+    /// As [`Inputs::plan_selected`], for another state of the repo.
+    pub(super) fn plan_model<T>(
+        &self,
+        model: &Model<'_>,
+        selection: &Selection<'_>,
+        purpose: Purpose,
+        act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let sealing = self.seal(model, selection, purpose);
+        let settings = Settings { sealing: &sealing, ..self.settings()? };
+        act(&self.planner(model, &settings, selection, purpose, None))
+    }
+
+    /// Has Secrets encrypted, if the run makes new texts and the configuration says how.
+    fn seal(&self, model: &Model<'_>, selection: &Selection<'_>, purpose: Purpose) -> Sealing {
+        let rule = rules::find("secret-in-plain-manifest").expect("there is a rule of this name");
+        let is_asked = purpose != Purpose::Findings
+            && self.config.level == config::Level::Review
+            && selection.takes_rule(rule);
+        let Some(store) = self.config.secrets.store.as_ref().filter(|_| is_asked) else {
+            return Sealing::Later;
+        };
+        let wanted = |object: &Object| selection.takes_object(model, object);
+        let secrets = rules::secrets_to_seal(model, &self.config, &wanted);
+        sealing::seal(store, &self.root.folder, &self.templates, &secrets)
     }
 
     fn settings(&self) -> anyhow::Result<Settings<'_>> {
@@ -244,12 +271,7 @@ impl Inputs {
 /// Reads the configuration and the templates, and checks the selection against them.
 pub(super) fn decide(folder: &Path, select: &Select, global: &Global) -> anyhow::Result<(Config, Templates)> {
     let known: Vec<&str> = known_ids();
-    let home = std::env::home_dir();
-    let path = global.config.clone().or_else(|| config::find(folder, home.as_deref()));
-    let mut config = match path {
-        Some(path) => Config::load(&path, &known)?,
-        None => Config::default(),
-    };
+    let mut config = configuration(folder, global)?;
     for id in select.select.iter().chain(&select.ignore) {
         if !known.contains(&id.as_str()) {
             return Err(unknown_rule(id).into());
@@ -263,6 +285,15 @@ pub(super) fn decide(folder: &Path, select: &Select, global: &Global) -> anyhow:
     }
     config.include_generated |= select.include_generated;
     Ok((config, templates(global)?))
+}
+
+/// The configuration of the repo at `folder`, or the one that is asked for.
+pub(super) fn configuration(folder: &Path, global: &Global) -> Result<Config, ConfigError> {
+    let home = std::env::home_dir();
+    match global.config.clone().or_else(|| config::find(folder, home.as_deref())) {
+        Some(path) => Config::load(&path, &known_ids()),
+        None => Ok(Config::default()),
+    }
 }
 
 pub(super) fn templates(global: &Global) -> anyhow::Result<Templates> {

@@ -120,6 +120,7 @@ fn fix(judged: &Judged) -> &'static str {
         (Fate::Planned, _) => "fix to review",
         (Fate::BelowLevel, _) => "fix to review, held by --level safe",
         (Fate::Held(_), _) => "fix held back",
+        (Fate::Hidden, _) => "fix that a diff hides",
         (Fate::Manual | Fate::Allowed, _) => "by hand",
     }
 }
@@ -269,7 +270,8 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
 /// What `diff` and `apply` say behind their results: what was left, and where to look next.
 pub(crate) fn closing(counts: &Counts, skipped: &[Skip]) -> String {
     let mut text = String::new();
-    let by_hand = counts.tally.findings - counts.tally.fixable - counts.tally.below_level;
+    let by_hand =
+        counts.tally.findings - counts.tally.fixable - counts.tally.below_level - counts.tally.hidden;
     if by_hand > 0 {
         text.push_str(&format!(
             "{} left to a person: `caseharden check` lists them\n",

@@ -18,7 +18,15 @@ macro_rules! built_in {
 
 /// Every template there is, by name.
 const BUILT_IN: &[(&str, &str)] = built_in![
+    "admission/cluster-image-policy.yaml",
+    "admission/gatekeeper-constraint.yaml",
+    "admission/gatekeeper-template.yaml",
+    "admission/kyverno-image-policy.yaml",
+    "admission/kyverno-policy.yaml",
+    "admission/validating-admission-policy-binding.yaml",
+    "admission/validating-admission-policy.yaml",
     "caseharden.toml",
+    "cluster/audit-policy.yaml",
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",
@@ -32,6 +40,12 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "rbac/role.yaml",
     "rbac/service-account.yaml",
     "rbac/token-volume.yaml",
+    "secrets/csi-volume.yaml",
+    "secrets/external-secret.yaml",
+    "secrets/file-volume.yaml",
+    "secrets/sealed-secret.yaml",
+    "secrets/secret-provider-class.yaml",
+    "secrets/secret-store.yaml",
     "writable-volume.yaml",
 ];
 
