@@ -15,6 +15,7 @@
 //! - [`sealing`] has other programs encrypt Secrets.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`admission`] tells what a cluster may ask of every object because the repo meets it already.
+//! - [`availability`] sums up what workloads ask for; [`checklist`] is the report on all areas.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
@@ -30,6 +31,8 @@
 pub mod admission;
 pub mod apply;
 pub mod audit_log;
+pub mod availability;
+pub mod checklist;
 pub mod cli;
 pub mod config;
 pub mod connections;

@@ -3,6 +3,7 @@
 //!
 //! Writes to what it is given. Opens nothing and decides nothing: every format shows the same findings.
 
+mod checklist;
 mod escape;
 mod json;
 pub mod network;
@@ -11,6 +12,7 @@ mod unified;
 
 use std::io::{self, Write};
 
+pub use self::checklist::{ChecklistFormat, checklist};
 pub use self::escape::{escaped, shown};
 pub(crate) use self::json::line as json_line;
 pub use self::json::schema;

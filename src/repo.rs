@@ -229,6 +229,17 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     repo
 }
 
+/// One that cannot be read says nothing, but that an image is built there.
+fn read_dockerfiles(source: &dyn Source, mut paths: Vec<String>) -> Vec<Dockerfile> {
+    paths.sort();
+    let read = |path: String| {
+        let entry = Entry { path, context_only: true };
+        let bytes = source.read(&entry, dockerfile::LARGEST).ok().flatten().unwrap_or_default();
+        Dockerfile::read(entry.path, &String::from_utf8_lossy(&bytes))
+    };
+    paths.into_par_iter().map(read).collect()
+}
+
 /// Charts from the texts of their files, each with its path; `folders` have a `Chart.yaml`.
 pub fn charts_of(files: Vec<(String, String)>, folders: &std::collections::BTreeSet<String>) -> Vec<Chart> {
     let parts = files.into_iter().filter_map(|(path, text)| {
@@ -244,17 +255,6 @@ pub fn charts_of(files: Vec<(String, String)>, folders: &std::collections::BTree
         classify::is_part(inside).then(|| Part { chart, path: path.clone(), text, context_only: true })
     });
     chart::charts(parts.collect())
-}
-
-/// One that cannot be read says nothing, but that an image is built there.
-fn read_dockerfiles(source: &dyn Source, mut paths: Vec<String>) -> Vec<Dockerfile> {
-    paths.sort();
-    let read = |path: String| {
-        let entry = Entry { path, context_only: true };
-        let bytes = source.read(&entry, dockerfile::LARGEST).ok().flatten().unwrap_or_default();
-        Dockerfile::read(entry.path, &String::from_utf8_lossy(&bytes))
-    };
-    paths.into_par_iter().map(read).collect()
 }
 
 enum Outcome {
