@@ -128,7 +128,7 @@ impl Found {
     pub fn add(&mut self, judged: &Judged) {
         let count = self.by_rule.entry(judged.finding.rule.id).or_default();
         match judged.fate {
-            Fate::Planned | Fate::BelowLevel => count.fixable += 1,
+            Fate::Planned | Fate::BelowLevel | Fate::Hidden => count.fixable += 1,
             Fate::Manual | Fate::Held(_) => count.by_hand += 1,
             Fate::Allowed => count.allowed += 1,
         }
