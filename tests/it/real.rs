@@ -9,6 +9,7 @@ mod admission;
 mod builds;
 mod charts;
 mod decoders;
+mod hardened_charts;
 mod kustomized_images;
 mod policies;
 mod renderings;

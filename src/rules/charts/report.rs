@@ -109,7 +109,7 @@ pub(super) fn without(
         return;
     }
     if !finding.changes.is_empty() {
-        finding.make_manual("no value of the chart decides just this");
+        finding.make_manual("no value that the chart allows decides just this");
     }
     let Some(source) = job.source else {
         // The chart is another's: what it lacks is said where it is used.
