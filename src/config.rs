@@ -79,6 +79,7 @@ pub struct Config {
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub network: Network,
+    pub resources: Resources,
     pub secrets: Secrets,
     pub cluster: Cluster,
     pub allow: Vec<Allow>,
@@ -179,6 +180,21 @@ pub struct Identity {
     pub subject: String,
 }
 
+/// What quotas are made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// What is added to the sums, in percent.
+    pub headroom: u16,
+    /// How many nodes run a pod of a DaemonSet.
+    pub nodes: u16,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Resources { headroom: 50, nodes: 3 }
+    }
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -226,6 +242,7 @@ impl Default for Config {
             signatures: Vec::new(),
             registries: Registries::default(),
             network: Network::default(),
+            resources: Resources::default(),
             secrets: Secrets::default(),
             cluster: Cluster::default(),
             allow: Vec::new(),

@@ -91,6 +91,8 @@ pub(crate) struct RawConfig {
     pub(crate) secrets: RawSecrets,
     /// How control planes are configured.
     pub(crate) cluster: RawCluster,
+    /// What quotas are made with.
+    pub(crate) resources: RawResources,
     /// Findings that are accepted, each with its reason.
     #[schemars(with = "Vec<RawAllow>")]
     pub(crate) allow: Vec<Spanned<RawAllow>>,
@@ -276,6 +278,17 @@ pub(crate) struct RawSecrets {
     /// Whether Secrets and ConfigMaps that nothing updates are to be immutable, even under names that stay when their
     /// contents change: each change then needs a new name, or the old object deleted first. Default: false.
     pub(crate) immutable: Option<bool>,
+}
+
+/// What `generate quota` makes quotas with.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawResources {
+    /// What is added to what the workloads ask for, in percent. Default: 50.
+    pub(crate) headroom: Option<u16>,
+    /// How many nodes run a pod of each DaemonSet. Default: 3.
+    #[schemars(extend("minimum" = 1))]
+    pub(crate) nodes: Option<std::num::NonZeroU16>,
 }
 
 /// Pods by namespace and labels.

@@ -12,7 +12,8 @@ use super::reading::span_of;
 use super::registries::{file_inside, registries};
 use super::secrets::secrets;
 use super::{
-    Allow, Cluster, Config, CustomWorkload, Identity, ImageFields, SignedBy, SystemNamespaces, WritablePaths,
+    Allow, Cluster, Config, CustomWorkload, Identity, ImageFields, Resources, SignedBy, SystemNamespaces,
+    WritablePaths,
 };
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
@@ -48,6 +49,10 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
+        resources: Resources {
+            headroom: raw.resources.headroom.unwrap_or(default.resources.headroom),
+            nodes: raw.resources.nodes.map_or(default.resources.nodes, std::num::NonZeroU16::get),
+        },
         secrets: secrets(raw.secrets, mistakes),
         cluster: Cluster { audit_secret_bodies: raw.cluster.audit_secret_bodies.unwrap_or_default() },
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),

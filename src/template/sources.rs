@@ -46,6 +46,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "secrets/sealed-secret.yaml",
     "secrets/secret-provider-class.yaml",
     "secrets/secret-store.yaml",
+    "resources/disruption-budget.yaml",
+    "resources/limit-range.yaml",
+    "resources/resource-quota.yaml",
     "writable-volume.yaml",
 ];
 
