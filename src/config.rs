@@ -25,6 +25,7 @@ use json_patch::jsonptr::PointerBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::pipeline::Pins;
 use crate::pss;
 
 pub use allow::{Allow, AllowIndex, Allowable};
@@ -80,6 +81,8 @@ pub struct Config {
     pub registries: Registries,
     pub network: Network,
     pub resources: Resources,
+    /// What pipelines are made of.
+    pub pipeline: Pins,
     pub secrets: Secrets,
     pub cluster: Cluster,
     pub allow: Vec<Allow>,
@@ -243,6 +246,7 @@ impl Default for Config {
             registries: Registries::default(),
             network: Network::default(),
             resources: Resources::default(),
+            pipeline: Pins::default(),
             secrets: Secrets::default(),
             cluster: Cluster::default(),
             allow: Vec::new(),

@@ -14,6 +14,7 @@ mod holes;
 mod inputs;
 mod network;
 mod network_dialects;
+mod pipeline;
 mod probe;
 mod resources;
 mod samples;
@@ -37,6 +38,7 @@ use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+pub use pipeline::WantedPipeline;
 pub use probe::{ProbeRow, WantedProbe};
 pub use resources::{Amounts, WantedBound, WantedLimits};
 pub use secrets::{OutlinedKey, RemoteKey, SecretOutline, VolumeWithMount};
@@ -327,6 +329,7 @@ impl Templates {
             self.try_out_access(),
             self.try_out_admission(),
             self.try_out_resources(),
+            self.try_out_pipelines(),
             self.try_out_cluster(),
             self.try_out_secrets(),
         ];

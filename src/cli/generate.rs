@@ -3,6 +3,7 @@
 mod admission;
 mod apiserver;
 mod output;
+mod pipeline;
 mod resources;
 
 use std::io::Write;
@@ -27,6 +28,7 @@ pub(super) struct GenerateArgs {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Admission(admission::AdmissionArgs),
+    Pipeline(pipeline::PipelineArgs),
     Quota(resources::QuotaArgs),
     Limits(resources::LimitsArgs),
     Budgets(resources::BudgetsArgs),
@@ -36,6 +38,7 @@ enum What {
 pub(super) fn run(args: &GenerateArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     match &args.what {
         What::Admission(args) => admission::run(args, global, out),
+        What::Pipeline(args) => pipeline::run(args, global, out),
         What::Quota(args) => resources::quota(args, global, out),
         What::Limits(args) => resources::limits(args, global, out),
         What::Budgets(args) => resources::budgets(args, global, out),

@@ -93,6 +93,8 @@ pub(crate) struct RawConfig {
     pub(crate) cluster: RawCluster,
     /// What quotas are made with.
     pub(crate) resources: RawResources,
+    /// What pipelines are made of: commits of actions, digests of images.
+    pub(crate) pipeline: RawPipeline,
     /// Findings that are accepted, each with its reason.
     #[schemars(with = "Vec<RawAllow>")]
     pub(crate) allow: Vec<Spanned<RawAllow>>,
@@ -289,6 +291,21 @@ pub(crate) struct RawResources {
     /// How many nodes run a pod of each DaemonSet. Default: 3.
     #[schemars(extend("minimum" = 1))]
     pub(crate) nodes: Option<std::num::NonZeroU16>,
+}
+
+/// What `generate pipeline` pins. What is not pinned here stands as REPLACE in what it writes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawPipeline {
+    /// The image that has caseharden, with its digest.
+    #[schemars(with = "Option<String>")]
+    pub(crate) image: Option<Spanned<String>>,
+    /// Commits of actions, in full: "owner/action" = 40 hex digits.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub(crate) actions: BTreeMap<String, Spanned<String>>,
+    /// Digests of images by their names: "sha256:" and 64 hex digits.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub(crate) images: BTreeMap<String, Spanned<String>>,
 }
 
 /// Pods by namespace and labels.
