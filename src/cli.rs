@@ -16,7 +16,9 @@ mod inputs;
 mod lock;
 mod man;
 mod network;
+mod patch_files;
 mod rbac;
+mod review;
 mod rules;
 mod templates;
 

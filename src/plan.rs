@@ -8,9 +8,11 @@
 //! Knows no disk, git or output format. Nothing leaves a report that was not proved.
 
 mod allow;
+mod alone;
 mod document;
 mod exceptions;
 mod merge;
+mod object_patch;
 mod together;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,12 +24,13 @@ use serde_json::Value;
 
 pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
+pub use self::object_patch::ObjectPatch;
 use crate::config;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::Skip;
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings};
-use crate::yaml::Edit;
+use crate::yaml::{Edit, Stream};
 
 /// Plans the files of a run.
 pub struct Planner<'a> {
@@ -103,6 +106,8 @@ pub struct FileReport<'r> {
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
     pub defects: Vec<String>,
+    stream: &'r Stream,
+    model: &'r Model<'r>,
     /// Of the documents that were judged, as they are.
     values: Vec<(usize, Value)>,
 }
@@ -118,6 +123,11 @@ pub struct Judged {
     pub line: usize,
     pub column: usize,
     pub fate: Fate,
+    /// What its fix is a part of: a name shared by all parts, or the new file it is of use with. Empty for a fix of
+    /// its own.
+    pub part_of: Vec<String>,
+    /// When its fix is made, among those of its file: what is appended to lists comes in this order.
+    pub turn: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,6 +238,13 @@ impl<'a> Planner<'a> {
             let allowed = self.selection.config_allow_at(path, ("", "", None), finding);
             !self.is_use(allowed) && is_about_all
         });
+        if self.selection.chosen.is_some() {
+            repo.new_files.retain(|placed| {
+                let path = &self.model.repo().files[placed.object.file].path;
+                let judged = document::placed_judged(self, placed, Fate::Planned);
+                !self.selection.leaves_out(|| judged.key(path))
+            });
+        }
         self.survey = repo;
         self.keep_wanted_mentions();
         together::settle(self, &parts);
@@ -322,6 +339,8 @@ impl<'a> Planner<'a> {
                 edits: Vec::new(),
                 findings: Vec::new(),
                 defects: vec![failure],
+                stream: &source.stream,
+                model: self.model,
                 values: Vec::new(),
             })
         })
@@ -395,11 +414,33 @@ impl FileReport<'_> {
 
     /// The changes of one of its findings as RFC 6902, from the object.
     pub fn operations(&self, judged: &Judged) -> Vec<PatchOperation> {
-        let document = self.values.iter().find(|(document, _)| *document == judged.document);
-        let Some(object) = document.and_then(|(_, value)| value.pointer(&judged.prefix)) else {
-            return Vec::new();
-        };
+        let Some(object) = self.object(judged) else { return Vec::new() };
         judged.finding.changes.iter().flat_map(|change| change.operations(object, "")).collect()
+    }
+
+    /// Where the object of a finding lands, as far as the repo tells.
+    pub fn namespaces(&self, judged: &Judged) -> Vec<String> {
+        match &*judged.object.kind {
+            "Namespace" => vec![judged.object.name.to_string()],
+            _ => self.model.namespaces_at(self.path, &judged.object),
+        }
+    }
+
+    /// The object that a finding is about, as it is.
+    pub fn object(&self, judged: &Judged) -> Option<&Value> {
+        self.value(judged.document)?.pointer(&judged.prefix)
+    }
+
+    fn value(&self, document: usize) -> Option<&Value> {
+        self.values.iter().find(|(of, _)| *of == document).map(|(_, value)| value)
+    }
+
+    /// Texts in the file that must not be shown where the file itself is not: findings say that they are secret.
+    pub fn secrets(&self) -> Vec<&str> {
+        let secret = self.findings.iter().filter(|judged| judged.finding.is_secret);
+        let values = secret.filter_map(|judged| self.object(judged)?.pointer(&judged.finding.pointer));
+        let texts = values.filter_map(Value::as_str).flat_map(str::lines).map(str::trim);
+        texts.filter(|text| !text.is_empty()).collect()
     }
 
     fn shown(&self, show: &Show<'_>) -> Shown {
@@ -431,6 +472,28 @@ impl std::ops::AddAssign for Tally {
 }
 
 impl Judged {
+    /// A finding that is about no object that could be read.
+    pub fn of_no_object(finding: Finding, line: usize) -> Judged {
+        Judged {
+            finding,
+            object: ObjectId::unknown(),
+            document: 0,
+            prefix: String::new(),
+            line,
+            column: 1,
+            fate: Fate::Manual,
+            part_of: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    /// Names a finding of a file within runs over the same files.
+    pub fn key(&self, path: &str) -> String {
+        let rule = self.finding.rule.id;
+        let container = self.finding.container.as_deref().unwrap_or_default();
+        format!("{rule}\0{path}\0{}\0{}\0{container}", self.document, self.document_pointer())
+    }
+
     /// Where the finding is in the document.
     pub fn document_pointer(&self) -> String {
         format!("{}{}", self.prefix, self.finding.pointer)

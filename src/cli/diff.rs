@@ -5,9 +5,10 @@ use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed};
-use super::{Global, Outcome, say};
+use super::patch_files::PatchFiles;
+use super::{Global, Outcome, network, review, say};
 use crate::plan::Purpose;
-use crate::render::{DiffFormat, closing};
+use crate::render::{self, DiffFormat, closing, plural};
 
 /// Show the changes that would harden a repo
 ///
@@ -27,17 +28,46 @@ pub(super) struct DiffArgs {
     /// How to show the changes
     #[arg(long, value_name = "FORMAT", default_value = "unified")]
     format: DiffFormat,
+    /// Go through the changes one by one, then write the files or make a branch of those taken
+    #[arg(short, long, conflicts_with = "format")]
+    interactive: bool,
+    /// Longest `--format markdown`, in bytes; forges take 65,536 (GitHub) to 4,000 (Azure)
+    #[arg(long, value_name = "N", default_value_t = render::MAX_MARKDOWN,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2_000..))]
+    max_bytes: usize,
+    /// Write `--format json-patch` as files into this folder, one for each object
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
     #[command(flatten)]
     select: Select,
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    if args.interactive {
+        return review::run(&args.paths, &args.select, global, out);
+    }
+    let is_patch = args.format == DiffFormat::JsonPatch;
+    anyhow::ensure!(args.output_dir.is_none() || is_patch, "`--output-dir` goes with `--format json-patch`");
     // The process ends with this; see `Inputs::show`.
     let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
-    let renderer = args.format.renderer(global.style());
+    let pictures = || network::pictures(&inputs, &args.select);
+    let renderer = args.format.renderer(global.style(), args.max_bytes, &pictures);
+    let mut files;
+    let out: &mut dyn Write = match &args.output_dir {
+        Some(folder) => {
+            files = PatchFiles::new(folder, out);
+            &mut files
+        }
+        None => out,
+    };
     inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
         if !global.quiet {
             say(&closing(counts, &inputs.skipped(planner)));
+            let new: usize = planner.new_files().iter().map(|(_, _, files)| files.len()).sum();
+            if is_patch && new > 0 {
+                let files = plural(new, "new file");
+                say(&format!("left out: {files}, which no patch makes, and what goes with them\n"));
+            }
         }
         match counts.tally.changed_files {
             _ if has_failed(&inputs, planner, counts) => Outcome::Failed,

@@ -83,7 +83,7 @@ impl Renderer for Unified {
 
 /// Writes the diff of one file; `before` is `None` for a new one. `edits` say where the two differ; without any the
 /// whole texts are compared.
-fn write_diff(
+pub(super) fn write_diff(
     out: &mut dyn Write,
     path: &str,
     before: Option<&str>,
@@ -173,7 +173,7 @@ fn write_line(out: &mut dyn Write, sign: char, line: &str, paint: Paint, style: 
 }
 
 /// The name as git writes it: quoted only where it holds a quote, a backslash or a control character.
-fn quoted(prefix: &str, path: &str) -> String {
+pub(super) fn quoted(prefix: &str, path: &str) -> String {
     if !path.contains(|char: char| char.is_control() || char == '"' || char == '\\') {
         return format!("{prefix}{path}");
     }

@@ -23,6 +23,8 @@ pub struct Finding {
     pub new_files: Vec<NewFile>,
     /// Names the fix that this one is a part of: all its parts are made, or none.
     pub together: Option<String>,
+    /// Whether the text it points to is a secret, which nothing but the file itself may show.
+    pub is_secret: bool,
 }
 
 /// A file to create.
@@ -48,6 +50,7 @@ impl Finding {
             changes: Vec::new(),
             new_files: Vec::new(),
             together: None,
+            is_secret: false,
         }
     }
 
@@ -78,6 +81,12 @@ impl Finding {
 
     pub fn severe(mut self, severity: Severity) -> Finding {
         self.own_severity = Some(severity);
+        self
+    }
+
+    /// Keeps the text it points to out of everything that is shown.
+    pub fn secret(mut self) -> Finding {
+        self.is_secret = true;
         self
     }
 

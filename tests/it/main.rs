@@ -18,6 +18,7 @@ mod apply;
 mod corpus;
 #[cfg(unix)]
 mod field;
+mod formats;
 #[cfg(unix)]
 mod git;
 #[cfg(unix)]

@@ -69,5 +69,6 @@ fn finding(
     let message = format!("variable `{name}` of {} holds {what}", workload.container(container));
     Finding::new(pointer, message)
         .container(container)
+        .secret()
         .note("replace the secret where it comes from: its old value stays in the history of the repo")
 }
