@@ -76,6 +76,7 @@ pub struct Config {
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub network: Network,
+    pub cluster: Cluster,
     pub allow: Vec<Allow>,
 }
 
@@ -121,6 +122,13 @@ pub enum Level {
     Safe,
 }
 
+/// How control planes are configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Whether audit logs hold the bodies of requests about Secrets and tokens.
+    pub audit_secret_bodies: bool,
+}
+
 /// A custom resource that embeds a pod spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomWorkload {
@@ -154,6 +162,17 @@ pub struct SignedBy {
     pub image: ImageGlob,
     /// Files of public keys, relative to the repo.
     pub keys: Vec<String>,
+    /// Who signs without a key. `caseharden lock` cannot check it; admission policies can.
+    pub keyless: Option<Identity>,
+}
+
+/// Whom a certificate names: signing without keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// URL of who knows the subject, such as `https://token.actions.githubusercontent.com`.
+    pub issuer: String,
+    /// `*` is any run of characters.
+    pub subject: String,
 }
 
 /// Why there is no configuration.
@@ -203,6 +222,7 @@ impl Default for Config {
             signatures: Vec::new(),
             registries: Registries::default(),
             network: Network::default(),
+            cluster: Cluster::default(),
             allow: Vec::new(),
         }
     }

@@ -12,6 +12,7 @@
 //! - [`audit_log`] sums up what accounts really did, from the logs of API servers.
 //! - [`connections`] tells from the model and from flow logs which pods talk to each other, and what says so.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
+//! - [`admission`] tells what a cluster may ask of every object because the repo meets it already.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
@@ -24,6 +25,7 @@
 //! of Kubernetes · `model` knows nothing of rules · only `repo`, `apply` and `git` touch the disk · nothing
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
+pub mod admission;
 pub mod apply;
 pub mod audit_log;
 pub mod cli;

@@ -364,6 +364,20 @@ impl<'a> Planner<'a> {
         planned
     }
 
+    /// The findings that somebody allowed, each with the path of its file, in the order of the paths. Not to be called
+    /// from a thread of the pool.
+    pub fn allowed(&self) -> Vec<(&'a str, Judged)> {
+        let mut all = Vec::new();
+        self.in_order(
+            |file| contained(|| document::allowed(self, file)).unwrap_or_default(),
+            |file, found| {
+                let path = self.model.repo().files[file].path.as_str();
+                all.extend(found.into_iter().map(|judged| (path, judged)));
+            },
+        );
+        all
+    }
+
     /// Workloads whose values Kubernetes' decoder refuses, so that nothing can be said of them.
     pub fn refused(&self) -> &[Skip] {
         &self.refused

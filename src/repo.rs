@@ -4,6 +4,7 @@
 
 mod chart;
 mod classify;
+mod dockerfile;
 mod kustomization;
 mod named;
 mod source;
@@ -15,8 +16,9 @@ use rayon::prelude::*;
 use self::chart::Part;
 pub use self::chart::{Chart, Dependency, Template};
 pub use self::classify::{Facts, Marker};
+pub use self::dockerfile::{Dockerfile, Exposed};
 pub use self::kustomization::{
-    ImageSetting, InflatedChart, Kustomization, PatchReference, PatchTarget, ValuesMerge,
+    ImageSetting, InflatedChart, Kustomization, LabelSetting, PatchReference, PatchTarget, ValuesMerge,
 };
 pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
 use crate::config::Config;
@@ -32,8 +34,8 @@ pub struct Repo {
     pub compose: Vec<File>,
     /// Helm charts, ordered by folder.
     pub charts: Vec<Chart>,
-    /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
-    pub build_folders: Vec<String>,
+    /// Images that the repo builds itself, ordered by path; they are often named after the folder.
+    pub dockerfiles: Vec<Dockerfile>,
     /// URLs of the repo's git remotes, as far as there are any.
     pub remotes: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
@@ -198,8 +200,9 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         })
         .collect();
 
-    let Listing { entries, skipped, build_folders, remotes, .. } = listing;
-    let mut repo = Repo { skipped, build_folders, remotes, ..Repo::default() };
+    let Listing { entries, skipped, dockerfiles, remotes, .. } = listing;
+    let mut repo =
+        Repo { skipped, dockerfiles: read_dockerfiles(source, dockerfiles), remotes, ..Repo::default() };
     let files = outcomes.iter().filter(|(outcome, _)| matches!(outcome, Outcome::File(_))).count();
     repo.files.reserve_exact(files);
     let mut parts = Vec::new();
@@ -224,6 +227,17 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     let context_only = entries.into_iter().map(|entry| (entry.path, entry.context_only)).collect();
     named::add(source, &mut repo.files, &context_only, &facts, config);
     repo
+}
+
+/// One that cannot be read says nothing, but that an image is built there.
+fn read_dockerfiles(source: &dyn Source, mut paths: Vec<String>) -> Vec<Dockerfile> {
+    paths.sort();
+    let read = |path: String| {
+        let entry = Entry { path, context_only: true };
+        let bytes = source.read(&entry, dockerfile::LARGEST).ok().flatten().unwrap_or_default();
+        Dockerfile::read(entry.path, &String::from_utf8_lossy(&bytes))
+    };
+    paths.into_par_iter().map(read).collect()
 }
 
 enum Outcome {

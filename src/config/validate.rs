@@ -10,7 +10,9 @@ use super::network::network;
 use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath};
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
-use super::{Allow, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
+use super::{
+    Allow, Cluster, Config, CustomWorkload, Identity, ImageFields, SignedBy, SystemNamespaces, WritablePaths,
+};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -45,6 +47,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
+        cluster: Cluster { audit_secret_bodies: raw.cluster.audit_secret_bodies.unwrap_or_default() },
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }
@@ -205,12 +208,24 @@ fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -
 
 fn signed_by(entry: Spanned<RawSignature>, mistakes: &mut Mistakes<'_>) -> SignedBy {
     let span = entry.span();
-    let RawSignature { image, keys } = entry.into_inner();
+    let RawSignature { image, keys, issuer, subject } = entry.into_inner();
+    let keyless = match (issuer, subject) {
+        (Some(issuer), Some(subject)) if !issuer.is_empty() && !subject.trim_matches('*').is_empty() => {
+            Some(Identity { issuer, subject })
+        }
+        (None, None) => None,
+        _ => {
+            let help = Some("anybody can sign: say whose signature counts, and who knows them".to_owned());
+            mistakes.add(span.clone(), "`issuer` and `subject` go together, and name somebody", help);
+            None
+        }
+    };
     // After another mistake the list may be empty only because its items could not be read.
-    if keys.is_empty() && mistakes.count() == 0 {
-        mistakes.add(span, "a signature without `keys` cannot be checked", None);
+    if keys.is_empty() && keyless.is_none() && mistakes.count() == 0 {
+        let help = Some("for signing without keys, say `issuer` and `subject`".to_owned());
+        mistakes.add(span, "a signature without `keys` cannot be checked", help);
     }
-    SignedBy { image, keys: keys.iter().filter_map(|key| file_inside(key, mistakes)).collect() }
+    SignedBy { image, keys: keys.iter().filter_map(|key| file_inside(key, mistakes)).collect(), keyless }
 }
 
 fn allow(entry: Spanned<RawAllow>, known: &[&str], mistakes: &mut Mistakes<'_>) -> Allow {

@@ -183,9 +183,12 @@ impl<'c> Evaluator<'c> {
                 union.add(&said.ports);
             }
         }
-        ordered(&admin, PortSet::all(), hopeful, &|open| {
-            if is_isolated { union.and(&open) } else { ordered(&baseline, open, hopeful, &|open| open) }
-        })
+        let below = match is_isolated {
+            true => union,
+            false if baseline.is_empty() => PortSet::all(),
+            false => ordered(&baseline, hopeful, PortSet::all()),
+        };
+        if admin.is_empty() { below } else { ordered(&admin, hopeful, below) }
     }
 
     fn matches(&self, policy: usize, direction: Direction, idx: usize, rule: &Rule, other: End<'_>) -> Match {
@@ -305,33 +308,25 @@ impl<'c> Evaluator<'c> {
 }
 
 /// Rules that are asked in turn; the first that speaks of a port decides it, and `below` decides what is left or
-/// passed on.
-fn ordered(rules: &[&Said], mut open: PortSet, hopeful: bool, below: &dyn Fn(PortSet) -> PortSet) -> PortSet {
-    let mut allowed = PortSet::none();
-    for (idx, said) in rules.iter().enumerate() {
-        let hit = said.ports.and(&open);
-        if hit.is_empty() {
-            continue;
-        }
-        open = open.without(&hit);
-        let decided = match said.action {
-            Action::Allow => hit.clone(),
-            Action::Deny => PortSet::none(),
-            Action::Pass => below(hit.clone()),
-        };
-        if said.is_sure {
-            allowed.add(&decided);
-            continue;
-        }
-        let otherwise = ordered(&rules[idx + 1..], hit, hopeful, below);
-        if hopeful {
-            allowed.add(&decided);
-            allowed.add(&otherwise);
-        } else {
-            allowed.add(&decided.and(&otherwise));
+/// passed on. Worked out from the last rule to the first: what each makes of what those behind it allow. Where it is
+/// open whether a rule counts, both answers are, and `hopeful` takes the one that allows more.
+fn ordered(rules: &[&Said], hopeful: bool, below: PortSet) -> PortSet {
+    let mut allowed = below.clone();
+    for said in rules.iter().rev() {
+        match (said.action, said.is_sure) {
+            (Action::Allow, false) if !hopeful => {}
+            (Action::Allow, _) => allowed.add(&said.ports),
+            (Action::Deny, false) if hopeful => {}
+            (Action::Deny, _) => allowed = allowed.without(&said.ports),
+            (Action::Pass, is_sure) => {
+                let passed = below.and(&said.ports);
+                let kept = if is_sure || !hopeful { allowed.without(&said.ports) } else { allowed.clone() };
+                let decided = if is_sure || hopeful { passed } else { passed.and(&allowed) };
+                allowed = kept;
+                allowed.add(&decided);
+            }
         }
     }
-    allowed.add(&below(open));
     allowed
 }
 

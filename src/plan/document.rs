@@ -208,6 +208,18 @@ pub(super) fn planned(planner: &Planner<'_>, file: usize, placed: &[Placed]) -> 
     works.into_iter().flat_map(|work| work.findings).collect()
 }
 
+/// The findings of a file that somebody allowed.
+pub(super) fn allowed(planner: &Planner<'_>, file: usize) -> Vec<Judged> {
+    let placed = planner.survey.by_file.get(&file);
+    let has_workloads = planner.model.objects_of(file).iter().any(|object| object.layout.is_some());
+    if planner.model.repo().files[file].context_only || !has_workloads && placed.is_none() {
+        return Vec::new();
+    }
+    let at = Place::new(planner, file, true);
+    let findings = works(&at, placed.map(Vec::as_slice)).into_iter().flat_map(|work| work.findings);
+    findings.filter(|judged| judged.fate == Fate::Allowed).collect()
+}
+
 /// A file that is being judged, with what is looked up in it again and again.
 struct Place<'p, 'a> {
     planner: &'p Planner<'a>,

@@ -3,9 +3,11 @@
 use serde_json::json;
 
 use super::{
-    AdmissionLabels, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, ProbeRow, Standard,
-    WantedPeer, WantedPolicy, WantedPort, WantedProbe, WantedRule, WritableDirectory,
+    AdmissionLabels, Attestor, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, ProbeRow,
+    Standard, WantedAdmission, WantedAttestor, WantedPeer, WantedPolicy, WantedPort, WantedProbe, WantedRule,
+    WantedSignatures, WantedValidation, WritableDirectory,
 };
+use crate::admission::{Scope, Variable};
 use crate::config::{Distribution, KubernetesVersion, Profile};
 use crate::connections::Protocol;
 use crate::pss::{Level, Version};
@@ -75,6 +77,7 @@ pub(super) fn policies() -> [WantedPolicy; 2] {
     let peers = vec![
         pods(InNamespace::Own, &[], false),
         pods(InNamespace::Own, &app, false),
+        pods(InNamespace::Own, &app, true),
         pods(other(), &[], true),
         pods(other(), &app, false),
         pods(other(), &app, true),
@@ -128,4 +131,64 @@ pub(super) fn probe() -> WantedProbe {
             ProbeRow { host: "db".to_owned(), port: 5432, should_work: false },
         ],
     }
+}
+
+/// One for some namespaces with everything, one for all but some with the least.
+pub(super) fn admission() -> [WantedAdmission; 2] {
+    let validation = |notes: &[&str], expression: &str| WantedValidation {
+        notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        expression: expression.to_owned(),
+        message: "say: \"so\" # always".to_owned(),
+    };
+    let one = WantedAdmission {
+        name: "caseharden-sample".to_owned(),
+        purpose: "sample: \"of\"\npolicies".to_owned(),
+        notes: vec!["why: {".to_owned()],
+        variables: vec![
+            Variable { name: "spec", expression: "object.kind == 'Pod' ?\n  object.spec : {}" },
+            Variable { name: "no", expression: "no" },
+        ],
+        validations: vec![
+            validation(&["except: x"], "has(variables.spec.x) &&\n  true"),
+            validation(&[], "true"),
+        ],
+        scope: Scope { namespaces: vec!["yes".to_owned(), "b".to_owned()], all_but: None },
+        enforce: true,
+    };
+    let least = WantedAdmission {
+        variables: Vec::new(),
+        validations: vec![validation(&[], "true")],
+        notes: Vec::new(),
+        scope: Scope { namespaces: Vec::new(), all_but: Some(vec!["kube-system".to_owned()]) },
+        enforce: false,
+        ..one.clone()
+    };
+    [one, least]
+}
+
+pub(super) fn signatures() -> [WantedSignatures; 2] {
+    let keyless = |pattern: Option<&str>| Attestor::Keyless {
+        issuer: "https://issuer.example.com".to_owned(),
+        subject: "somebody: # else".to_owned(),
+        pattern: pattern.map(str::to_owned),
+    };
+    let named = |name: &str, by| WantedAttestor { name: name.to_owned(), by };
+    let key = Attestor::Key("-----BEGIN PUBLIC KEY-----\nMFk=\n-----END PUBLIC KEY-----".to_owned());
+    let full = WantedSignatures {
+        name: "caseharden-sample".to_owned(),
+        purpose: "sample".to_owned(),
+        notes: vec!["why".to_owned()],
+        globs: vec!["registry.example.com/*".to_owned(), "*".to_owned()],
+        attestors: vec![named("a", key), named("b", keyless(None)), named("c", keyless(Some("^x[.].*$")))],
+        scope: Scope { namespaces: vec!["shop".to_owned()], all_but: None },
+        enforce: true,
+    };
+    let least = WantedSignatures {
+        notes: Vec::new(),
+        attestors: vec![named("b", keyless(None))],
+        scope: Scope { namespaces: Vec::new(), all_but: Some(vec!["kube-system".to_owned()]) },
+        enforce: false,
+        ..full.clone()
+    };
+    [full, least]
 }

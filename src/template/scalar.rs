@@ -23,6 +23,20 @@ pub(crate) fn flow(value: &Value) -> String {
     }
 }
 
+/// `text` as a literal block below its key, each line behind `indent` blanks; as a string where a block could not
+/// hold it exactly, or where one line says it all.
+pub(crate) fn block(text: &str, indent: usize) -> String {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let exact = |line: &&str| !line.is_empty() && !line.ends_with(' ') && line.chars().all(is_shown);
+    // A block's own indent is that of its first line.
+    let holds = lines.iter().all(exact) && !text.starts_with(' ') && indent > 0;
+    if !holds || lines.len() == 1 && text.chars().count() < 90 {
+        return string(text);
+    }
+    let margin = " ".repeat(indent);
+    lines.iter().fold("|-".to_owned(), |block, line| format!("{block}\n{margin}{line}"))
+}
+
 /// `text` as a comment of one line; what no reader would see is left out.
 pub(crate) fn comment(text: &str) -> String {
     let shown: String = text.chars().map(|c| if is_shown(c) { c } else { ' ' }).collect();

@@ -18,7 +18,15 @@ macro_rules! built_in {
 
 /// Every template there is, by name.
 const BUILT_IN: &[(&str, &str)] = built_in![
+    "admission/cluster-image-policy.yaml",
+    "admission/gatekeeper-constraint.yaml",
+    "admission/gatekeeper-template.yaml",
+    "admission/kyverno-image-policy.yaml",
+    "admission/kyverno-policy.yaml",
+    "admission/validating-admission-policy-binding.yaml",
+    "admission/validating-admission-policy.yaml",
     "caseharden.toml",
+    "cluster/audit-policy.yaml",
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",

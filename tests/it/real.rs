@@ -5,6 +5,7 @@
 
 mod access;
 mod access_replay;
+mod admission;
 mod builds;
 mod charts;
 mod decoders;
