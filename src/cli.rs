@@ -22,6 +22,7 @@ mod rbac;
 mod review;
 mod rules;
 mod templates;
+mod terminal;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -222,6 +223,12 @@ impl Global {
                 !matches!(anstream::AutoStream::choice(&io::stdout()), anstream::ColorChoice::Never)
             }
         };
-        crate::render::Style { terminal, color, quiet: self.quiet, verbose: self.verbose }
+        crate::render::Style {
+            terminal,
+            color,
+            quiet: self.quiet,
+            verbose: self.verbose,
+            links: terminal::has_links(),
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod network;
 mod rdjson;
 mod rows;
 mod sarif;
+mod side_by_side;
 mod text;
 mod unified;
 
@@ -34,7 +35,7 @@ use crate::model::{Object, ObjectId};
 use crate::plan::{FileReport, Judged, Planner, Tally};
 use crate::pss;
 use crate::repo::Skip;
-use crate::rules::{NamespaceVerdict, NewFile};
+use crate::rules::{self, NamespaceVerdict, NewFile};
 
 /// How `check` shows its findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -62,6 +63,8 @@ pub enum CheckFormat {
 pub enum DiffFormat {
     /// For `git apply` and `patch -p1`, with the reason of every change above its file
     Unified,
+    /// For people: the old text beside the new one, as wide as the terminal
+    SideBySide,
     /// For reviews in a browser: one page that needs nothing else, with filters, keys and a choice to save
     Html,
     /// For the body of a pull request: what, why and risk, with the diffs folded away
@@ -90,12 +93,22 @@ pub struct Style {
     pub quiet: bool,
     /// Every detail: notes, evidence, skipped files one by one.
     pub verbose: bool,
+    /// Whether names of rules become links to what is known about them.
+    pub links: bool,
 }
 
 impl Style {
     /// The paint, or none.
     fn paint(self, paint: anstyle::Style) -> anstyle::Style {
         if self.color { paint } else { anstyle::Style::new() }
+    }
+
+    /// The name of a rule, as a link (OSC 8) where that is wanted.
+    fn link(self, rule: &rules::Rule) -> String {
+        match rule.link().filter(|_| self.links) {
+            Some(address) => format!("\x1b]8;;{address}\x1b\\{}\x1b]8;;\x1b\\", rule.id),
+            None => rule.id.to_owned(),
+        }
     }
 }
 
@@ -184,11 +197,13 @@ impl DiffFormat {
     pub fn renderer<'p>(
         self,
         style: Style,
+        width: usize,
         max_bytes: usize,
         pictures: &'p Pictures<'p>,
     ) -> Box<dyn Renderer + 'p> {
         match self {
             DiffFormat::Unified => Box::new(unified::Unified::new(style)),
+            DiffFormat::SideBySide => Box::new(side_by_side::SideBySide::new(style, width)),
             DiffFormat::Html => Box::new(html::Html::new(pictures)),
             DiffFormat::Markdown => Box::new(markdown::Markdown::new(Scope::Fixes, max_bytes)),
             DiffFormat::JsonPatch => Box::new(json_patch::JsonPatch),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed};
 use super::patch_files::PatchFiles;
+use super::terminal::{self, Pager};
 use super::{Global, Outcome, network, review, say};
 use crate::plan::Purpose;
 use crate::render::{self, DiffFormat, closing, plural};
@@ -31,6 +32,9 @@ pub(super) struct DiffArgs {
     /// Go through the changes one by one, then write the files or make a branch of those taken
     #[arg(short, long, conflicts_with = "format")]
     interactive: bool,
+    /// Write straight to the terminal, without the pager that git would use
+    #[arg(long)]
+    no_pager: bool,
     /// Longest `--format markdown`, in bytes; forges take 65,536 (GitHub) to 4,000 (Azure)
     #[arg(long, value_name = "N", default_value_t = render::MAX_MARKDOWN,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2_000..))]
@@ -51,22 +55,28 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
     // The process ends with this; see `Inputs::show`.
     let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
     let pictures = || network::pictures(&inputs, &args.select);
-    let renderer = args.format.renderer(global.style(), args.max_bytes, &pictures);
+    let renderer = args.format.renderer(global.style(), terminal::width(), args.max_bytes, &pictures);
+    let for_people = matches!(args.format, DiffFormat::Unified | DiffFormat::SideBySide);
+    let mut pager = if for_people && !args.no_pager { Pager::start() } else { None };
     let mut files;
     let out: &mut dyn Write = match &args.output_dir {
         Some(folder) => {
             files = PatchFiles::new(folder, out);
             &mut files
         }
-        None => out,
+        None => match &mut pager {
+            Some(pager) => pager,
+            None => out,
+        },
     };
-    inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
+    let mut talk = String::new();
+    let outcome = inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
         if !global.quiet {
-            say(&closing(counts, &inputs.skipped(planner)));
+            talk.push_str(&closing(counts, &inputs.skipped(planner)));
             let new: usize = planner.new_files().iter().map(|(_, _, files)| files.len()).sum();
             if is_patch && new > 0 {
                 let files = plural(new, "new file");
-                say(&format!("left out: {files}, which no patch makes, and what goes with them\n"));
+                talk.push_str(&format!("left out: {files}, which no patch makes, and what goes with them\n"));
             }
         }
         match counts.tally.changed_files {
@@ -74,5 +84,9 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
             0 => Outcome::Done,
             _ => Outcome::Found,
         }
-    })
+    });
+    // What is said comes behind what is shown.
+    drop(pager);
+    say(&talk);
+    outcome
 }

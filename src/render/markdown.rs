@@ -390,7 +390,7 @@ impl Renderer for Markdown {
 }
 
 /// For reading, not for applying: control characters are shown.
-const READ: Style = Style { terminal: true, color: false, quiet: false, verbose: false };
+const READ: Style = Style { terminal: true, color: false, quiet: false, verbose: false, links: false };
 
 /// What a reader has no use for.
 fn without_ids(diff: &str) -> String {

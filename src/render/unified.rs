@@ -26,18 +26,21 @@ impl Unified {
     pub(super) fn new(style: Style) -> Unified {
         Unified { style }
     }
+}
 
-    /// Lines in front of `diff --git` are ignored by git and patch.
-    fn reason(&self, out: &mut dyn Write, judged: &Judged) -> io::Result<()> {
-        if self.style.quiet {
-            return Ok(());
-        }
+/// Says of every planned fix why it is made. Lines in front of `diff --git` are ignored by git and patch.
+pub(super) fn write_reasons<'j>(
+    out: &mut dyn Write,
+    findings: impl Iterator<Item = &'j Judged>,
+    style: Style,
+) -> io::Result<()> {
+    for judged in findings.filter(|judged| judged.fate == Fate::Planned && !style.quiet) {
         let finding = &judged.finding;
         writeln!(
             out,
             "# line {}: {} ({}): {}",
             judged.line,
-            finding.rule.id,
+            style.link(finding.rule),
             finding.safety.id(),
             escaped(&finding.message)
         )?;
@@ -47,16 +50,14 @@ impl Unified {
         for fact in &finding.evidence {
             writeln!(out, "#   because: {}", escaped(fact))?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl Renderer for Unified {
     fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()> {
         let Some(after) = &report.after else { return Ok(()) };
-        for judged in report.findings.iter().filter(|judged| judged.fate == Fate::Planned) {
-            self.reason(out, judged)?;
-        }
+        write_reasons(out, report.findings.iter(), self.style)?;
         write_diff(out, report.path, Some(report.before), after, &report.edits, self.style)
     }
 
@@ -68,7 +69,7 @@ impl Renderer for Unified {
         files: &[Created<'_>],
     ) -> io::Result<()> {
         if judged.fate == Fate::Planned || !files.is_empty() {
-            self.reason(out, judged)?;
+            write_reasons(out, std::iter::once(judged), self.style)?;
         }
         for created in files {
             write_diff(out, &created.file.path, created.before, &created.file.text, &[], self.style)?;

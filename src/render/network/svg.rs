@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::super::escaped;
 use super::super::markdown_text::html;
 use super::drawing::{Arrow, Drawing};
-use crate::network_policy::{Direction, Graph};
+use crate::network_policy::{Direction, Edge, Graph};
 
 /// More than that is no picture any more.
 const MOST_NODES: usize = 120;
@@ -44,7 +44,7 @@ pub fn graph_svg(graph: &Graph<'_>, shows: &dyn Fn(usize) -> bool) -> String {
 struct Picture<'a> {
     graph: &'a Graph<'a>,
     drawing: &'a Drawing,
-    shows: &'a dyn Fn(usize) -> bool,
+    edges: Vec<&'a Edge>,
     workloads: BTreeMap<usize, Spot>,
     /// Ends that connect to workloads are on the left, those they connect to on the right.
     ends: BTreeMap<(usize, bool), Spot>,
@@ -55,14 +55,15 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn new(graph: &'a Graph<'a>, drawing: &'a Drawing, shows: &'a dyn Fn(usize) -> bool) -> Picture<'a> {
-        let depths = depths(graph, shows);
+        let edges: Vec<&Edge> = graph.edges.iter().filter(|edge| is_drawn(graph, edge, shows)).collect();
+        let depths = depths(&edges);
         let columns = depths.values().max().map_or(1, |deepest| deepest + 1);
         let has_sources = drawing.arrows.iter().any(|arrow| arrow.direction == Direction::Ingress);
         let left = MARGIN + if has_sources { COLUMN } else { 0 } + MARGIN;
         let mut picture = Picture {
             graph,
             drawing,
-            shows,
+            edges,
             workloads: BTreeMap::new(),
             ends: BTreeMap::new(),
             bands: Vec::new(),
@@ -134,52 +135,63 @@ impl<'a> Picture<'a> {
         }
         let names: BTreeMap<usize, &String> =
             self.drawing.ends.iter().map(|(name, number)| (*number, name)).collect();
-        for ((end, _), spot) in &self.ends {
+        for ((end, is_source), spot) in &self.ends {
             let name = names.get(end).map_or("", |name| name);
-            node(&mut svg, *spot, "end", name, "outside of the manifests", name);
+            let direction = if *is_source { Direction::Ingress } else { Direction::Egress };
+            let ports = self.ports_of(*end, direction).unwrap_or("outside of the manifests");
+            node(&mut svg, *spot, "end", name, ports, "outside of the manifests");
         }
         svg.push_str("</svg>");
         svg
     }
 
+    /// The ports of an end that has the same ones with everybody: they stand in its box.
+    fn ports_of(&self, end: usize, direction: Direction) -> Option<&str> {
+        let mut arrows =
+            self.drawing.arrows.iter().filter(|arrow| arrow.end == end && arrow.direction == direction);
+        let first = arrows.next()?.ports.as_str();
+        arrows.all(|arrow| arrow.ports == first).then_some(first)
+    }
+
     fn arrows(&self, svg: &mut String) {
-        let edges = self.graph.edges.iter().filter(|edge| (self.shows)(edge.from) && (self.shows)(edge.to));
         let mut lines = Vec::new();
-        for edge in edges {
+        for edge in &self.edges {
             let class = match (edge.ports.is_empty(), edge.needs.is_empty()) {
                 (true, _) => "edge is-denied",
                 (false, true) => "edge",
                 (false, false) => "edge is-needed",
             };
             let ports = if edge.ports.is_empty() { "denied".to_owned() } else { edge.ports.to_string() };
-            lines.push((self.workloads.get(&edge.from), self.workloads.get(&edge.to), class, ports));
+            lines.push((self.workloads.get(&edge.from), self.workloads.get(&edge.to), class, ports, true));
         }
         for Arrow { workload, direction, end, ports } in &self.drawing.arrows {
             let is_source = *direction == Direction::Ingress;
             let (inner, outer) = (self.workloads.get(workload), self.ends.get(&(*end, is_source)));
             let (from, to) = if is_source { (outer, inner) } else { (inner, outer) };
-            lines.push((from, to, "edge", ports.clone()));
+            let has_label = self.ports_of(*end, *direction).is_none();
+            lines.push((from, to, "edge", ports.clone(), has_label));
         }
-        let has_labels = lines.len() <= MOST_LABELS;
-        for (from, to, class, ports) in lines {
+        let has_labels = lines.iter().filter(|line| line.4).count() <= MOST_LABELS;
+        for (from, to, class, ports, has_label) in lines {
             if let (Some(from), Some(to)) = (from, to) {
-                line(svg, *from, *to, class, &ports, has_labels);
+                line(svg, *from, *to, class, &ports, has_label && has_labels);
             }
         }
     }
 }
 
+/// Whether an arrow tells more than the look of its ends: that anything may connect to an open workload does not.
+fn is_drawn(graph: &Graph<'_>, edge: &Edge, shows: &dyn Fn(usize) -> bool) -> bool {
+    let tells = !edge.needs.is_empty() || graph.is_restricted(edge.to, Direction::Ingress);
+    tells && shows(edge.from) && shows(edge.to)
+}
+
 /// How many callers stand in front of each workload.
-fn depths(graph: &Graph<'_>, shows: &dyn Fn(usize) -> bool) -> BTreeMap<usize, usize> {
+fn depths(edges: &[&Edge]) -> BTreeMap<usize, usize> {
     let mut depths: BTreeMap<usize, usize> = BTreeMap::new();
-    let edges = || {
-        graph.edges.iter().filter(|edge| {
-            edge.from != edge.to && !edge.needs.is_empty() && shows(edge.from) && shows(edge.to)
-        })
-    };
     // Circles would grow for ever: they stop at the deepest column.
     for _ in 0..DEEPEST {
-        for edge in edges() {
+        for edge in edges.iter().filter(|edge| edge.from != edge.to) {
             let from = depths.get(&edge.from).copied().unwrap_or(0);
             let to = depths.entry(edge.to).or_default();
             *to = (*to).max(from + 1).min(DEEPEST);
@@ -205,22 +217,25 @@ fn node(svg: &mut String, Spot { x, y }: Spot, class: &str, name: &str, below: &
 
 fn line(svg: &mut String, from: Spot, to: Spot, class: &str, ports: &str, has_label: bool) {
     let (x1, y1, y2) = (from.x + WIDTH, from.y + HEIGHT / 2, to.y + HEIGHT / 2);
-    let x2 = to.x - 5;
-    let bend = ((x2 - x1) / 2).abs().max(46);
+    let title = shown(ports, 200);
+    let is_forward = to.x > x1;
+    // Back, or within a column: around the right side.
+    let x2 = if is_forward { to.x - 5 } else { to.x + WIDTH + 5 };
+    let (bend, tip) = if is_forward { ((x2 - x1) / 2, 1) } else { (40, -1) };
     svg.push_str(&format!(
-        "<g><title>{}</title><path class=\"{class}\" d=\"M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}\"/>\
-         <path class=\"tip\" d=\"M{} {y2}l-7 -4v8z\"/>",
-        shown(ports, 200),
-        x1 + bend,
-        x2 - bend,
-        x2 + 5,
+        "<g><title>{title}</title><path class=\"{class}\" d=\"M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}\"/>\
+         <path class=\"tip\" d=\"M{} {y2}l{} -4v8z\"/>",
+        x1.max(if is_forward { x1 } else { x2 }) + bend,
+        if is_forward { x2 - bend } else { x1.max(x2) + bend },
+        x2 + 5 * tip,
+        -7 * tip,
     ));
     if has_label {
-        // Near the end, where arrows of one source are apart.
-        let (x, y) = (x1 + (x2 - x1) * 11 / 16, y1 + (y2 - y1) * 13 / 16 - 4);
+        let x = if is_forward { (x1 + x2) / 2 } else { x1.max(x2) + 34 };
+        let y = (y1 + y2) / 2 - 5;
+        let label = shown(ports, 16);
         svg.push_str(&format!(
-            "<text class=\"dim\" text-anchor=\"middle\" x=\"{x}\" y=\"{y}\">{}</text>",
-            shown(ports, 14)
+            "<text class=\"dim\" text-anchor=\"middle\" x=\"{x}\" y=\"{y}\">{label}</text>"
         ));
     }
     svg.push_str("</g>");

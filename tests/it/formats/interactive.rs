@@ -13,10 +13,16 @@ fn review(folder: &Folder, args: &[&str], answers: &str) -> String {
 }
 
 fn review_with(folder: &Folder, args: &[&str], answers: &str, editor: &str) -> String {
+    let args = format!("--interactive --color never {}", args.join(" "));
+    on_terminal(folder, &args, answers, &[("VISUAL", editor), ("TERM", "dumb")])
+}
+
+/// What `diff` puts on a terminal.
+fn on_terminal(folder: &Folder, args: &str, answers: &str, variables: &[(&str, &str)]) -> String {
     let program = env!("CARGO_BIN_EXE_caseharden");
-    let command = format!("{program} diff --interactive --color never {}", args.join(" "));
+    let command = format!("{program} diff {args}");
     let mut child = folder.command(&folder.path(), "script", &["-qec", &command, "/dev/null"]);
-    child.env("VISUAL", editor).env("TERM", "dumb");
+    child.envs(variables.iter().copied());
     let mut child =
         child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // The end of the input is the end of the terminal's, so that nothing waits for ever.
@@ -109,4 +115,37 @@ fn takes_what_was_edited_by_hand_if_it_is_sound() {
 fn asks_nobody_without_a_terminal() {
     let run = small().run(&["diff", "--interactive"]).expect_code(2);
     assert!(run.stderr.contains("needs a terminal"), "{}", run.stderr);
+}
+
+#[test]
+fn the_pager_of_git_gets_what_is_shown_and_nothing_else() {
+    let folder = small();
+    let paged = |args: &str, variables: &[(&str, &str)]| on_terminal(&folder, args, "", variables);
+    let args = &format!("--color never {POD_RULES}");
+    let pager = ("GIT_PAGER", "sed 's/^/> /'");
+    let screen = paged(args, &[pager, ("PAGER", "false")]);
+    assert!(screen.contains("> diff --git a/apps/web app.yaml"), "{screen}");
+    // Talk comes behind, and not through the pager.
+    assert!(
+        screen.trim_end().ends_with("findings left to a person: `caseharden check` lists them"),
+        "{screen}"
+    );
+    assert!(!screen.contains("> 3 findings"), "{screen}");
+    let screen = paged(&format!("--no-pager {args}"), &[pager]);
+    assert!(screen.contains("\ndiff --git") && !screen.contains("> diff"), "{screen}");
+    folder.git(&["config", "core.pager", "sed 's/^/git> /'"]);
+    assert!(paged(args, &[]).contains("git> diff --git"));
+    assert!(paged(args, &[("GIT_PAGER", "cat")]).contains("\ndiff --git"));
+}
+
+#[test]
+fn rules_are_links_where_the_terminal_has_them() {
+    let folder = small();
+    let args = &format!("--no-pager {POD_RULES}");
+    let link = "\u{1b}]8;;https://kubernetes.io/";
+    assert!(on_terminal(&folder, args, "", &[("FORCE_HYPERLINK", "1")]).contains(link));
+    assert!(on_terminal(&folder, args, "", &[("VTE_VERSION", "7000"), ("TERM", "xterm")]).contains(link));
+    assert!(!on_terminal(&folder, args, "", &[("TERM", "dumb")]).contains(link));
+    let run = folder.run(&["diff", POD_RULES]);
+    assert!(!run.stdout.contains('\u{1b}'), "{}", run.stdout);
 }

@@ -19,9 +19,12 @@ fn formats_are_as_reviewed() {
         ("diff.rdjson", "diff", "rdjson"),
         ("diff.md", "diff", "markdown"),
         ("diff.json-patch.jsonl", "diff", "json-patch"),
+        ("diff.side-by-side.txt", "diff", "side-by-side"),
+        ("diff.html.data.txt", "diff", "html"),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/formats").join(name);
-        let text = without_rules(&shown(&folder, &[command, "--format", format, POD_RULES]));
+        let text = shown(&folder, &[command, "--format", format, POD_RULES]);
+        let text = if format == "html" { files_of_page(&text) } else { without_rules(&text) };
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, &text).unwrap();
@@ -53,4 +56,26 @@ fn without_rules(text: &str) -> String {
         shown.push('\n');
     }
     shown
+}
+
+/// What a page knows of files; the page itself is the template's, which a browser tests.
+fn files_of_page(page: &str) -> String {
+    let files = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("<script type=\"application/json\" class=\"file\">"));
+    files.map(|line| format!("{}\n", line.strip_suffix("</script>").unwrap())).collect()
+}
+
+#[test]
+fn the_page_is_whole_and_its_data_no_markup() {
+    let page = shown(&small(), &["diff", "--format", "html"]);
+    assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
+    assert!(!page.contains("{{") && !page.contains("hunter2"));
+    let blocks: Vec<&str> = page.split("<script type=\"application/json\"").skip(1).collect();
+    assert!(blocks.len() >= 2);
+    for block in blocks {
+        let data = block.split_once('>').unwrap().1.split_once("</script>").unwrap().0;
+        assert!(!data.contains(['<', '>', '&']), "{data}");
+        serde_json::from_str::<serde_json::Value>(data).unwrap();
+    }
 }
