@@ -12,6 +12,7 @@ mod profile;
 mod raw;
 mod reading;
 mod registries;
+mod secrets;
 mod system_namespaces;
 mod validate;
 
@@ -27,12 +28,14 @@ use serde::Deserialize;
 use crate::pss;
 
 pub use allow::{Allow, AllowIndex, Allowable};
+pub(crate) use globs::familiar;
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use jiff::civil::Date;
 pub use mistake::Mistake;
 pub use network::{Dialect, Mode, Network, PodPeer};
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
+pub use secrets::{ExternalStore, Provider, Scope, Secrets, Store, StoreKind, Vault};
 pub use system_namespaces::SystemNamespaces;
 
 /// Name of the configuration file.
@@ -76,6 +79,7 @@ pub struct Config {
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub network: Network,
+    pub secrets: Secrets,
     pub cluster: Cluster,
     pub allow: Vec<Allow>,
 }
@@ -222,6 +226,7 @@ impl Default for Config {
             signatures: Vec::new(),
             registries: Registries::default(),
             network: Network::default(),
+            secrets: Secrets::default(),
             cluster: Cluster::default(),
             allow: Vec::new(),
         }
@@ -320,7 +325,7 @@ impl Distribution {
 /// Directories that official images write to at run time and that hold nothing else: their PID files, sockets
 /// and caches. Data directories are left out: they belong on a volume that somebody chose.
 fn known_writable_paths(image: &str) -> &'static [&'static str] {
-    match globs::familiar(image) {
+    match familiar(image) {
         // "Running nginx in read-only mode": <https://hub.docker.com/_/nginx>
         "nginx" => &["/var/cache/nginx", "/var/run"],
         "postgres" => &["/var/run/postgresql"],

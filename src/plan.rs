@@ -11,10 +11,12 @@ mod allow;
 mod alone;
 mod document;
 mod exceptions;
+mod exposure;
 mod merge;
 mod object_patch;
 mod together;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -30,6 +32,7 @@ use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::Skip;
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings};
+use crate::secret::secret_values;
 use crate::yaml::{Edit, Stream};
 
 /// Plans the files of a run.
@@ -60,6 +63,9 @@ pub enum Purpose {
     Findings,
     /// To hand over new texts, each of them proved.
     Changes,
+    /// To show what hands over new texts, without a line that holds a secret: not even one that goes, or that stands
+    /// beside a change.
+    Diff,
 }
 
 /// Shows the report of a file.
@@ -89,6 +95,8 @@ pub struct Tally {
     pub findings: usize,
     pub fixable: usize,
     pub below_level: usize,
+    /// Fixes that a diff would show along with a secret.
+    pub hidden: usize,
     pub changed_files: usize,
     pub defects: usize,
 }
@@ -102,6 +110,8 @@ pub struct FileReport<'r> {
     pub after: Option<String>,
     /// What makes it of the old one, in the order of the text.
     pub edits: Vec<Edit>,
+    /// How many lines around a change can be shown without showing a secret.
+    pub context: usize,
     /// Ordered by place.
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
@@ -142,10 +152,15 @@ pub enum Fate {
     BelowLevel,
     /// The fix cannot be made in this file; why.
     Held(String),
+    /// The fix is made, but not shown: a secret stands on its lines or beside them.
+    Hidden,
 }
 
 /// Files handled at once: enough to keep all threads busy, few enough to keep memory flat.
 const WINDOW: usize = 256;
+
+/// Parts of a secret that are shorter are in too many other words.
+const SHORTEST_SECRET: usize = 6;
 
 /// Bytes of shown reports that the survey keeps. What comes after is shown when its turn comes.
 const MOST_KEPT: usize = 64 << 20;
@@ -257,12 +272,12 @@ impl<'a> Planner<'a> {
         let wanted: Vec<String> = repo
             .new_files
             .iter()
-            .filter(|placed| placed.finding.safety >= self.level)
+            .filter(|placed| placed.finding.safety >= self.level && !placed.finding.hidden)
             .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
             .collect();
         for (file, list) in &mut repo.by_file {
             if let Some(marker) = self.model.repo().files[*file].marker {
-                for placed in list.iter_mut().filter(|placed| !placed.finding.changes.is_empty()) {
+                for placed in list.iter_mut().filter(|placed| placed.finding.has_changes()) {
                     placed.finding.make_manual(format!("not edited: {}", marker.detail()));
                 }
             }
@@ -337,6 +352,7 @@ impl<'a> Planner<'a> {
                 before: source.stream.text(),
                 after: None,
                 edits: Vec::new(),
+                context: exposure::CONTEXT_LINES,
                 findings: Vec::new(),
                 defects: vec![failure],
                 stream: &source.stream,
@@ -350,9 +366,11 @@ impl<'a> Planner<'a> {
     pub fn new_files(&self) -> Vec<(&'a str, Judged, Vec<NewFile>)> {
         let mut planned = Vec::new();
         for placed in &self.survey.new_files {
-            let wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
+            let is_wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
+            let wanted = is_wanted && !placed.finding.hidden;
             let fate = match placed.finding.safety {
                 _ if wanted => Fate::Planned,
+                _ if is_wanted => Fate::Hidden,
                 Safety::Manual => Fate::Manual,
                 _ => Fate::BelowLevel,
             };
@@ -386,6 +404,11 @@ impl<'a> Planner<'a> {
     /// What the run can say about each namespace.
     pub fn namespaces(&self) -> &[rules::NamespaceVerdict] {
         &self.survey.namespaces
+    }
+
+    /// What became of workloads that charts render.
+    pub fn rendered(&self) -> &rules::Rendered {
+        &self.survey.rendered
     }
 
     /// Findings in templates of charts, and about allows themselves; complete only after [`Planner::reports`].
@@ -429,7 +452,10 @@ impl FileReport<'_> {
     /// The changes of one of its findings as RFC 6902, from the object.
     pub fn operations(&self, judged: &Judged) -> Vec<PatchOperation> {
         let Some(object) = self.object(judged) else { return Vec::new() };
-        judged.finding.changes.iter().flat_map(|change| change.operations(object, "")).collect()
+        match &judged.finding.whole {
+            Some(whole) => whole.operations(),
+            None => judged.finding.changes.iter().flat_map(|change| change.operations(object, "")).collect(),
+        }
     }
 
     /// Where the object of a finding lands, as far as the repo tells.
@@ -449,12 +475,12 @@ impl FileReport<'_> {
         self.values.iter().find(|(of, _)| *of == document).map(|(_, value)| value)
     }
 
-    /// Texts in the file that must not be shown where the file itself is not: findings say that they are secret.
-    pub fn secrets(&self) -> Vec<&str> {
-        let secret = self.findings.iter().filter(|judged| judged.finding.is_secret);
-        let values = secret.filter_map(|judged| self.object(judged)?.pointer(&judged.finding.pointer));
-        let texts = values.filter_map(Value::as_str).flat_map(str::lines).map(str::trim);
-        texts.filter(|text| !text.is_empty()).collect()
+    /// Texts of the file that nothing but the file itself may show.
+    pub fn secrets(&self) -> Vec<String> {
+        let roots = (0..self.stream.documents()).filter_map(|document| self.stream.root(document));
+        let values: BTreeSet<String> = roots.flat_map(secret_values).collect();
+        let lines = values.iter().flat_map(|value| value.lines()).map(str::trim);
+        lines.filter(|line| line.len() >= SHORTEST_SECRET).map(str::to_owned).collect()
     }
 
     fn shown(&self, show: &Show<'_>) -> Shown {
@@ -470,6 +496,7 @@ impl Tally {
             findings: findings.len(),
             fixable: with(&Fate::Planned),
             below_level: with(&Fate::BelowLevel),
+            hidden: with(&Fate::Hidden),
             ..Tally::default()
         }
     }
@@ -480,6 +507,7 @@ impl std::ops::AddAssign for Tally {
         self.findings += other.findings;
         self.fixable += other.fixable;
         self.below_level += other.below_level;
+        self.hidden += other.hidden;
         self.changed_files += other.changed_files;
         self.defects += other.defects;
     }

@@ -3,6 +3,7 @@
 //!
 //! Writes to what it is given. Opens nothing and decides nothing: every format shows the same findings.
 
+mod checklist;
 mod escape;
 mod github;
 mod gitlab;
@@ -10,7 +11,6 @@ mod html;
 pub(crate) mod hunks;
 mod json;
 mod json_patch;
-mod line_changes;
 mod markdown;
 mod markdown_text;
 pub mod network;
@@ -23,6 +23,7 @@ mod unified;
 
 use std::io::{self, Write};
 
+pub use self::checklist::{ChecklistFormat, checklist};
 pub use self::escape::{escaped, shown};
 use self::escape::{masked, uri};
 pub use self::html::Pictures;
@@ -35,7 +36,7 @@ use crate::model::{Object, ObjectId};
 use crate::plan::{FileReport, Judged, Planner, Tally};
 use crate::pss;
 use crate::repo::Skip;
-use crate::rules::{self, NamespaceVerdict, NewFile};
+use crate::rules::{self, NamespaceVerdict, NewFile, Rendered};
 
 /// How `check` shows its findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -142,13 +143,15 @@ pub struct WorkloadLine {
 }
 
 /// What a run went through.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Counts {
     pub files: usize,
     pub objects: usize,
     pub workloads: usize,
     /// YAML and JSON files without Kubernetes objects.
     pub others: usize,
+    /// What became of workloads that charts render.
+    pub rendered: Rendered,
     pub tally: Tally,
 }
 

@@ -240,6 +240,23 @@ fn read_dockerfiles(source: &dyn Source, mut paths: Vec<String>) -> Vec<Dockerfi
     paths.into_par_iter().map(read).collect()
 }
 
+/// Charts from the texts of their files, each with its path; `folders` have a `Chart.yaml`.
+pub fn charts_of(files: Vec<(String, String)>, folders: &std::collections::BTreeSet<String>) -> Vec<Chart> {
+    let parts = files.into_iter().filter_map(|(path, text)| {
+        let mut at = folder(&path);
+        while !folders.contains(at) {
+            if at.is_empty() {
+                return None;
+            }
+            at = folder(at);
+        }
+        let chart = at.to_owned();
+        let inside = path[chart.len()..].trim_start_matches('/');
+        classify::is_part(inside).then(|| Part { chart, path: path.clone(), text, context_only: true })
+    });
+    chart::charts(parts.collect())
+}
+
 enum Outcome {
     File(Box<File>),
     Compose(Box<File>),
@@ -296,7 +313,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
         } else if classify::is_compose(path) {
             compose(entry, bytes)
-        } else if classify::may_be_values(path, &bytes) {
+        } else if classify::may_be_values(path, &bytes, facts) {
             values(entry, bytes, facts, config)
         } else {
             Outcome::Other
@@ -315,7 +332,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, has_actions),
+        Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
         Err(error) if has_actions => Outcome::Skipped(Skip {
             path: path.to_owned(),
             line: Some(error.line),
@@ -355,12 +372,18 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
     let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
     let marker = classify::marker(&entry.path, &text, facts, config);
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, false),
+        Ok(stream) => judge_parsed(entry, stream, marker, false, facts),
         Err(_) => Outcome::Other,
     }
 }
 
-fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
+fn judge_parsed(
+    entry: &Entry,
+    stream: Stream,
+    marker: Option<Marker>,
+    has_actions: bool,
+    facts: &Facts,
+) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
         Outcome::Skipped(Skip {
@@ -372,7 +395,7 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
         })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
-        let is_values = classify::may_be_values(&path, stream.text().as_bytes());
+        let is_values = classify::may_be_values(&path, stream.text().as_bytes(), facts);
         return if is_values && classify::sops_line(&stream).is_none() {
             Outcome::File(Box::new(File {
                 path,

@@ -17,6 +17,7 @@ mod network_dialects;
 mod probe;
 mod samples;
 mod scalar;
+mod secrets;
 mod sources;
 
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
 pub use probe::{ProbeRow, WantedProbe};
+pub use secrets::{OutlinedKey, RemoteKey, SecretOutline, VolumeWithMount};
 use sources::Source;
 pub use sources::{ExportError, Exported};
 
@@ -319,7 +321,8 @@ impl Templates {
         }
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
-        let others = [self.try_out_access(), self.try_out_admission(), self.try_out_cluster()];
+        let others =
+            [self.try_out_access(), self.try_out_admission(), self.try_out_cluster(), self.try_out_secrets()];
         others.into_iter().flatten().for_each(|error| note(Err(error)));
         errors
     }

@@ -99,7 +99,10 @@ pub fn judge(
         system.extend(OF_EVERY_CLUSTER.map(str::to_owned));
         judgement.scope.all_but = Some(system.into_iter().collect());
     }
-    settle(asked, &mut judgement);
+    // Of no workload everything would be true.
+    if judgement.workloads > 0 {
+        settle(asked, &mut judgement);
+    }
     judgement
 }
 

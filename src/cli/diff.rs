@@ -29,6 +29,9 @@ pub(super) struct DiffArgs {
     /// How to show the changes
     #[arg(long, value_name = "FORMAT", default_value = "unified")]
     format: DiffFormat,
+    /// Also show changes on or beside lines that hold a secret: the diff then shows the secret
+    #[arg(long)]
+    show_secrets: bool,
     /// Go through the changes one by one, then write the files or make a branch of those taken
     #[arg(short, long, conflicts_with = "format")]
     interactive: bool,
@@ -47,8 +50,9 @@ pub(super) struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let purpose = if args.show_secrets { Purpose::Changes } else { Purpose::Diff };
     if args.interactive {
-        return review::run(&args.paths, &args.select, global, out);
+        return review::run(&args.paths, &args.select, purpose, global, out);
     }
     let is_patch = args.format == DiffFormat::JsonPatch;
     anyhow::ensure!(args.output_dir.is_none() || is_patch, "`--output-dir` goes with `--format json-patch`");
@@ -70,7 +74,10 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
         },
     };
     let mut talk = String::new();
-    let outcome = inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
+    let outcome = inputs.show(&args.select, purpose, &*renderer, out, |planner, counts| {
+        if counts.tally.hidden > 0 {
+            talk.push_str(&hidden(counts.tally.hidden));
+        }
         if !global.quiet {
             talk.push_str(&closing(counts, &inputs.skipped(planner)));
             let new: usize = planner.new_files().iter().map(|(_, _, files)| files.len()).sum();
@@ -81,7 +88,7 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
         }
         match counts.tally.changed_files {
             _ if has_failed(&inputs, planner, counts) => Outcome::Failed,
-            0 => Outcome::Done,
+            0 if counts.tally.hidden == 0 => Outcome::Done,
             _ => Outcome::Found,
         }
     });
@@ -89,4 +96,13 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
     drop(pager);
     say(&talk);
     outcome
+}
+
+/// Said even with `-q`: without it the diff would pass for all there is.
+fn hidden(count: usize) -> String {
+    format!(
+        "note: {} not in this diff: a line that goes, or one beside it, holds a secret\n  \
+         help: `apply` and `branch` make them too; `--show-secrets` shows them with the secret\n",
+        plural(count, "change is").replace("change iss", "changes are")
+    )
 }

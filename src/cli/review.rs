@@ -43,6 +43,7 @@ q - stop here; what is left is left";
 pub(super) fn run(
     paths: &[PathBuf],
     select: &Select,
+    purpose: Purpose,
     global: &Global,
     out: &mut dyn Write,
 ) -> anyhow::Result<Outcome> {
@@ -50,7 +51,7 @@ pub(super) fn run(
         io::stdin().is_terminal() && io::stdout().is_terminal(),
         "`--interactive` asks questions: it needs a terminal"
     );
-    let choice = choose(paths, select, global, out)?;
+    let choice = choose(paths, select, purpose, global, out)?;
     let taken: BTreeSet<String> =
         choice.decided.iter().filter(|(_, taken)| **taken).map(|(key, _)| key.clone()).collect();
     if taken.is_empty() && choice.edited.is_empty() {
@@ -64,12 +65,13 @@ pub(super) fn run(
 fn choose(
     paths: &[PathBuf],
     select: &Select,
+    purpose: Purpose,
     global: &Global,
     out: &mut dyn Write,
 ) -> anyhow::Result<Choice> {
     let inputs = Inputs::from_disk(paths, select, global)?;
     anyhow::ensure!(!inputs.stdin, "`--interactive` reads answers from standard input, not a manifest");
-    let items = inputs.plan(select, Purpose::Changes, |planner| Ok(items(planner, &inputs)))?;
+    let items = inputs.plan(select, purpose, |planner| Ok(items(planner, &inputs)))?;
     let mut choice = Choice::default();
     let mut path = "";
     for (idx, item) in items.iter().enumerate() {

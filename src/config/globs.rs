@@ -117,7 +117,7 @@ impl TryFrom<String> for ImageGlob {
 }
 
 /// The short form of an image name on Docker Hub: what `docker.io/library/nginx` and `nginx` have in common.
-pub(super) fn familiar(name: &str) -> &str {
+pub(crate) fn familiar(name: &str) -> &str {
     let hub = ["docker.io/", "index.docker.io/"].iter().find_map(|host| name.strip_prefix(host));
     let rest = hub.unwrap_or(name);
     rest.strip_prefix("library/").unwrap_or(rest)

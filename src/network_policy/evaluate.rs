@@ -127,6 +127,27 @@ impl<'c> Evaluator<'c> {
 
     /// What the policies of `own` say of traffic with `other`.
     pub fn side(&self, direction: Direction, own: End<'_>, other: End<'_>) -> Side {
+        let mut side = self.said(direction, own, other);
+        // `NetworkPolicySpec.ingress`: "OR if the traffic source is the pod's local node".
+        let gets_in = direction == Direction::Ingress && other == End::OwnNode;
+        if !side.selecting.is_empty() && !gets_in {
+            side.allowed = self.decide(&side, false);
+            side.possible = self.decide(&side, true);
+        }
+        side
+    }
+
+    /// What the policies of a workload allow for sure, towards another one.
+    fn allowed(&self, direction: Direction, own: usize, other: usize) -> PortSet {
+        if !self.is_restricted(own, direction) {
+            return PortSet::all();
+        }
+        let side = self.said(direction, End::Workload(own), End::Workload(other));
+        self.decide(&side, false)
+    }
+
+    /// The policies and rules that have a say, with nothing decided yet.
+    fn said(&self, direction: Direction, own: End<'_>, other: End<'_>) -> Side {
         let open = Side {
             selecting: Vec::new(),
             rules: Vec::new(),
@@ -159,14 +180,7 @@ impl<'c> Evaluator<'c> {
                 rules.push(Said { policy: *policy, rule: idx, line, action, ports, is_sure });
             }
         }
-        let mut side =
-            Side { selecting: selecting.iter().map(|(policy, _)| *policy).collect(), rules, ..open };
-        // `NetworkPolicySpec.ingress`: "OR if the traffic source is the pod's local node".
-        if !(direction == Direction::Ingress && other == End::OwnNode) {
-            side.allowed = self.decide(&side, false);
-            side.possible = self.decide(&side, true);
-        }
-        side
+        Side { selecting: selecting.iter().map(|(policy, _)| *policy).collect(), rules, ..open }
     }
 
     /// What the rules come to. Where it is open whether a rule counts, `hopeful` takes what allows more.
@@ -295,11 +309,11 @@ impl<'c> Evaluator<'c> {
             if is_self && !self.cluster.workloads[from].may_have_many_pods() {
                 return None;
             }
-            let (egress, ingress) = (
-                self.side(Direction::Egress, End::Workload(from), End::Workload(to)).allowed,
-                self.side(Direction::Ingress, End::Workload(to), End::Workload(from)).allowed,
-            );
-            let ports = egress.and(&ingress);
+            let egress = self.allowed(Direction::Egress, from, to);
+            if egress.is_empty() {
+                return None;
+            }
+            let ports = egress.and(&self.allowed(Direction::Ingress, to, from));
             (!ports.is_empty()).then_some(Allowed { from, to, ports })
         });
         connections.sort_unstable_by_key(|connection| (connection.from, connection.to));

@@ -27,7 +27,9 @@ impl FileReport<'_> {
         let secrets = self.secrets();
         // A part of a fix that also needs a new file would be wrong without it.
         let planned = || {
-            self.findings.iter().filter(|judged| judged.fate == Fate::Planned && judged.part_of.is_empty())
+            self.findings.iter().filter(|judged| {
+                judged.fate == Fate::Planned && judged.part_of.is_empty() && judged.finding.whole.is_none()
+            })
         };
         let mut done = BTreeSet::new();
         let mut patches = Vec::new();
@@ -56,13 +58,13 @@ struct Builder<'a> {
     value: Value,
     tested: BTreeSet<String>,
     operations: Vec<PatchOperation>,
-    secrets: &'a [&'a str],
+    secrets: &'a [String],
     /// How many operations change something.
     n_changes: usize,
 }
 
 impl<'a> Builder<'a> {
-    fn new(object: &Value, secrets: &'a [&'a str]) -> Builder<'a> {
+    fn new(object: &Value, secrets: &'a [String]) -> Builder<'a> {
         let value = object.clone();
         let mut builder =
             Builder { value, tested: BTreeSet::new(), operations: Vec::new(), secrets, n_changes: 0 };
@@ -110,7 +112,8 @@ impl<'a> Builder<'a> {
     fn test(&mut self, pointer: &str) {
         let Some(value) = self.value.pointer(pointer) else { return };
         let text = value.to_string();
-        let shows = |secret: &&str| text.contains(Value::from(*secret).to_string().trim_matches('"'));
+        let shows =
+            |secret: &String| text.contains(Value::from(secret.as_str()).to_string().trim_matches('"'));
         if self.secrets.iter().any(shows) || !self.tested.insert(pointer.to_owned()) {
             return;
         }

@@ -29,7 +29,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The text without its secrets.
-pub(super) fn masked(text: &str, secrets: &[&str]) -> String {
+pub(super) fn masked(text: &str, secrets: &[String]) -> String {
     let mut text = text.to_owned();
     for secret in secrets {
         text = text.replace(secret, "••••••");

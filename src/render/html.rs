@@ -81,7 +81,7 @@ impl Renderer for Html<'_> {
         self.see(std::iter::once(judged).filter(|_| !files.is_empty()));
         for created in files {
             let before = created.before.unwrap_or_default();
-            let mut hunks = hunks::of_texts(before, &created.file.text, &[]);
+            let mut hunks = hunks::of_texts(before, &created.file.text);
             hunks.iter_mut().for_each(|hunk| hunk.findings.push(0));
             let hunks = hunks.iter().map(|hunk| shown_hunk(hunk, &[])).collect();
             let namespaces = judged.object.namespace.iter().map(|name| name.to_string()).collect();
@@ -115,7 +115,8 @@ impl Renderer for Html<'_> {
             "version": env!("CARGO_PKG_VERSION"),
             "rules": rules,
             "namespaces": namespaces,
-            "byHand": tally.findings - tally.fixable - tally.below_level,
+            "byHand": tally.findings - tally.fixable - tally.below_level - tally.hidden,
+            "hidden": tally.hidden,
             "belowLevel": tally.below_level,
             "files": ending.counts.files,
             "workloads": ending.counts.workloads,
@@ -162,7 +163,7 @@ fn file(path: &str, is_new: bool, findings: Vec<Value>, hunks: Vec<Value>) -> Va
     })
 }
 
-fn shown_hunk(hunk: &Hunk, secrets: &[&str]) -> Value {
+fn shown_hunk(hunk: &Hunk, secrets: &[String]) -> Value {
     let lines: Vec<String> = hunk.lines.iter().map(|line| masked(line, secrets)).collect();
     json!({
         "old": [hunk.old.start, hunk.old.len()],

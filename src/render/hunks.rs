@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use similar::{DiffOp, group_diff_ops};
 
-use super::line_changes::line_changes;
+use crate::line_changes::line_changes;
 use crate::plan::{Fate, FileReport, Judged};
 use crate::yaml::{Edit, LineIndex};
 
@@ -26,7 +26,7 @@ const CONTEXT_LINES: usize = 3;
 /// The hunks of a file's report; the indices are those of its findings.
 pub(crate) fn of_report(report: &FileReport<'_>) -> Vec<Hunk> {
     let Some(after) = &report.after else { return Vec::new() };
-    let mut hunks = of_texts(report.before, after, &report.edits);
+    let mut hunks = shown(report.before, after, &report.edits, report.context);
     let lines = LineIndex::new(report.before);
     for (idx, judged) in report.findings.iter().enumerate() {
         if judged.fate != Fate::Planned {
@@ -61,10 +61,14 @@ fn nearest(hunks: &mut [Hunk], line: usize) -> Option<&mut Hunk> {
 }
 
 /// The hunks between two texts, of no finding yet.
-pub(crate) fn of_texts(before: &str, after: &str, edits: &[Edit]) -> Vec<Hunk> {
+pub(crate) fn of_texts(before: &str, after: &str) -> Vec<Hunk> {
+    shown(before, after, &[], CONTEXT_LINES)
+}
+
+fn shown(before: &str, after: &str, edits: &[Edit], context: usize) -> Vec<Hunk> {
     let old: Vec<&str> = before.split_inclusive('\n').collect();
     let new: Vec<&str> = after.split_inclusive('\n').collect();
-    let groups = group_diff_ops(line_changes(&old, &new, edits), CONTEXT_LINES);
+    let groups = group_diff_ops(line_changes(&old, &new, edits), context);
     groups.iter().filter_map(|group| hunk(group, &old, &new)).collect()
 }
 
@@ -103,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_hunk_has_the_lines_around_it() {
-        let hunks = of_texts("a\nb\nc\nd\ne\n", "a\nb\nc\nd\nX\ne", &[]);
+        let hunks = of_texts("a\nb\nc\nd\ne\n", "a\nb\nc\nd\nX\ne");
         assert_eq!(hunks.len(), 1);
         assert_eq!((hunks[0].old.clone(), hunks[0].new.clone()), (1..5, 1..6));
         assert_eq!(hunks[0].lines, [" b", " c", " d", "-e", "+X", "+e", "\\ No newline at end of file"]);

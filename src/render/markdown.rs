@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::markdown_text::{cell, code, fenced, html_code, message};
 use super::rows::Scope;
-use super::unified::write_diff;
+use super::unified::{Texts, write_diff};
 use super::{Created, Ending, Renderer, Style, masked, plural};
 use crate::plan::{Fate, FileReport, Judged};
 use crate::rules::{self, Safety, Severity};
@@ -335,7 +335,7 @@ impl Renderer for Markdown {
     fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()> {
         let mut diff = Vec::new();
         if let (Some(after), Scope::Fixes) = (&report.after, self.scope) {
-            write_diff(&mut diff, report.path, Some(report.before), after, &report.edits, READ)?;
+            write_diff(&mut diff, report.path, &Texts::of(report, after), READ)?;
         }
         let diff = masked(&String::from_utf8_lossy(&diff), &report.secrets());
         match self.part(report.path, report.findings.iter(), &without_ids(&diff)) {
@@ -361,7 +361,7 @@ impl Renderer for Markdown {
         let mut diff = Vec::new();
         if self.scope == Scope::Fixes {
             for created in files {
-                write_diff(&mut diff, &created.file.path, created.before, &created.file.text, &[], READ)?;
+                write_diff(&mut diff, &created.file.path, &Texts::of_created(created), READ)?;
             }
         }
         let path = files.first().map_or(path, |created| &created.file.path);

@@ -103,7 +103,7 @@ fn suggestion(source: &Source<'_>, edits: &[Edit]) -> Option<(Range<usize>, Stri
     let old: Vec<&str> = source.text[start..end].split_inclusive('\n').collect();
     let (lines, kept) = tight(&old, &new.split_inclusive('\n').collect::<Vec<_>>());
     let text = kept.concat();
-    let shows_secret = source.secrets.iter().any(|secret| text.contains(secret));
+    let shows_secret = source.secrets.iter().any(|secret| text.contains(secret.as_str()));
     if lines.len() > MOST_LINES || shows_secret {
         return None;
     }
@@ -137,7 +137,7 @@ mod tests {
             .iter()
             .map(|(range, new)| Edit { range: range.clone(), replacement: (*new).to_owned() })
             .collect();
-        let source = Source { text, lines: LineIndex::new(text), secrets: vec!["hunter2"] };
+        let source = Source { text, lines: LineIndex::new(text), secrets: vec!["hunter2".to_owned()] };
         let found = suggestion(&source, &edits);
         let found = found.as_ref().map(|(lines, text)| (lines.start + 1, lines.end, text.as_str()));
         assert_eq!(found, expected);

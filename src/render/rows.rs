@@ -34,7 +34,7 @@ pub(super) struct Source<'r> {
     pub(super) text: &'r str,
     pub(super) lines: LineIndex<'r>,
     /// What must not be shown of it.
-    pub(super) secrets: Vec<&'r str>,
+    pub(super) secrets: Vec<String>,
 }
 
 /// A format that shows one row after the other.

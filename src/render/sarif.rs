@@ -104,6 +104,7 @@ fn result(row: &Row<'_>) -> Value {
                 Fate::Planned => "planned",
                 Fate::BelowLevel => "below-level",
                 Fate::Held(_) => "held",
+                Fate::Hidden => "hidden",
                 Fate::Manual | Fate::Allowed => "none",
             },
         },

@@ -120,10 +120,12 @@ fn pieces(text: &str, column: usize) -> Vec<String> {
 
 impl Renderer for SideBySide {
     fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()> {
-        let Some(after) = &report.after else { return Ok(()) };
+        if report.after.is_none() {
+            return Ok(());
+        }
         self.heading(out, report.path, false)?;
         write_reasons(out, report.findings.iter(), self.style)?;
-        let hunks = hunks::of_texts(report.before, after, &report.edits);
+        let hunks = hunks::of_report(report);
         hunks.iter().try_for_each(|hunk| self.hunk(out, hunk))?;
         writeln!(out)
     }
@@ -138,7 +140,7 @@ impl Renderer for SideBySide {
         for created in files {
             self.heading(out, &created.file.path, created.before.is_none())?;
             write_reasons(out, std::iter::once(judged), self.style)?;
-            let hunks = hunks::of_texts(created.before.unwrap_or_default(), &created.file.text, &[]);
+            let hunks = hunks::of_texts(created.before.unwrap_or_default(), &created.file.text);
             hunks.iter().try_for_each(|hunk| self.hunk(out, hunk))?;
             writeln!(out)?;
         }
@@ -158,7 +160,7 @@ mod tests {
     fn check(before: &str, after: &str, expected: &str) {
         let shown = SideBySide::new(Style::default(), 60);
         let mut out = Vec::new();
-        for hunk in hunks::of_texts(before, after, &[]) {
+        for hunk in hunks::of_texts(before, after) {
             shown.hunk(&mut out, &hunk).unwrap();
         }
         assert_eq!(String::from_utf8(out).unwrap(), format!("{expected}{}\n", "─".repeat(60)));

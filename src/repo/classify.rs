@@ -104,8 +104,16 @@ pub(super) fn may_hold_objects(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"kind").is_some() && memmem::find(bytes, b"apiVersion").is_some()
 }
 
-/// Whether a file is named like Helm values and says something of an image.
-pub(super) fn may_be_values(path: &str, bytes: &[u8]) -> bool {
+/// Whether a file is named like Helm values, and is a chart's own or says something of an image.
+pub(super) fn may_be_values(path: &str, bytes: &[u8], facts: &Facts) -> bool {
+    if let Some((_, inside)) = facts.chart(path)
+        && let Some(name) = inside.strip_prefix("ci/").or(Some(inside)).filter(|name| !name.contains('/'))
+    {
+        // chart-testing takes `ci/*-values.yaml` for sets of values.
+        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        let is_values = name.contains("values") || inside.starts_with("ci/");
+        return is_yaml && is_values && name != "values.schema.json";
+    }
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let is_named =
         name.to_ascii_lowercase().contains("values") || folder.rsplit('/').next() == Some("values");
@@ -133,9 +141,12 @@ fn is_object(root: Node<'_>) -> bool {
 /// The chart whose values or rendering a file takes part in.
 pub(super) fn part_of_chart<'p>(path: &'p str, facts: &Facts) -> Option<&'p str> {
     let (chart, inside) = facts.chart(path)?;
-    let is_part = matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json")
-        || inside.starts_with("templates/");
-    is_part.then_some(chart)
+    is_part(inside).then_some(chart)
+}
+
+/// Whether a file of a chart, by its path inside it, has to do with what the chart renders.
+pub(super) fn is_part(inside: &str) -> bool {
+    matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json") || inside.starts_with("templates/")
 }
 
 pub(super) fn is_chart_template(path: &str, text: &str, facts: &Facts) -> bool {

@@ -30,6 +30,8 @@ pub struct Kustomization {
     pub name_suffix: String,
     /// Labels that it adds (`commonLabels`, `labels`), in the order they are written.
     pub labels: Vec<LabelSetting>,
+    /// Names of the Secrets that it generates or adds to (`secretGenerator`).
+    pub generated_secrets: Vec<String>,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
 }
@@ -109,6 +111,11 @@ impl Kustomization {
         self.labels.iter().any(|setting| setting.selectors)
     }
 
+    /// Whether it changes names (`namePrefix`, `nameSuffix`).
+    pub fn renames(&self) -> bool {
+        !self.name_prefix.is_empty() || !self.name_suffix.is_empty()
+    }
+
     /// Reads a kustomization from its file; `None` when the file is none.
     pub fn read(path: &str, stream: &Stream) -> Option<Kustomization> {
         let root = stream.root(0)?;
@@ -151,6 +158,9 @@ impl Kustomization {
             name_prefix: value["namePrefix"].as_str().unwrap_or_default().to_owned(),
             name_suffix: value["nameSuffix"].as_str().unwrap_or_default().to_owned(),
             labels: labels(value),
+            generated_secrets: items(&value["secretGenerator"])
+                .filter_map(|item| Some(item["name"].as_str()?.to_owned()))
+                .collect(),
             images: Vec::new(),
             charts: charts(at, value),
             configuration,

@@ -8,7 +8,7 @@ use super::{
     WantedSignatures, WantedValidation, WritableDirectory,
 };
 use crate::admission::{Scope, Variable};
-use crate::config::{Distribution, KubernetesVersion, Profile};
+use crate::config::{Distribution, ExternalStore, KubernetesVersion, Profile, Provider, StoreKind, Vault};
 use crate::connections::Protocol;
 use crate::pss::{Level, Version};
 
@@ -28,6 +28,24 @@ pub(super) fn standards() -> impl Iterator<Item = Standard> {
         target_version,
         distribution: Distribution::Generic,
     })
+}
+
+/// A store and what is behind it, with everything or with the least.
+pub(super) fn secret_store(provider: Provider, everything: bool) -> (Vault, ExternalStore) {
+    let given = |text: &str| Some(text.to_owned());
+    let optional = |text: &str| everything.then(|| text.to_owned());
+    let vault = Vault {
+        provider,
+        region: given("eu-central-1"),
+        project: given("sample"),
+        url: given("https://vault.example:8200"),
+        mount: "secret".to_owned(),
+        role: optional("arn:aws:iam::000000000000:role/sample"),
+        tenant: optional("00000000-0000-0000-0000-000000000000"),
+    };
+    let kind = if everything { StoreKind::SecretStore } else { StoreKind::ClusterSecretStore };
+    let store = ExternalStore { name: "sample".to_owned(), kind, vault: Some(vault.clone()), path: None };
+    (vault, store)
 }
 
 pub(super) fn labels() -> [AdmissionLabels; 2] {

@@ -40,6 +40,12 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "rbac/role.yaml",
     "rbac/service-account.yaml",
     "rbac/token-volume.yaml",
+    "secrets/csi-volume.yaml",
+    "secrets/external-secret.yaml",
+    "secrets/file-volume.yaml",
+    "secrets/sealed-secret.yaml",
+    "secrets/secret-provider-class.yaml",
+    "secrets/secret-store.yaml",
     "writable-volume.yaml",
 ];
 

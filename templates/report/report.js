@@ -407,6 +407,7 @@ function summary() {
   const totals = make("p", "", make("b", "", `${hunks.length} changes in ${files.length} files`), `: ${safe} safe, ${hunks.length - safe} to review.`);
   if (run.byHand > 0) totals.append(` ${run.byHand} findings are left to a person: caseharden check lists them.`);
   if (run.belowLevel > 0) totals.append(` ${run.belowLevel} fixes are held back by the level.`);
+  if (run.hidden > 0) totals.append(` ${run.hidden} changes on or beside lines with a secret are not shown; caseharden apply makes them too.`);
   const areas = tally((finding) => run.rules[finding.rule].area);
   const set = (id, value) => {
     byId(id).value = value;

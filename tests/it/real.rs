@@ -11,6 +11,7 @@ mod charts;
 mod decoders;
 mod kustomized_images;
 mod policies;
+mod renderings;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -137,8 +137,11 @@ impl State {
             ));
         }
         let workloads = plural(judgement.workloads, "workload");
+        if judgement.workloads == 0 && self.signed.is_empty() {
+            return text;
+        }
         let mode = if args.enforce { "refuse" } else { "warn and audit; `--enforce` refuses" };
-        note(&format!("the policies are what {workloads} meet after the fixes; they {mode}"));
+        note(&format!("made of {workloads} as the fixes make them; the policies {mode}"));
         text
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn items(planner: &Planner<'_>, inputs: &Inputs) -> Vec<Item> {
         }
         for file in files {
             let old = before(inputs, &file.path);
-            for hunk in hunks::of_texts(old.unwrap_or_default(), &file.text, &[]) {
+            for hunk in hunks::of_texts(old.unwrap_or_default(), &file.text) {
                 let findings = vec![asked(path, &judged)];
                 items.push(Item { path: file.path.clone(), is_new: old.is_none(), hunk, findings });
             }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use self::config_maps::ConfigMaps;
-use self::pieces::{Opaque, Piece, Pieces, Place};
+use self::pieces::{Piece, Pieces, Place};
 use super::super::address::{Form, mentions};
 use super::super::found::Found;
 use super::super::resolve::{Outcome, resolve};
@@ -41,17 +41,16 @@ fn of_object(scene: &Scene<'_>, maps: &ConfigMaps, id: MemberId) -> Found {
     let member = scene.member(id);
     let object = scene.object(member);
     let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { return found };
-    let read = |value: &Value| -> (Vec<Piece>, Vec<Opaque>) {
-        let all =
-            pods(layout, value).iter().map(|pod| pieces::of_pod(scene, maps, id, pod)).collect::<Vec<_>>();
-        let mut read = (Vec::new(), Vec::new());
-        for Pieces { texts, opaque } in all {
-            read.0.extend(texts);
-            read.1.extend(opaque);
+    let read = |value: &Value| -> Pieces {
+        let mut all = Pieces::default();
+        for pod in pods(layout, value) {
+            let Pieces { texts, opaque } = pieces::of_pod(scene, maps, id, &pod);
+            all.texts.extend(texts);
+            all.opaque.extend(opaque);
         }
-        read
+        all
     };
-    let (own, opaque) = read(&value);
+    let Pieces { texts: own, opaque } = read(&value);
     for member in scene.of_object(member.file, member.object) {
         for opaque in &opaque {
             let evidence = opaque.place.evidence(scene, 0, opaque.words.clone());
@@ -77,13 +76,13 @@ fn along<'m>(
     object: &Object,
     value: &Value,
     own: &[Piece],
-    read: &dyn Fn(&Value) -> (Vec<Piece>, Vec<Opaque>),
+    read: &dyn Fn(&Value) -> Pieces,
 ) -> Vec<(Piece, Option<&'m str>)> {
     let mut texts: Vec<(Piece, Option<&str>)> = own.iter().map(|piece| (piece.clone(), None)).collect();
     let mut current = Cow::Borrowed(value);
     for (patch, is_sure) in scene.model.builds.patches_along(way, &object.id) {
         let patched = patch.applied(&current);
-        let (now, _) = read(&patched);
+        let now = read(&patched).texts;
         let is_in = |list: &[(Piece, Option<&str>)], piece: &Piece| {
             list.iter().any(|(known, _)| (&known.words, &known.text) == (&piece.words, &piece.text))
         };

@@ -102,9 +102,9 @@ impl Builds {
 
     fn renamed(&self, step: usize, id: &ObjectId, name: String) -> String {
         let kustomization = &self.kustomizations[step];
-        let is_kept = kustomization.name_prefix.is_empty() && kustomization.name_suffix.is_empty();
         // `prefixFieldSpecsToSkip` of `api/internal/builtins/PrefixTransformer.go`: others' names, and namespaces.
-        if is_kept || matches!(&*id.kind, "CustomResourceDefinition" | "APIService" | "Namespace") {
+        let is_kept = matches!(&*id.kind, "CustomResourceDefinition" | "APIService" | "Namespace");
+        if is_kept || !kustomization.renames() {
             return name;
         }
         format!("{}{name}{}", kustomization.name_prefix, kustomization.name_suffix)

@@ -58,10 +58,7 @@ fn members_of(connections: &Connections, object: (usize, usize)) -> impl Iterato
 
 /// Whether nothing in the file sets a pod apart that nobody else's selector is about.
 fn lacks_labels(fixed: &Fixed<'_>, id: MemberId, member: &Member) -> bool {
-    let is_kind = match (member.id.group(), &*member.id.kind) {
-        ("", "Pod") | ("batch", "CronJob" | "Job") => true,
-        _ => false,
-    };
+    let is_kind = matches!((member.id.group(), &*member.id.kind), ("", "Pod") | ("batch", "CronJob" | "Job"));
     if !is_kind || member.is_labelled || member.host_network || fixed.is_left_alone(&member.space) {
         return false;
     }

@@ -1,8 +1,8 @@
 //! See the rule's own docs below.
 
-use super::secret_text::{Token, is_secret_name, is_secret_value, known_token};
 use crate::model::Container;
 use crate::rules::{Area, Check, Finding, Severity, Workload};
+use crate::secret::literal;
 
 crate::rules::rule! {
     /// An environment variable holds a secret as plain text.
@@ -24,7 +24,7 @@ crate::rules::rule! {
     /// - Defining environment variables with secret data: <https://kubernetes.io/docs/tasks/inject-data-application/distribute-credentials-secure/>
     {
         id: "secret-in-env-literal",
-        area: Area::Pod,
+        area: Area::Secret,
         severity: Severity::Critical,
         pss: None,
         known_as: &[("kube-linter", "env-var-secret"), ("kubescape", "C-0012"), ("polaris", "sensitiveContainerEnvVar")],
@@ -39,22 +39,9 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             let (Some(name), Some(value)) = (variable["name"].as_str(), variable["value"].as_str()) else {
                 continue;
             };
-            let what = match known_token(value) {
-                Some(token) => described(token),
-                None if is_secret_name(name) && is_secret_value(value) => "what its name calls a secret",
-                None => continue,
-            };
+            let Some(what) = literal(name, value) else { continue };
             findings.push(finding(workload, container, idx, name, what));
         }
-    }
-}
-
-fn described(token: Token) -> &'static str {
-    match token {
-        Token::UserInfo => "a URL with a password",
-        Token::Key => "a private key",
-        Token::Service => "the token of a known service",
-        Token::Jwt => "a signed token (JWT)",
     }
 }
 
@@ -69,6 +56,5 @@ fn finding(
     let message = format!("variable `{name}` of {} holds {what}", workload.container(container));
     Finding::new(pointer, message)
         .container(container)
-        .secret()
         .note("replace the secret where it comes from: its old value stays in the history of the repo")
 }

@@ -8,7 +8,7 @@ use crate::yaml::Edit;
 
 /// The operations that turn the old lines into the new ones. `edits` are those of the old text, in its order; only
 /// the lines they touch are compared. Without any, all are.
-pub(super) fn line_changes(old: &[&str], new: &[&str], edits: &[Edit]) -> Vec<DiffOp> {
+pub(crate) fn line_changes(old: &[&str], new: &[&str], edits: &[Edit]) -> Vec<DiffOp> {
     if edits.is_empty() {
         return capture_diff_slices(Algorithm::Myers, old, new);
     }
