@@ -186,6 +186,8 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
         context: exposure::CONTEXT_LINES,
         findings: Vec::new(),
         defects: Vec::new(),
+        stream: &source.stream,
+        model: at.planner.model,
         values: Vec::new(),
     };
     match lowered {
@@ -199,6 +201,7 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
         report.values.push((work.document, work.value));
         report.findings.extend(work.findings);
     }
+    report.findings.iter_mut().enumerate().for_each(|(turn, judged)| judged.turn = turn);
     let notices =
         at.allows.notices(at.planner, at.file, &|offset| at.lines().position(offset), &report.findings);
     report.findings.retain(|judged| judged.fate != Fate::Allowed);
@@ -294,7 +297,9 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     for placed in placed {
         let Some((document, findings)) = documents.get_mut(&placed.object.document) else { continue };
         if document.value.pointer(&placed.object.pointer).is_some() {
-            findings.push(place(at, &placed.object, placed.finding.clone()));
+            let mut judged = place(at, &placed.object, placed.finding.clone());
+            judged.part_of.extend(placed.needs_file.clone());
+            findings.push(judged);
         }
     }
     let works = documents.into_iter().map(|(document, (decoded, mut findings))| {
@@ -366,6 +371,8 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding) -> Judged
         _ if finding.hidden => Fate::Hidden,
         _ => Fate::Planned,
     };
+    let new_files = finding.new_files.iter().map(|file| &file.path);
+    let part_of = finding.together.iter().chain(new_files).cloned().collect();
     let mut judged = Judged {
         finding,
         object: object.id.clone(),
@@ -374,7 +381,13 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding) -> Judged
         line: position.line,
         column: position.column,
         fate,
+        part_of,
+        turn: 0,
     };
+    let path = &at.planner.model.repo().files[at.file].path;
+    if judged.fate == Fate::Planned && at.planner.selection.leaves_out(|| judged.key(path)) {
+        judged.fate = Fate::Held("it was not taken".to_owned());
+    }
     if at.allows.allow(at.stream, &judged) || at.planner.is_allowed_by_config(object, &judged.finding) {
         judged.fate = Fate::Allowed;
     }
