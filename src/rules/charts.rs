@@ -346,6 +346,8 @@ impl Trial<'_> {
             Change::Set { pointer, value } => self.chart.allows(pointer, value),
             Change::Remove { .. } => true,
             Change::Append { list, value } => self.chart.allows(list, &Value::Array(vec![value.clone()])),
+            // No value of a chart is changed within its text.
+            Change::Inside { .. } => false,
         })
     }
 
