@@ -186,9 +186,8 @@ impl<'m> Job<'_, 'm> {
         if set.is_default {
             self.fixed.clone_from(&changes);
         }
-        let text = if set.is_text { report::text(self, set, &kept) } else { None };
         for group in kept {
-            report::fix(self, set, &before, group, text.as_ref(), found);
+            report::fix(self, set, &before, group, found);
         }
         for raised in without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised)) {
             report::without(self, set, &before, &knobs, raised, found);
@@ -344,7 +343,7 @@ impl Trial<'_> {
     fn may_be(&self, changes: &[Change]) -> bool {
         changes.iter().all(|change| match change {
             Change::Set { pointer, value } => self.chart.allows(pointer, value),
-            Change::Remove { .. } => true,
+            Change::Remove { .. } | Change::Inside { .. } => true,
             Change::Append { list, value } => self.chart.allows(list, &Value::Array(vec![value.clone()])),
             // No value of a chart is changed within its text.
             Change::Inside { .. } => false,
