@@ -127,10 +127,34 @@ pub enum Level {
 }
 
 /// How control planes are configured.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// Whether audit logs hold the bodies of requests about Secrets and tokens.
     pub audit_secret_bodies: bool,
+    pub encryption: Encryption,
+    /// `unix://` and the path of a socket.
+    pub kms_endpoint: String,
+}
+
+/// What encrypts Secrets at rest, where the distribution has no switch for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Nothing is changed.
+    #[default]
+    Report,
+    Kms,
+    Secretbox,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Cluster {
+            audit_secret_bodies: false,
+            encryption: Encryption::default(),
+            kms_endpoint: "unix:///var/run/kmsplugin/socket.sock".to_owned(),
+        }
+    }
 }
 
 /// A custom resource that embeds a pod spec.

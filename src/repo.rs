@@ -81,6 +81,8 @@ pub enum Content {
     Objects,
     /// Helm values.
     Values,
+    /// How a cluster is set up, in a form that is no object: k3s, RKE2, Talos.
+    ClusterConfig,
     /// A patch that a kustomization names and that holds no object of its own (JSON 6902).
     Patch,
 }
@@ -210,7 +212,7 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         parts.extend(part);
         match outcome {
             Outcome::File(file) => {
-                repo.others += usize::from(file.content == Content::Values);
+                repo.others += usize::from(matches!(file.content, Content::Values | Content::ClusterConfig));
                 repo.files.push(*file);
             }
             Outcome::Compose(file) => {
@@ -313,7 +315,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
         } else if classify::is_compose(path) {
             compose(entry, bytes)
-        } else if classify::may_be_values(path, &bytes, facts) {
+        } else if classify::may_be_values(path, &bytes, facts) || classify::may_be_cluster_config(&bytes) {
             values(entry, bytes, facts, config)
         } else {
             Outcome::Other
@@ -331,14 +333,15 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     }
     let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
+    let is_template = has_actions || text.contains("{%");
     match Stream::parse(text, &LIMITS) {
         Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
-        Err(error) if has_actions => Outcome::Skipped(Skip {
+        Err(error) if is_template => Outcome::Skipped(Skip {
             path: path.to_owned(),
             line: Some(error.line),
             column: Some(error.column),
             reason: SkipReason::HelmTemplate,
-            detail: "`{{` starts a template action".to_owned(),
+            detail: format!("`{}` starts a template action", if has_actions { "{{" } else { "{%" }),
         }),
         Err(error) => Outcome::Skipped(Skip {
             path: path.to_owned(),
@@ -395,18 +398,18 @@ fn judge_parsed(
         })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
-        let is_values = classify::may_be_values(&path, stream.text().as_bytes(), facts);
-        return if is_values && classify::sops_line(&stream).is_none() {
-            Outcome::File(Box::new(File {
-                path,
-                stream,
-                marker,
-                context_only: entry.context_only,
-                content: Content::Values,
-            }))
+        let content = if classify::is_cluster_config(&stream) {
+            Content::ClusterConfig
+        } else if classify::may_be_values(&path, stream.text().as_bytes(), facts) {
+            Content::Values
         } else {
-            Outcome::Other
+            return Outcome::Other;
         };
+        if classify::sops_line(&stream).is_some() {
+            return Outcome::Other;
+        }
+        let context_only = entry.context_only;
+        return Outcome::File(Box::new(File { path, stream, marker, context_only, content }));
     }
     if let Some(line) = classify::sops_line(&stream) {
         return skip(SkipReason::Encrypted, "encrypted with SOPS", Some(line));

@@ -5,6 +5,7 @@
 
 mod change;
 mod charts;
+mod cluster;
 mod docs;
 mod finding;
 mod hold_back;
@@ -68,12 +69,21 @@ pub enum Area {
     Network,
     Rbac,
     Secret,
+    Cluster,
     Allow,
 }
 
 impl Area {
-    pub const ALL: [Area; 7] =
-        [Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Rbac, Area::Secret, Area::Allow];
+    pub const ALL: &'static [Area] = &[
+        Area::Pod,
+        Area::Image,
+        Area::Namespace,
+        Area::Network,
+        Area::Rbac,
+        Area::Secret,
+        Area::Cluster,
+        Area::Allow,
+    ];
 
     pub fn id(self) -> &'static str {
         match self {
@@ -83,6 +93,7 @@ impl Area {
             Area::Network => "network",
             Area::Rbac => "rbac",
             Area::Secret => "secret",
+            Area::Cluster => "cluster",
             Area::Allow => "allow",
         }
     }
@@ -137,10 +148,17 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [pod::RULES, image::RULES, namespace::RULES, network::RULES, rbac::RULES, secret::RULES, notice::RULES]
-        .into_iter()
-        .flatten()
-        .copied()
+    let areas = [
+        pod::RULES,
+        image::RULES,
+        namespace::RULES,
+        network::RULES,
+        rbac::RULES,
+        secret::RULES,
+        cluster::RULES,
+        notice::RULES,
+    ];
+    areas.into_iter().flatten().copied()
 }
 
 pub fn find(id: &str) -> Option<&'static Rule> {
@@ -177,6 +195,7 @@ pub fn check_repo(
     network::check(model, settings, selected, &mut found);
     rbac::check_repo(model, settings, selected, &mut found);
     secret::check_repo(model, settings, selected, &mut found);
+    cluster::check_repo(model, settings, selected, &mut found);
     found
 }
 

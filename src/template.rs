@@ -32,6 +32,7 @@ use tera::Tera;
 use crate::config::Dialect;
 pub use access::{NewBinding, NewRole};
 pub use admission::{Attestor, WantedAdmission, WantedAttestor, WantedSignatures, WantedValidation};
+pub use cluster::{AnonymousPaths, ControlPlane, EncryptedWith};
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};

@@ -14,8 +14,8 @@ use super::{Global, Outcome};
 /// overwritten without `--force`. The templates can be replaced: see `caseharden templates --help`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    caseharden generate apiserver                     show the files\n  \
-    caseharden generate apiserver --output control-plane/\n  \
+    caseharden generate apiserver --for kubeadm       show the files\n  \
+    caseharden generate apiserver --for kind --output kind/\n  \
     caseharden generate admission --engine kyverno    policies that keep the repo as its fixes make it")]
 pub(super) struct GenerateArgs {
     #[command(subcommand)]

@@ -22,6 +22,12 @@ pub struct NameGlob {
     matcher: GlobMatcher,
 }
 
+impl std::fmt::Display for NameGlob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.pattern)
+    }
+}
+
 /// A pattern over image names without tag and digest. `*` stays within one part of the name, `**/` matches
 /// any registry and folder; `docker.io/library/` may be left out on both sides.
 #[derive(Debug, Clone, Deserialize)]

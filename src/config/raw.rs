@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::network::{Dialect, Mode};
 use super::secrets::{Provider, Scope, StoreKind, StoreName};
-use super::{Distribution, ImageGlob, KubernetesVersion, Level, NameGlob, PathGlob, Profile};
+use super::{Distribution, Encryption, ImageGlob, KubernetesVersion, Level, NameGlob, PathGlob, Profile};
 use crate::pss::Version;
 
 /// Configuration of caseharden for one repo.
@@ -193,6 +193,12 @@ pub(crate) struct RawCluster {
     /// Whether audit logs hold the bodies of requests about Secrets and tokens, which are the secrets themselves.
     /// Default: false, only who did what to which one.
     pub(crate) audit_secret_bodies: Option<bool>,
+    /// What encrypts Secrets at rest: "kms" (a plugin on every control-plane node), "secretbox" (a key that is filled in on
+    /// the hosts) or "report", which changes nothing. Default: "report".
+    pub(crate) encryption: Option<Encryption>,
+    /// Where the KMS plugin listens. Default: "unix:///var/run/kmsplugin/socket.sock".
+    #[schemars(with = "Option<String>", extend("pattern" = "^unix:///."))]
+    pub(crate) kms_endpoint: Option<Spanned<String>>,
 }
 
 /// Which network policies are wanted, and where the peers live that no manifest shows.

@@ -7,7 +7,9 @@ use toml::Spanned;
 
 use super::mistake::Mistakes;
 use super::network::network;
-use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath};
+use super::raw::{
+    RawAllow, RawCluster, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath,
+};
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
 use super::secrets::secrets;
@@ -49,7 +51,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
         secrets: secrets(raw.secrets, mistakes),
-        cluster: Cluster { audit_secret_bodies: raw.cluster.audit_secret_bodies.unwrap_or_default() },
+        cluster: cluster(raw.cluster, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }
@@ -78,6 +80,27 @@ fn rule_or_area(name: Spanned<String>, known: &[&str], star: bool, mistakes: &mu
         mistakes.add_unknown(span, "rule or area", &name, known);
     }
     name
+}
+
+fn cluster(raw: RawCluster, mistakes: &mut Mistakes<'_>) -> Cluster {
+    let default = Cluster::default();
+    let span = span_of(&raw.kms_endpoint);
+    let endpoint = raw.kms_endpoint.map(Spanned::into_inner);
+    let is_socket = |endpoint: &String| {
+        endpoint
+            .strip_prefix("unix:///")
+            .is_some_and(|path| !path.is_empty() && !path.contains(char::is_control))
+    };
+    if let Some(wrong) = endpoint.as_ref().filter(|endpoint| !is_socket(endpoint)) {
+        let message =
+            format!("`{}` is not a socket like `unix:///run/kms/socket.sock`", wrong.escape_debug());
+        mistakes.add(span, message, None);
+    }
+    Cluster {
+        audit_secret_bodies: raw.audit_secret_bodies.unwrap_or(default.audit_secret_bodies),
+        encryption: raw.encryption.unwrap_or(default.encryption),
+        kms_endpoint: endpoint.unwrap_or(default.kms_endpoint),
+    }
 }
 
 fn file_size(size: Option<Spanned<i64>>, mistakes: &mut Mistakes<'_>) -> Option<u64> {

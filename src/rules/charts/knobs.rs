@@ -89,12 +89,7 @@ impl<'k> Knobs<'k> {
 
 /// The change of the values that come out where the change of an object is.
 fn lifted(landing: &Landing, change: &Change) -> Vec<Change> {
-    let at = |pointer: &str| format!("{}{}", landing.values, &pointer[landing.pointer.len()..]);
-    let own = match change {
-        Change::Set { pointer, value } => Change::set(at(pointer), value.clone()),
-        Change::Remove { pointer } => Change::remove(at(pointer)),
-        Change::Append { list, value } => Change::append(at(list), value.clone()),
-    };
+    let own = change.moved(|pointer| format!("{}{}", landing.values, &pointer[landing.pointer.len()..]));
     landing.switch.iter().map(|switch| Change::set(switch.as_str(), true)).chain([own]).collect()
 }
 

@@ -61,12 +61,7 @@ pub(super) fn fix(
 
 /// A change from the object's root.
 fn lowered(set: &ValuesSet, change: &Change) -> Change {
-    let at = |pointer: &str| format!("{}{pointer}", set.outer);
-    match change {
-        Change::Set { pointer, value } => Change::set(at(pointer), value.clone()),
-        Change::Remove { pointer } => Change::remove(at(pointer)),
-        Change::Append { list, value } => Change::append(at(list), value.clone()),
-    }
+    change.moved(|pointer| format!("{}{pointer}", set.outer))
 }
 
 /// The change of the text that the values are in, for all groups together.
@@ -114,7 +109,7 @@ pub(super) fn without(
         return;
     }
     if !finding.changes.is_empty() {
-        finding.make_manual("no value of the chart decides just this");
+        finding.make_manual("no value that the chart allows decides just this");
     }
     let Some(source) = job.source else {
         // The chart is another's: what it lacks is said where it is used.
