@@ -131,7 +131,6 @@ impl Found {
             Fate::Planned | Fate::BelowLevel | Fate::Hidden => count.fixable += 1,
             Fate::Manual | Fate::Held(_) => count.by_hand += 1,
             Fate::Allowed => count.allowed += 1,
-            Fate::Hidden => count.fixable += 1,
         }
     }
 
