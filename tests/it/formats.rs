@@ -42,6 +42,8 @@ spec:
           env:
             - name: DB_PASSWORD
               value: hunter2-Zq81xvv
+          ports: [{containerPort: 8080}]
+          imagePullPolicy: Always
           securityContext: {allowPrivilegeEscalation: true, readOnlyRootFilesystem: true}
         - name: logs
           image: registry.example.com/logs:1.0
