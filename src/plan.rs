@@ -13,6 +13,7 @@ mod exceptions;
 mod merge;
 mod together;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -237,7 +238,7 @@ impl<'a> Planner<'a> {
     /// Takes out what is of use only along with a new file that is not made.
     fn keep_wanted_mentions(&mut self) {
         let mut repo = std::mem::take(&mut self.survey);
-        let wanted: Vec<String> = repo
+        let wanted: HashSet<String> = repo
             .new_files
             .iter()
             .filter(|placed| placed.finding.safety >= self.level)

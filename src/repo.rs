@@ -48,8 +48,12 @@ impl Repo {
 
     /// The file at a path.
     pub fn file(&self, path: &str) -> Option<&File> {
-        let idx = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
-        Some(&self.files[idx])
+        Some(&self.files[self.position(path)?])
+    }
+
+    /// Where the file at a path is among all.
+    pub fn position(&self, path: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()
     }
 
     /// The chart of a folder.

@@ -162,7 +162,7 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        let settings = self.settings()?;
+        let settings = Settings { reads_new_files: renderer.wants_new_texts(), ..self.settings()? };
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::{ContainerPort, Member, Protocol, Space};
@@ -29,44 +30,86 @@ const VOLATILE: &[&str] = &[
 
 type Labels = BTreeMap<String, String>;
 
-/// All workloads whose containers the repo shows, one for each namespace they land in.
-pub(super) fn members(model: &Model<'_>) -> Vec<Member> {
-    let mut members = Vec::new();
-    // What the selector may be made of, beside each member.
-    let mut sources: Vec<Labels> = Vec::new();
-    for file in 0..model.repo().files.len() {
-        for (idx, object) in model.objects_of(file).iter().enumerate() {
-            let Some(layout) = object.layout.as_ref() else { continue };
-            let Some(value) = model.value(object) else { continue };
-            let pods = pods(layout, &value);
-            if !pods.iter().any(|pod| pod.has_containers) {
-                continue;
-            }
-            // Controllers that make several kinds of pods of an object label them as they like.
-            let labels = match layout {
-                Layout::PodSpec { .. } => labels(&value, &pods[0]),
-                _ => Labels::new(),
-            };
-            // A build may add labels to both; what the file has decides.
-            let own = selector_of(layout, &value).filter(|selector| covers(selector, &labels));
-            let source = own.unwrap_or_else(|| labels.clone());
-            for space in spaces(model, object) {
-                members.push(Member {
-                    file,
-                    object: idx,
-                    id: object.id.clone(),
-                    space,
-                    labels: labels.clone(),
-                    selector: Labels::new(),
-                    ports: pods.iter().flat_map(ports).collect(),
-                    host_network: pods.iter().all(|pod| pod.spec["hostNetwork"] == true),
-                });
-                sources.push(source.clone());
-            }
+/// Workloads whose containers the repo shows.
+pub(super) struct Members {
+    /// One for each namespace that an object lands in.
+    pub(super) list: Vec<Member>,
+    /// ConfigMaps that the pods of an object take as a whole, by its file and place.
+    pub(super) maps_taken: HashMap<(usize, usize), Vec<String>>,
+}
+
+/// What one object tells of its members.
+struct OfObject {
+    members: Vec<Member>,
+    /// What the selector may be made of.
+    source: Labels,
+    maps_taken: Vec<String>,
+}
+
+pub(super) fn members(model: &Model<'_>) -> Members {
+    let files = (0..model.repo().files.len()).into_par_iter();
+    let read: Vec<OfObject> = files
+        .flat_map_iter(|file| {
+            let objects = model.objects_of(file).iter().enumerate();
+            objects.filter_map(move |(idx, object)| of_object(model, idx, object))
+        })
+        .collect();
+    let mut members = Members { list: Vec::new(), maps_taken: HashMap::new() };
+    let mut sources = Vec::new();
+    for OfObject { members: own, source, maps_taken } in read {
+        if let (Some(first), false) = (own.first(), maps_taken.is_empty()) {
+            members.maps_taken.insert((first.file, first.object), maps_taken);
+        }
+        sources.extend(own.iter().map(|_| source.clone()));
+        members.list.extend(own);
+    }
+    choose_selectors(&mut members.list, sources);
+    members
+}
+
+fn of_object(model: &Model<'_>, idx: usize, object: &Object) -> Option<OfObject> {
+    let layout = object.layout.as_ref()?;
+    let value = model.value(object)?;
+    let pods = pods(layout, &value);
+    if !pods.iter().any(|pod| pod.has_containers) {
+        return None;
+    }
+    // Controllers that make several kinds of pods of an object label them as they like.
+    let is_plain = matches!(layout, Layout::PodSpec { .. });
+    let labels = if is_plain { labels(&value, &pods[0]) } else { Labels::new() };
+    // A build may add labels to both; what the file has decides.
+    let own = selector_of(layout, &value).filter(|selector| covers(selector, &labels));
+    let member = |space| Member {
+        file: object.file,
+        object: idx,
+        id: object.id.clone(),
+        space,
+        labels: labels.clone(),
+        selector: Labels::new(),
+        ports: pods.iter().flat_map(ports).collect(),
+        host_network: pods.iter().all(|pod| pod.spec["hostNetwork"] == true),
+    };
+    let taken = pods.iter().filter(|_| is_plain).flat_map(|pod| maps_taken(&pod.spec));
+    Some(OfObject {
+        members: spaces(model, object).into_iter().map(member).collect(),
+        maps_taken: taken.map(str::to_owned).collect(),
+        source: own.unwrap_or(labels),
+    })
+}
+
+/// ConfigMaps that a pod takes as a whole.
+fn maps_taken(spec: &Value) -> Vec<&str> {
+    let mut names = Vec::new();
+    for list in ["containers", "initContainers"] {
+        for container in spec[list].as_array().into_iter().flatten() {
+            let sources = container["envFrom"].as_array().into_iter().flatten();
+            names.extend(sources.filter_map(|source| source["configMapRef"]["name"].as_str()));
         }
     }
-    choose_selectors(&mut members, sources);
-    members
+    for volume in spec["volumes"].as_array().into_iter().flatten() {
+        names.extend(volume["configMap"]["name"].as_str().filter(|_| volume["configMap"]["items"].is_null()));
+    }
+    names
 }
 
 /// The namespaces an object lands in.

@@ -24,6 +24,8 @@ pub struct Settings<'a> {
     pub audit: Option<&'a audit_log::Evidence>,
     /// What flow logs show; empty without one.
     pub flows: &'a Flows,
+    /// Whether anybody reads the texts of new files; only then they have to be made.
+    pub reads_new_files: bool,
 }
 
 /// The security contexts that the templates render for the profile: what a hardened pod has.
@@ -43,7 +45,17 @@ impl<'a> Settings<'a> {
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        Ok(Settings { config, templates, level, version, standard, lock, flows, audit: None })
+        Ok(Settings {
+            config,
+            templates,
+            level,
+            version,
+            standard,
+            lock,
+            flows,
+            audit: None,
+            reads_new_files: true,
+        })
     }
 }
 

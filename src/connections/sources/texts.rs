@@ -7,46 +7,27 @@ mod pieces;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rayon::prelude::*;
-
-use self::config_maps::ConfigMaps;
+pub(in crate::connections) use self::config_maps::ConfigMaps;
 use self::pieces::{Piece, Pieces, Place};
 use super::super::address::{Form, mentions};
 use super::super::found::Found;
 use super::super::resolve::{Outcome, resolve};
 use super::super::scene::Scene;
 use super::super::{Certainty, Evidence, MemberId, Peer, Port};
-use crate::model::pods;
+use super::Workload;
 
-pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
-    let maps = ConfigMaps::new(scene);
-    let mut done = BTreeSet::new();
-    let first_members: Vec<MemberId> = scene
-        .ids()
-        .filter(|id| {
-            let member = scene.member(*id);
-            done.insert((member.file, member.object))
-        })
-        .collect();
-    let found_by_object: Vec<Found> =
-        first_members.into_par_iter().map(|id| of_object(scene, &maps, id)).collect();
-    found_by_object.into_iter().for_each(|of_object| found.absorb(of_object));
-}
-
-/// What the object of a member says, for all members it makes.
-fn of_object(scene: &Scene<'_>, maps: &ConfigMaps, id: MemberId) -> Found {
-    let mut found = Found::default();
-    let member = scene.member(id);
-    let object = scene.object(member);
-    let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { return found };
-    let members = scene.of_object(member.file, member.object);
+/// What a workload says, for all its members.
+pub(super) fn of_workload(scene: &Scene<'_>, maps: &ConfigMaps, workload: &Workload<'_>, found: &mut Found) {
+    let &Workload { object, members, ref value, ref pods, .. } = workload;
+    let Some(layout) = &object.layout else { return };
+    let first = members[0];
     let mut said: BTreeSet<(String, String)> = BTreeSet::new();
     let mut take = |pieces: Pieces, patch: Option<&str>| {
         for piece in pieces.texts {
             let is_new = said.insert((piece.words.clone(), piece.text.clone()));
             if patch.is_none() || is_new {
                 for member in members {
-                    state(scene, *member, &piece, patch, &mut found);
+                    state(scene, *member, &piece, patch, found);
                 }
             }
         }
@@ -57,16 +38,15 @@ fn of_object(scene: &Scene<'_>, maps: &ConfigMaps, id: MemberId) -> Found {
             }
         }
     };
-    for pod in pods(layout, &value) {
-        take(pieces::of_pod(scene, maps, id, &pod), None);
+    for pod in pods {
+        take(pieces::of_pod(scene, maps, first, pod), None);
     }
     for patch in scene.model.builds.patches_on(&scene.model.file(object).path, &object.id) {
-        let patched = patch.applied(&value);
-        for pod in pods(layout, &patched) {
-            take(pieces::of_pod(scene, maps, id, &pod), Some(&patch.path));
+        let patched = patch.applied(value);
+        for pod in crate::model::pods(layout, &patched) {
+            take(pieces::of_pod(scene, maps, first, &pod), Some(&patch.path));
         }
     }
-    found
 }
 
 /// Turns what one text says into connections of one member.

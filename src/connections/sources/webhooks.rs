@@ -19,15 +19,15 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                 | "CustomResourceDefinition"
         )
     };
-    for (file, object, value) in scene.objects(wanted) {
-        for (pointer, service) in called(&object.id.kind, &value) {
+    for (file, object) in scene.objects_like(wanted) {
+        for (pointer, service) in called(scene, object) {
             let Some(name) = service["name"].as_str() else { continue };
             let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
             let words = format!(
                 "the API server calls Service/{name}:{port} for {}/{}",
                 object.id.kind, object.id.name
             );
-            for space in namespaces(scene, object, service) {
+            for space in namespaces(scene, object, &service) {
                 let Some(called) = scene.service(&space, file, name) else { continue };
                 let evidence = scene.evidence(file, object, &pointer, 0, words.clone());
                 for target in &called.targets {
@@ -50,22 +50,20 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
 }
 
 /// The Services an object names, with the pointer of each.
-fn called<'v>(kind: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
-    let one = |pointer: &str| {
-        let found = value.pointer(pointer).filter(|service| service.is_object());
-        found.map(|service| (pointer.to_owned(), service)).into_iter().collect()
+fn called(scene: &Scene<'_>, object: &Object) -> Vec<(String, Value)> {
+    let at = |pointer: String| {
+        let service = scene.model.part(object, &pointer).filter(Value::is_object)?;
+        Some((pointer, service))
     };
-    match kind {
-        "APIService" => one("/spec/service"),
-        "CustomResourceDefinition" => one("/spec/conversion/webhook/clientConfig/service"),
+    match &*object.id.kind {
+        "APIService" => at("/spec/service".to_owned()).into_iter().collect(),
+        "CustomResourceDefinition" => {
+            at("/spec/conversion/webhook/clientConfig/service".to_owned()).into_iter().collect()
+        }
         _ => {
-            let hooks = value["webhooks"].as_array().into_iter().flatten().enumerate();
-            hooks
-                .filter(|(_, hook)| hook["clientConfig"]["service"].is_object())
-                .map(|(idx, hook)| {
-                    (format!("/webhooks/{idx}/clientConfig/service"), &hook["clientConfig"]["service"])
-                })
-                .collect()
+            let hooks = scene.model.node(object).and_then(|node| node.get("webhooks"));
+            let count = hooks.map_or(0, |hooks| hooks.items().count());
+            (0..count).filter_map(|idx| at(format!("/webhooks/{idx}/clientConfig/service"))).collect()
         }
     }
 }

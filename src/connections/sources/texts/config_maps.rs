@@ -2,13 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::Value;
-
 use super::super::super::members::strings;
 use super::super::super::scene::Scene;
 use super::super::super::{MemberId, Space};
 use super::pieces::Place;
-use crate::model::{Layout, pods};
 use crate::repo::Kustomization;
 
 /// What a ConfigMap holds.
@@ -23,7 +20,7 @@ pub(super) struct Entries {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct ConfigMaps {
+pub(in crate::connections) struct ConfigMaps {
     maps: Vec<Entries>,
     by_name: HashMap<(Space, String), usize>,
     /// By the kustomization that makes them.
@@ -32,7 +29,7 @@ pub(super) struct ConfigMaps {
 }
 
 impl ConfigMaps {
-    pub(super) fn new(scene: &Scene<'_>) -> ConfigMaps {
+    pub(in crate::connections) fn new(scene: &Scene<'_>) -> ConfigMaps {
         let mut maps = ConfigMaps::default();
         maps.read_objects(scene);
         for (file, source) in scene.model.repo().files.iter().enumerate() {
@@ -108,14 +105,9 @@ impl ConfigMaps {
         let mut users: BTreeMap<usize, BTreeSet<(usize, usize)>> = BTreeMap::new();
         for id in scene.ids() {
             let member = scene.member(id);
-            let object = scene.object(member);
-            let Some(Layout::PodSpec { .. }) = &object.layout else { continue };
-            let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { continue };
-            for pod in pods(layout, &value) {
-                for name in whole_references(&pod.spec) {
-                    if let Some(idx) = self.index(scene, id, name) {
-                        users.entry(idx).or_default().insert((member.file, member.object));
-                    }
+            for name in scene.maps_taken(member) {
+                if let Some(idx) = self.index(scene, id, name) {
+                    users.entry(idx).or_default().insert((member.file, member.object));
                 }
             }
         }
@@ -145,19 +137,4 @@ impl ConfigMaps {
     pub(super) fn secret_keys(&self, space: &Space, name: &str) -> Option<&BTreeSet<String>> {
         self.secrets.get(&(space.clone(), name.to_owned()))
     }
-}
-
-/// ConfigMaps that a pod takes as a whole.
-fn whole_references(spec: &Value) -> Vec<&str> {
-    let mut names = Vec::new();
-    for list in ["containers", "initContainers"] {
-        for container in spec[list].as_array().into_iter().flatten() {
-            let sources = container["envFrom"].as_array().into_iter().flatten();
-            names.extend(sources.filter_map(|source| source["configMapRef"]["name"].as_str()));
-        }
-    }
-    for volume in spec["volumes"].as_array().into_iter().flatten() {
-        names.extend(volume["configMap"]["name"].as_str().filter(|_| volume["configMap"]["items"].is_null()));
-    }
-    names
 }
