@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::members::{Members, covers, members, spaces};
@@ -145,6 +146,21 @@ impl<'m> Scene<'m> {
         wanted: impl Fn(&Object) -> bool,
     ) -> impl Iterator<Item = (usize, &'m Object, Value)> {
         self.objects_like(wanted).filter_map(|(file, object)| Some((file, object, self.model.value(object)?)))
+    }
+
+    /// What `read` makes of the objects of some kind, in their order. Decoded in many threads, one by one.
+    pub(super) fn each<T: Send>(
+        &self,
+        wanted: impl Fn(&Object) -> bool + Sync,
+        read: impl Fn(usize, &'m Object, &Value) -> T + Sync,
+    ) -> Vec<T> {
+        let (model, wanted, read) = (self.model, &wanted, &read);
+        let files = (0..model.repo().files.len()).into_par_iter();
+        let of_file = |file: usize| {
+            let objects = model.objects_of(file).iter().filter(move |object| wanted(object));
+            objects.filter_map(move |object| Some(read(file, object, &model.value(object)?)))
+        };
+        files.flat_map_iter(of_file).collect()
     }
 
     pub(super) fn spaces(&self, object: &Object) -> Vec<Space> {

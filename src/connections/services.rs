@@ -57,20 +57,16 @@ pub(super) struct External {
 }
 
 pub(super) fn services(scene: &Scene<'_>) -> Vec<Service> {
-    let mut services = Vec::new();
     let endpoints = endpoints(scene);
-    for (file, object, value) in
-        scene.objects(|object| &*object.id.kind == "Service" && object.id.group().is_empty())
-    {
-        for space in scene.spaces(object) {
+    let wanted = |object: &Object| &*object.id.kind == "Service" && object.id.group().is_empty();
+    let services = scene.each(wanted, |file, object, value| {
+        let of_space = |space: Space| {
             let addresses = endpoints.get(&(space.clone(), object.id.name.to_string())).cloned();
-            services.push(Service {
-                endpoints: addresses.unwrap_or_default(),
-                ..read(scene, file, object, &value, space)
-            });
-        }
-    }
-    services
+            Service { endpoints: addresses.unwrap_or_default(), ..read(scene, file, object, value, space) }
+        };
+        scene.spaces(object).into_iter().map(of_space).collect::<Vec<_>>()
+    });
+    services.into_iter().flatten().collect()
 }
 
 fn read(scene: &Scene<'_>, file: usize, object: &Object, value: &Value, space: Space) -> Service {

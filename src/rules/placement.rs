@@ -50,7 +50,7 @@ pub(super) fn list_in(
     let id = ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", kustomization);
     let object = Object { file, document: 0, pointer: "".into(), id, layout: None };
     let placed = Placed { object, finding, needs_file: Some(path.to_owned()) };
-    found.by_file.entry(file).or_default().push(placed);
+    found.place(placed);
 }
 
 /// `path` as a file in `folder` names it.

@@ -130,7 +130,7 @@ impl Context<'_> {
             finding.make_manual(reason);
         }
         let placed = Placed { object: object.clone(), finding, needs_file: None };
-        found.by_file.entry(object.file).or_default().push(placed);
+        found.place(placed);
     }
 
     /// Why an object is not edited, if so.

@@ -11,15 +11,16 @@ use super::super::members::{covers, strings};
 use super::super::scene::Scene;
 use super::super::services::{Service, ServicePort, Target};
 use super::super::{Certainty, Evidence, MemberId, Peer, Port, Protocol, Space};
-use super::Workload;
+use super::{Workload, said};
 use crate::model::Object;
 
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
-    for (file, object, value) in scene.objects(|object| &*object.id.kind == "ServiceMonitor") {
-        service_monitor(scene, file, object, &value, found);
-    }
-    for (file, object, value) in scene.objects(|object| &*object.id.kind == "PodMonitor") {
-        pod_monitor(scene, file, object, &value, found);
+    type Read = fn(&Scene<'_>, usize, &Object, &Value, &mut Found);
+    for (kind, read) in [("ServiceMonitor", service_monitor as Read), ("PodMonitor", pod_monitor)] {
+        let wanted = |object: &Object| &*object.id.kind == kind;
+        let each =
+            scene.each(wanted, |file, object, value| said(|found| read(scene, file, object, value, found)));
+        each.into_iter().flatten().for_each(|said| found.absorb(*said));
     }
     annotated_services(scene, found);
 }

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::Value;
+
 use super::super::super::members::strings;
 use super::super::super::scene::Scene;
 use super::super::super::{MemberId, Space};
 use super::pieces::Place;
+use crate::model::Object;
 use crate::repo::Kustomization;
 
 /// What a ConfigMap holds.
@@ -17,6 +20,22 @@ pub(super) struct Entries {
     pub(super) is_partial: bool,
     /// Workloads that take all of it.
     pub(super) users: usize,
+}
+
+impl Entries {
+    fn of_object(scene: &Scene<'_>, file: usize, object: &Object, value: &Value) -> Option<Entries> {
+        let idx = scene.model.objects_of(file).iter().position(|other| std::ptr::eq(other, object))?;
+        let place = |key: &str| {
+            let pointer = format!("/data/{}", crate::pointer::token(key));
+            Place::Object { file, object: idx, pointer }
+        };
+        let texts = strings(&value["data"]).into_iter();
+        let texts = texts.map(|(key, text)| {
+            let place = place(&key);
+            (key, text, place)
+        });
+        Some(Entries { texts: texts.collect(), ..Entries::default() })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -45,30 +64,25 @@ impl ConfigMaps {
     }
 
     fn read_objects(&mut self, scene: &Scene<'_>) {
-        for (file, object, value) in scene.objects(|object| {
-            matches!(&*object.id.kind, "ConfigMap" | "Secret") && object.id.group().is_empty()
-        }) {
-            let spaces = scene.spaces(object);
-            if &*object.id.kind == "Secret" {
+        let is_core = |object: &Object| object.id.group().is_empty();
+        let secrets = scene.each(
+            |object| &*object.id.kind == "Secret" && is_core(object),
+            |_, object, value| {
                 let keys = ["data", "stringData"].iter().filter_map(|part| value[part].as_object());
-                let keys: BTreeSet<String> = keys.flat_map(|map| map.keys().cloned()).collect();
-                for space in spaces {
-                    self.secrets.insert((space, object.id.name.to_string()), keys.clone());
-                }
-                continue;
+                (object, keys.flat_map(|map| map.keys().cloned()).collect::<BTreeSet<String>>())
+            },
+        );
+        for (object, keys) in secrets {
+            for space in scene.spaces(object) {
+                self.secrets.insert((space, object.id.name.to_string()), keys.clone());
             }
-            let idx = scene.model.objects_of(file).iter().position(|other| std::ptr::eq(other, object));
-            let Some(idx) = idx else { continue };
-            let place = |key: &str| {
-                let pointer = format!("/data/{}", crate::pointer::token(key));
-                Place::Object { file, object: idx, pointer }
-            };
-            let texts = strings(&value["data"]).into_iter();
-            let entries = Entries {
-                texts: texts.map(|(key, text)| (key.clone(), text, place(&key))).collect(),
-                ..Entries::default()
-            };
-            for space in spaces {
+        }
+        let maps = scene.each(
+            |object| &*object.id.kind == "ConfigMap" && is_core(object),
+            |file, object, value| Some((object, Entries::of_object(scene, file, object, value)?)),
+        );
+        for (object, entries) in maps.into_iter().flatten() {
+            for space in scene.spaces(object) {
                 self.by_name.insert((space, object.id.name.to_string()), self.maps.len());
             }
             self.maps.push(entries);
