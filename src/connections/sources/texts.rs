@@ -41,7 +41,8 @@ pub(super) fn of_workload(scene: &Scene<'_>, maps: &ConfigMaps, workload: &Workl
     for pod in pods {
         take(pieces::of_pod(scene, maps, first, pod), None);
     }
-    for patch in scene.model.builds.patches_on(&scene.model.file(object).path, &object.id) {
+    let patches = scene.model.builds.patches_on(&scene.model.file(object).path, &object.id);
+    for patch in patches.filter(|patch| patch.may_change_pods(layout)) {
         let patched = patch.applied(value);
         for pod in crate::model::pods(layout, &patched) {
             take(pieces::of_pod(scene, maps, first, &pod), Some(&patch.path));
