@@ -350,7 +350,7 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
     }
 }
 
-fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
+fn judge_parsed(entry: &Entry, mut stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
         Outcome::Skipped(Skip {
@@ -380,6 +380,10 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
     }
     if has_actions && let Some(line) = classify::template_line(&stream) {
         return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
+    }
+    if classify::defines_resources(&stream) {
+        // Nothing here is about what custom resources may hold, and it is long.
+        stream.forget_below("openAPIV3Schema");
     }
     Outcome::File(Box::new(File {
         path,
