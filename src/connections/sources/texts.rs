@@ -18,7 +18,7 @@ use super::Workload;
 
 /// What a workload says, for all its members.
 pub(super) fn of_workload(scene: &Scene<'_>, maps: &ConfigMaps, workload: &Workload<'_>, found: &mut Found) {
-    let &Workload { object, members, ref value, ref pods, .. } = workload;
+    let &Workload { object, members, value, ref pods, .. } = workload;
     let Some(layout) = &object.layout else { return };
     let first = members[0];
     let mut said: BTreeSet<(String, String)> = BTreeSet::new();
