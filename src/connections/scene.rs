@@ -5,26 +5,41 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-use rayon::prelude::*;
 use serde_json::Value;
 
-use super::members::{Members, covers, members, spaces};
+use super::exposed_ports::{ExposedPorts, exposed_ports};
+use super::members::{covers, landings, members, spaces};
 use super::services::{Service, services};
 use super::{Evidence, Member, MemberId, Port, Space};
 use crate::config::{Config, Network};
-use crate::model::{Model, Object};
+use crate::model::{Model, Object, Passage};
 use crate::repo::folder;
 use crate::yaml::{LineIndex, Node, Pointer};
+
+/// Who names a Service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From<'a> {
+    pub(super) file: usize,
+    pub(super) ways: &'a [Passage],
+}
+
+impl<'a> From<'a> {
+    pub(super) fn member(member: &'a Member) -> From<'a> {
+        From { file: member.file, ways: &member.ways }
+    }
+}
 
 pub(super) struct Scene<'m> {
     pub(super) model: &'m Model<'m>,
     pub(super) network: &'m Network,
     pub(super) members: Vec<Member>,
     pub(super) services: Vec<Service>,
+    pub(super) exposed: ExposedPorts,
     by_space: HashMap<Space, Vec<MemberId>>,
     by_object: HashMap<(usize, usize), Vec<MemberId>>,
-    maps_taken: HashMap<(usize, usize), Vec<String>>,
     services_by_name: HashMap<Space, HashMap<String, Vec<usize>>>,
+    /// Services that builds rename, by the name in their files.
+    renamed_services: HashMap<Space, HashMap<String, Vec<usize>>>,
     /// Folders that hold objects without a namespace, below the folder they are in.
     folders_below: HashMap<String, Vec<String>>,
     /// Of the kustomizations too.
@@ -33,7 +48,7 @@ pub(super) struct Scene<'m> {
 
 impl<'m> Scene<'m> {
     pub(super) fn new(model: &'m Model<'m>, config: &'m Config) -> Scene<'m> {
-        let Members { list: members, maps_taken } = members(model);
+        let members = members(model);
         let (mut by_space, mut by_object) = (HashMap::new(), HashMap::new());
         let mut folders_below: HashMap<String, Vec<String>> = HashMap::new();
         for (idx, member) in members.iter().enumerate() {
@@ -41,15 +56,17 @@ impl<'m> Scene<'m> {
             by_space.entry(member.space.clone()).or_insert_with(Vec::new).push(id);
             by_object.entry((member.file, member.object)).or_insert_with(Vec::new).push(id);
         }
+        let exposed = exposed_ports(model, &members);
         let mut scene = Scene {
             model,
+            exposed,
             network: &config.network,
             members,
             services: Vec::new(),
             by_space,
             by_object,
-            maps_taken,
             services_by_name: HashMap::new(),
+            renamed_services: HashMap::new(),
             folders_below: HashMap::new(),
             lines: (0..model.repo().files.len()).map(|_| OnceLock::new()).collect(),
         };
@@ -71,6 +88,10 @@ impl<'m> Scene<'m> {
         for (idx, service) in services.iter().enumerate() {
             let names = scene.services_by_name.entry(service.space.clone()).or_default();
             names.entry(service.name.clone()).or_default().push(idx);
+            if service.name != *service.object.id.name {
+                let names = scene.renamed_services.entry(service.space.clone()).or_default();
+                names.entry(service.object.id.name.to_string()).or_default().push(idx);
+            }
         }
         scene.folders_below = folders_below;
         scene.services = services;
@@ -92,10 +113,6 @@ impl<'m> Scene<'m> {
         served.into_iter().map(|(id, ports)| (id, ports.into_iter().collect())).collect()
     }
 
-    pub(super) fn into_members(self) -> Vec<Member> {
-        self.members
-    }
-
     pub(super) fn member(&self, id: MemberId) -> &Member {
         &self.members[id.0]
     }
@@ -109,21 +126,6 @@ impl<'m> Scene<'m> {
         self.by_object.get(&(file, object)).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// ConfigMaps that the pods of a member take as a whole.
-    pub(super) fn maps_taken(&self, member: &Member) -> &[String] {
-        self.maps_taken.get(&(member.file, member.object)).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// The members of each object, in the order of the objects.
-    pub(super) fn by_object(&self) -> Vec<&[MemberId]> {
-        let firsts = self.ids().filter(|id| {
-            let member = self.member(*id);
-            self.of_object(member.file, member.object).first() == Some(id)
-        });
-        let members = firsts.map(|id| self.member(id));
-        members.map(|member| self.of_object(member.file, member.object)).collect()
-    }
-
     pub(super) fn in_space(&self, space: &Space) -> &[MemberId] {
         self.by_space.get(space).map(Vec::as_slice).unwrap_or_default()
     }
@@ -132,62 +134,42 @@ impl<'m> Scene<'m> {
         &self.model.objects_of(member.file)[member.object]
     }
 
-    /// Objects of some kind, each with its file.
-    pub(super) fn objects_like(
-        &self,
-        wanted: impl Fn(&Object) -> bool,
-    ) -> impl Iterator<Item = (usize, &'m Object)> {
-        self.model.objects().filter(move |object| wanted(object)).map(|object| (object.file, object))
-    }
-
-    /// The same with their values.
+    /// Objects of some kind and the namespaces they land in.
     pub(super) fn objects(
         &self,
         wanted: impl Fn(&Object) -> bool,
     ) -> impl Iterator<Item = (usize, &'m Object, Value)> {
-        self.objects_like(wanted).filter_map(|(file, object)| Some((file, object, self.model.value(object)?)))
-    }
-
-    /// What `read` makes of the objects of some kind, in their order. Decoded in many threads, one by one.
-    pub(super) fn each<T: Send>(
-        &self,
-        wanted: impl Fn(&Object) -> bool + Sync,
-        read: impl Fn(usize, &'m Object, &Value) -> T + Sync,
-    ) -> Vec<T> {
-        let (model, wanted, read) = (self.model, &wanted, &read);
-        let files = (0..model.repo().files.len()).into_par_iter();
-        let of_file = |file: usize| {
-            let objects = model.objects_of(file).iter().filter(move |object| wanted(object));
-            objects.filter_map(move |object| Some(read(file, object, &model.value(object)?)))
-        };
-        files.flat_map_iter(of_file).collect()
+        let files = 0..self.model.repo().files.len();
+        files
+            .flat_map(|file| self.model.objects_of(file).iter().map(move |object| (file, object)))
+            .filter(move |(_, object)| wanted(object))
+            .filter_map(|(file, object)| Some((file, object, self.model.value(object)?)))
     }
 
     pub(super) fn spaces(&self, object: &Object) -> Vec<Space> {
         spaces(self.model, object)
     }
 
-    /// The Services of some spaces, in the order of all.
-    pub(super) fn services_in(&self, spaces: &[Space]) -> Vec<&Service> {
-        let names = spaces.iter().filter_map(|space| self.services_by_name.get(space));
-        let mut found: Vec<usize> = names.flat_map(HashMap::values).flatten().copied().collect();
-        found.sort_unstable();
-        found.dedup();
-        found.into_iter().map(|idx| &self.services[idx]).collect()
+    pub(super) fn landings(&self, object: &Object) -> Vec<(Space, Passage)> {
+        landings(self.model, object)
     }
 
-    /// The Service that a name means to pods of a space.
-    pub(super) fn service(&self, space: &Space, file: usize, name: &str) -> Option<&Service> {
-        let find = |space: &Space| {
-            let found = self.services_by_name.get(space)?.get(name)?;
-            // The nearest file, where several define it.
-            let path = &self.model.repo().files[file].path;
-            found
-                .iter()
-                .max_by_key(|idx| (shared(path, &self.services[**idx].path), std::cmp::Reverse(**idx)))
-        };
-        let tiers = self.tiers(space, file);
-        tiers.iter().find_map(|tier| tier.iter().find_map(find)).map(|idx| &self.services[*idx])
+    /// The Service that a name means to pods of a space. What builds make of names comes first; a name as files have it
+    /// is one that builds adapt, or that somebody forgot.
+    pub(super) fn service(&self, space: &Space, from: From<'_>, name: &str) -> Option<&Service> {
+        let path = &self.model.repo().files[from.file].path;
+        let built_with = |service: &Service| from.ways.iter().map(|way| way.shared(&service.way)).max();
+        let tiers = self.tiers(space, from.file);
+        [&self.services_by_name, &self.renamed_services].into_iter().find_map(|names| {
+            let find = |space: &Space| {
+                let found = names.get(space)?.get(name)?.iter().map(|idx| (*idx, &self.services[*idx]));
+                // What is built together, then the nearest file, where several define it.
+                found.max_by_key(|(idx, service)| {
+                    (built_with(service), shared(path, &service.path), std::cmp::Reverse(*idx))
+                })
+            };
+            tiers.iter().find_map(|tier| tier.iter().find_map(find)).map(|(_, service)| service)
+        })
     }
 
     /// Whether the repo puts anything into a namespace of this name.
@@ -214,7 +196,7 @@ impl<'m> Scene<'m> {
         let mut nearest: HashMap<(&str, &str, &Space), usize> = HashMap::new();
         let name = |id: MemberId| {
             let member = self.member(id);
-            (&*member.id.kind, &*member.id.name, &member.space)
+            (&*member.id.kind, &*member.name, &member.space)
         };
         for id in &members {
             let known = nearest.entry(name(*id)).or_default();

@@ -3,11 +3,14 @@
 //!
 //! Reads the graph only; builds nothing.
 
+mod passage;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
 use serde_json::Value;
 
+pub use self::passage::Passage;
 use super::object::ObjectId;
 use super::strategic_merge;
 use super::workload::Layout;
@@ -36,6 +39,8 @@ pub struct Builds {
     users: HashMap<String, BTreeSet<usize>>,
     /// Kustomizations that another one takes.
     taken: HashSet<usize>,
+    /// The kustomizations that name a file or folder themselves.
+    takers: HashMap<String, Vec<usize>>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
     placed: Placed,
     /// The patches of each kustomization.
@@ -173,6 +178,11 @@ impl Builds {
     }
 
     fn find_users(&mut self) {
+        for (idx, kustomization) in self.kustomizations.iter().enumerate() {
+            for input in &kustomization.inputs {
+                self.takers.entry(input.clone()).or_default().push(idx);
+            }
+        }
         let mut users: HashMap<String, BTreeSet<usize>> = HashMap::new();
         for idx in 0..self.kustomizations.len() {
             let mut seen = HashSet::new();
@@ -445,7 +455,11 @@ fn read_patch(kustomization: &Kustomization, reference: &PatchReference, repo: &
                     let own =
                         |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
                     if target == PatchTarget::default() {
-                        target = PatchTarget { kind: own("/kind"), name: own("/metadata/name") };
+                        target = PatchTarget {
+                            kind: own("/kind"),
+                            name: own("/metadata/name"),
+                            is_narrower: false,
+                        };
                     }
                     PatchBody::Merge(merge)
                 }

@@ -45,7 +45,7 @@ fn without_directives(patch: &Map<String, Value>) -> Value {
 }
 
 fn merge_list(key: &str, list: &mut Vec<Value>, patch: &[Value]) {
-    let Some(merge_key) = merge_key(key) else {
+    let Some(merge_key) = merge_key(key, patch) else {
         *list = patch.to_vec();
         return;
     };
@@ -66,13 +66,15 @@ fn merge_list(key: &str, list: &mut Vec<Value>, patch: &[Value]) {
     }
 }
 
-fn merge_key(list: &str) -> Option<&'static str> {
+fn merge_key(list: &str, patch: &[Value]) -> Option<&'static str> {
     match list {
         "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets" => {
             Some("name")
         }
         "volumeMounts" => Some("mountPath"),
         "volumeDevices" => Some("devicePath"),
+        // Those of a Service merge by another key than those of a container.
+        "ports" if patch.iter().any(|item| item.get("port").is_some()) => Some("port"),
         "ports" => Some("containerPort"),
         "hostAliases" => Some("ip"),
         "topologySpreadConstraints" => Some("topologyKey"),
@@ -102,6 +104,20 @@ mod tests {
                 {"name": "b", "image": "y", "securityContext": {"privileged": true}},
                 {"name": "c"},
             ]}),
+        );
+    }
+
+    #[test]
+    fn ports_of_containers_and_services_merge_by_their_own_keys() {
+        check(
+            json!({"ports": [{"containerPort": 80}, {"containerPort": 90}]}),
+            json!({"ports": [{"containerPort": 90, "name": "http"}]}),
+            json!({"ports": [{"containerPort": 80}, {"containerPort": 90, "name": "http"}]}),
+        );
+        check(
+            json!({"ports": [{"port": 80, "targetPort": 8080}]}),
+            json!({"ports": [{"port": 80, "targetPort": 9090}]}),
+            json!({"ports": [{"port": 80, "targetPort": 9090}]}),
         );
     }
 

@@ -3,6 +3,8 @@
 //! Kustomize's own reference: <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/>.
 //! Does not build anything and does not look into the files that are named.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{folder, is_kustomization_name, join};
@@ -22,8 +24,14 @@ pub struct Kustomization {
     pub images: Vec<ImageSetting>,
     /// Helm charts that the build renders (`helmCharts`), in the order of the file.
     pub charts: Vec<InflatedChart>,
-    /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
-    pub labels_selectors: bool,
+    /// What it puts before names (`namePrefix`); empty without one.
+    pub name_prefix: String,
+    /// What it puts behind names (`nameSuffix`); empty without one.
+    pub name_suffix: String,
+    /// Labels that it adds (`commonLabels`, `labels`), in the order they are written.
+    pub labels: Vec<LabelSetting>,
+    /// Names of the Secrets that it generates or adds to (`secretGenerator`).
+    pub generated_secrets: Vec<String>,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
 }
@@ -35,6 +43,18 @@ pub struct ImageSetting {
     pub new_name: Option<String>,
     pub new_tag: Option<String>,
     pub digest: Option<String>,
+}
+
+/// Labels that a kustomization adds to everything it builds.
+///
+/// <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/labels/>
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelSetting {
+    pub pairs: BTreeMap<String, String>,
+    /// Into selectors as well, and then into pod templates too.
+    pub selectors: bool,
+    /// Into pod templates.
+    pub templates: bool,
 }
 
 /// A chart that a kustomization has Helm render.
@@ -81,9 +101,21 @@ pub struct PatchReference {
 pub struct PatchTarget {
     pub kind: Option<String>,
     pub name: Option<String>,
+    /// `group`, `version`, `namespace`, `labelSelector` or `annotationSelector` narrow it further.
+    pub is_narrower: bool,
 }
 
 impl Kustomization {
+    /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
+    pub fn labels_selectors(&self) -> bool {
+        self.labels.iter().any(|setting| setting.selectors)
+    }
+
+    /// Whether it changes names (`namePrefix`, `nameSuffix`).
+    pub fn renames(&self) -> bool {
+        !self.name_prefix.is_empty() || !self.name_suffix.is_empty()
+    }
+
     /// Reads a kustomization from its file; `None` when the file is none.
     pub fn read(path: &str, stream: &Stream) -> Option<Kustomization> {
         let root = stream.root(0)?;
@@ -123,8 +155,12 @@ impl Kustomization {
             namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
             inputs,
             patches: patches(at, value),
-            labels_selectors: value["commonLabels"].as_object().is_some_and(|labels| !labels.is_empty())
-                || items(&value["labels"]).any(|item| item["includeSelectors"] == true),
+            name_prefix: value["namePrefix"].as_str().unwrap_or_default().to_owned(),
+            name_suffix: value["nameSuffix"].as_str().unwrap_or_default().to_owned(),
+            labels: labels(value),
+            generated_secrets: items(&value["secretGenerator"])
+                .filter_map(|item| Some(item["name"].as_str()?.to_owned()))
+                .collect(),
             images: Vec::new(),
             charts: charts(at, value),
             configuration,
@@ -143,6 +179,20 @@ impl ImageSetting {
             digest: text("digest"),
         })
     }
+}
+
+fn labels(value: &Value) -> Vec<LabelSetting> {
+    let pairs = |map: &Value| -> BTreeMap<String, String> {
+        let entries = map.as_object().into_iter().flatten();
+        entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    };
+    let settings = items(&value["labels"]).map(|item| LabelSetting {
+        pairs: pairs(&item["pairs"]),
+        selectors: item["includeSelectors"] == true,
+        templates: item["includeTemplates"] == true,
+    });
+    let common = LabelSetting { pairs: pairs(&value["commonLabels"]), selectors: true, templates: true };
+    std::iter::once(common).chain(settings).filter(|setting| !setting.pairs.is_empty()).collect()
 }
 
 fn charts(at: &str, value: &Value) -> Vec<InflatedChart> {
@@ -191,7 +241,12 @@ fn patches(at: &str, value: &Value) -> Vec<PatchReference> {
 impl PatchTarget {
     pub fn read(value: &Value) -> PatchTarget {
         let text = |key: &str| value[key].as_str().map(str::to_owned);
-        PatchTarget { kind: text("kind"), name: text("name") }
+        let narrower = ["group", "version", "namespace", "labelSelector", "annotationSelector"];
+        PatchTarget {
+            kind: text("kind"),
+            name: text("name"),
+            is_narrower: narrower.iter().any(|key| value.get(key).is_some()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::connections::Flows;
 use crate::lock::Lock;
 use crate::pss;
+use crate::sealing::Sealing;
 use crate::template::{self, TemplateError, Templates};
 
 /// Everything rules depend on beside the model.
@@ -26,6 +27,8 @@ pub struct Settings<'a> {
     pub flows: &'a Flows,
     /// Whether anybody reads the texts of new files; only then they have to be made.
     pub reads_new_files: bool,
+    /// What became of Secrets that are to be encrypted.
+    pub sealing: &'a Sealing,
 }
 
 /// The security contexts that the templates render for the profile: what a hardened pod has.
@@ -45,6 +48,7 @@ impl<'a> Settings<'a> {
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
+        let (sealing, reads_new_files) = (&Sealing::Later, true);
         Ok(Settings {
             config,
             templates,
@@ -54,7 +58,8 @@ impl<'a> Settings<'a> {
             lock,
             flows,
             audit: None,
-            reads_new_files: true,
+            sealing,
+            reads_new_files,
         })
     }
 }

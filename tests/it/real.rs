@@ -5,11 +5,13 @@
 
 mod access;
 mod access_replay;
+mod admission;
 mod builds;
 mod charts;
 mod decoders;
 mod kustomized_images;
 mod policies;
+mod renderings;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

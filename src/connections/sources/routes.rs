@@ -6,11 +6,10 @@
 use serde_json::Value;
 
 use super::super::found::Found;
-use super::super::scene::Scene;
+use super::super::scene::{From, Scene};
 use super::super::services::Target;
 use super::super::{Certainty, Evidence, Peer, Port, Protocol, Space};
-use super::said;
-use crate::model::Object;
+use crate::model::{Object, Passage};
 
 /// A Service that a route leads to.
 struct Backend {
@@ -41,20 +40,17 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                 | ("networking.istio.io", "VirtualService")
         )
     };
-    let each = scene.each(wanted, |file, object, value| {
+    for (file, object, value) in scene.objects(wanted) {
         let (class, backends) = match &*object.id.kind {
-            "Ingress" => (ingress_class(value), ingress(value)),
-            "Route" => (Some("openshift-default".to_owned()), openshift(value)),
-            "VirtualService" => (Some("istio".to_owned()), istio(value)),
-            _ => (gateway_class(scene, object, value), gateway(value)),
+            "Ingress" => (ingress_class(&value), ingress(&value)),
+            "Route" => (Some("openshift-default".to_owned()), openshift(&value)),
+            "VirtualService" => (Some("istio".to_owned()), istio(&value)),
+            _ => (gateway_class(scene, object, &value), gateway(&value)),
         };
-        said(|found| {
-            for backend in &backends {
-                lead(scene, file, object, class.as_deref(), backend, found);
-            }
-        })
-    });
-    each.into_iter().flatten().for_each(|said| found.absorb(*said));
+        for backend in backends {
+            lead(scene, file, object, class.as_deref(), &backend, found);
+        }
+    }
 }
 
 fn lead(
@@ -66,12 +62,13 @@ fn lead(
     found: &mut Found,
 ) {
     let spaces = match &backend.namespace {
-        Some(namespace) => vec![Space::Named(namespace.clone())],
-        None => scene.spaces(object),
+        Some(namespace) => vec![(Space::Named(namespace.clone()), Passage::default())],
+        None => scene.landings(object),
     };
     let words = format!("{}/{} leads to Service/{}", object.id.kind, object.id.name, backend.name);
-    for space in spaces {
-        let Some(service) = scene.service(&space, file, &backend.name) else { continue };
+    for (space, way) in spaces {
+        let from = From { file, ways: std::slice::from_ref(&way) };
+        let Some(service) = scene.service(&space, from, &backend.name) else { continue };
         let evidence: Evidence = scene.evidence(file, object, &backend.pointer, 0, words.clone());
         for target in &service.targets {
             let member = scene.member(*target);

@@ -5,9 +5,9 @@
 use serde_json::Value;
 
 use super::super::found::Found;
-use super::super::scene::Scene;
+use super::super::scene::{From, Scene};
 use super::super::{Certainty, Peer, Space};
-use crate::model::Object;
+use crate::model::{Object, Passage};
 
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     let wanted = |object: &Object| {
@@ -19,16 +19,17 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                 | "CustomResourceDefinition"
         )
     };
-    for (file, object) in scene.objects_like(wanted) {
-        for (pointer, service) in called(scene, object) {
+    for (file, object, value) in scene.objects(wanted) {
+        for (pointer, service) in called(&object.id.kind, &value) {
             let Some(name) = service["name"].as_str() else { continue };
             let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
             let words = format!(
                 "the API server calls Service/{name}:{port} for {}/{}",
                 object.id.kind, object.id.name
             );
-            for space in namespaces(scene, object, &service) {
-                let Some(called) = scene.service(&space, file, name) else { continue };
+            let ways: Vec<Passage> = scene.landings(object).into_iter().map(|(_, way)| way).collect();
+            for space in namespaces(scene, object, service) {
+                let Some(called) = scene.service(&space, From { file, ways: &ways }, name) else { continue };
                 let evidence = scene.evidence(file, object, &pointer, 0, words.clone());
                 for target in &called.targets {
                     let ports = called.ports_on(Some(scene.member(*target)), Some(port)).unwrap_or_default();
@@ -50,20 +51,22 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
 }
 
 /// The Services an object names, with the pointer of each.
-fn called(scene: &Scene<'_>, object: &Object) -> Vec<(String, Value)> {
-    let at = |pointer: String| {
-        let service = scene.model.part(object, &pointer).filter(Value::is_object)?;
-        Some((pointer, service))
+fn called<'v>(kind: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
+    let one = |pointer: &str| {
+        let found = value.pointer(pointer).filter(|service| service.is_object());
+        found.map(|service| (pointer.to_owned(), service)).into_iter().collect()
     };
-    match &*object.id.kind {
-        "APIService" => at("/spec/service".to_owned()).into_iter().collect(),
-        "CustomResourceDefinition" => {
-            at("/spec/conversion/webhook/clientConfig/service".to_owned()).into_iter().collect()
-        }
+    match kind {
+        "APIService" => one("/spec/service"),
+        "CustomResourceDefinition" => one("/spec/conversion/webhook/clientConfig/service"),
         _ => {
-            let hooks = scene.model.node(object).and_then(|node| node.get("webhooks"));
-            let count = hooks.map_or(0, |hooks| hooks.items().count());
-            (0..count).filter_map(|idx| at(format!("/webhooks/{idx}/clientConfig/service"))).collect()
+            let hooks = value["webhooks"].as_array().into_iter().flatten().enumerate();
+            hooks
+                .filter(|(_, hook)| hook["clientConfig"]["service"].is_object())
+                .map(|(idx, hook)| {
+                    (format!("/webhooks/{idx}/clientConfig/service"), &hook["clientConfig"]["service"])
+                })
+                .collect()
         }
     }
 }
