@@ -16,7 +16,7 @@ mod merge;
 mod object_patch;
 mod together;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -269,7 +269,7 @@ impl<'a> Planner<'a> {
     /// Takes out what is of use only along with a new file that is not made.
     fn keep_wanted_mentions(&mut self) {
         let mut repo = std::mem::take(&mut self.survey);
-        let wanted: Vec<String> = repo
+        let wanted: HashSet<String> = repo
             .new_files
             .iter()
             .filter(|placed| placed.finding.safety >= self.level && !placed.finding.hidden)

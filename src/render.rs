@@ -178,6 +178,10 @@ pub trait Renderer: Sync {
     fn wants_workloads(&self) -> bool {
         false
     }
+    /// Whether [`Renderer::created`] shows the texts of new files: making them takes time.
+    fn wants_new_texts(&self) -> bool {
+        true
+    }
     fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()>;
 }
 

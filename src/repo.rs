@@ -50,8 +50,12 @@ impl Repo {
 
     /// The file at a path.
     pub fn file(&self, path: &str) -> Option<&File> {
-        let idx = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
-        Some(&self.files[idx])
+        Some(&self.files[self.position(path)?])
+    }
+
+    /// Where the file at a path is among all.
+    pub fn position(&self, path: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()
     }
 
     /// The chart of a folder.
@@ -382,7 +386,7 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
 
 fn judge_parsed(
     entry: &Entry,
-    stream: Stream,
+    mut stream: Stream,
     marker: Option<Marker>,
     has_actions: bool,
     facts: &Facts,
@@ -416,6 +420,10 @@ fn judge_parsed(
     }
     if has_actions && let Some(line) = classify::template_line(&stream) {
         return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
+    }
+    if classify::defines_resources(&stream) {
+        // Nothing here is about what custom resources may hold, and it is long.
+        stream.forget_below("openAPIV3Schema");
     }
     Outcome::File(Box::new(File {
         path,

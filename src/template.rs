@@ -275,6 +275,10 @@ impl Templates {
         Ok(value)
     }
 
+    fn is_built_in(&self, name: &str) -> bool {
+        self.sources.iter().any(|source| source.name == name && source.path.is_none())
+    }
+
     fn file(
         &self,
         name: &'static str,

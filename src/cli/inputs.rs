@@ -170,7 +170,8 @@ impl Inputs {
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
         let sealing = self.seal(&model, &selection, purpose);
-        let settings = Settings { sealing: &sealing, ..self.settings()? };
+        let reads_new_files = renderer.wants_new_texts();
+        let settings = Settings { sealing: &sealing, reads_new_files, ..self.settings()? };
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
         let counts = show_plan(self, &planner, renderer, out)?;
         out.flush()?;

@@ -13,6 +13,7 @@ use serde_json::Value;
 pub use self::passage::Passage;
 use super::object::ObjectId;
 use super::strategic_merge;
+use super::workload::Layout;
 use crate::repo::{ImageSetting, Kustomization, PatchReference, PatchTarget, Repo, join};
 use crate::yaml::Stream;
 
@@ -80,6 +81,26 @@ impl Patch {
             }
         }
         patched
+    }
+
+    /// Whether it may say something of the object's pods. Most patches of overlays are about replicas and the like.
+    pub fn may_change_pods(&self, layout: &Layout) -> bool {
+        let (PatchBody::Merge(merge), Layout::PodSpec { spec, .. }) = (&self.body, layout) else {
+            return true;
+        };
+        // What holds the pod spec has the pods' metadata too.
+        let (template, _) = spec.rsplit_once('/').unwrap_or_default();
+        let mut at = merge;
+        for key in template.split('/').skip(1) {
+            match at {
+                Value::Object(map) if !map.contains_key("$patch") => match map.get(key) {
+                    Some(inner) => at = inner,
+                    None => return false,
+                },
+                _ => return true,
+            }
+        }
+        true
     }
 
     /// Operation and path of each step of a JSON 6902 patch.

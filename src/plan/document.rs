@@ -126,7 +126,11 @@ fn verdict(
     let as_is = |value: &Value| level(planner, object, value);
     // What an overlay makes of it runs in the namespace too.
     let with_patches = |value: &Value| {
-        let patched = workload.patches.iter().filter_map(|patch| as_is(&patch.applied(value)));
+        let patches = workload
+            .patches
+            .iter()
+            .filter(|patch| object.layout.as_ref().is_none_or(|layout| patch.may_change_pods(layout)));
+        let patched = patches.filter_map(|patch| as_is(&patch.applied(value)));
         Some(patched.fold(as_is(value)?, pss::Level::min))
     };
     let needs = if workload.is_system() {

@@ -153,6 +153,10 @@ impl Renderer for Text {
         writeln!(out)
     }
 
+    fn wants_new_texts(&self) -> bool {
+        false
+    }
+
     fn created(
         &self,
         out: &mut dyn Write,
