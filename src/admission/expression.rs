@@ -57,8 +57,11 @@ impl Group {
     }
 }
 
+/// Group, version, and kinds with the names of their resources.
+pub type KindsOfGroup = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Kinds that make pods, by API group: what the policies are asked about.
-pub const KINDS: &[(&str, &str, &[(&str, &str)])] = &[
+pub const KINDS: &[KindsOfGroup] = &[
     ("", "v1", &[("Pod", "pods"), ("ReplicationController", "replicationcontrollers")]),
     (
         "apps",
