@@ -180,7 +180,7 @@ const PROC_MOUNT: &str =
     "variables.containers.all(c, c.?securityContext.?procMount.orValue('Default') == 'Default')";
 
 const SECCOMP_TYPES: &str = "variables.contexts.all(s,\n  \
-                             s.?seccompProfile.?type.orValue('RuntimeDefault') in ['RuntimeDefault', 'Localhost'])";
+                             !has(s.seccompProfile) || s.seccompProfile.?type.orValue('') in ['RuntimeDefault', 'Localhost'])";
 
 /// What a check says, given the version its revision began with. `None` where no text is known: annotations that
 /// clusters with such policies no longer read.
@@ -195,7 +195,7 @@ fn in_words_and_cel(id: &str, since: u32) -> Option<(&'static str, String)> {
         "appArmorProfile" => (
             "AppArmor must not be switched off",
             "variables.contexts.all(s,\n  \
-               s.?appArmorProfile.?type.orValue('RuntimeDefault') in ['RuntimeDefault', 'Localhost']) &&\n\
+               !has(s.appArmorProfile) || s.appArmorProfile.?type.orValue('') in ['RuntimeDefault', 'Localhost']) &&\n\
              variables.annotations.all(key,\n  \
                !key.startsWith('container.apparmor.security.beta.kubernetes.io/') ||\n  \
                variables.annotations[key] in ['', 'runtime/default'] ||\n  \
