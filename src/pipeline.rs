@@ -153,7 +153,7 @@ impl<'p> Filled<'p> {
             Some(image) => image,
             None => self.lacking(
                 "REPLACE-WITH-REGISTRY/caseharden@sha256:REPLACE-WITH-DIGEST".to_owned(),
-                "`image` under [pipeline], an image that has caseharden".to_owned(),
+                "`image` (one that has caseharden) under [pipeline]".to_owned(),
             ),
         }
     }

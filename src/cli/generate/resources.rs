@@ -175,10 +175,10 @@ fn bounded(
     }
 }
 
-fn lacking<'a>(
-    availability: &'a Availability,
+fn lacking(
+    availability: &Availability,
     has: impl Fn(&NamespaceUse) -> bool,
-) -> impl Iterator<Item = (&'a String, &'a NamespaceUse)> {
+) -> impl Iterator<Item = (&String, &NamespaceUse)> {
     availability.namespaces.iter().filter(move |(_, used)| used.pods > 0 && !has(used))
 }
 
