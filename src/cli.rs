@@ -18,9 +18,12 @@ mod inputs;
 mod lock;
 mod man;
 mod network;
+mod patch_files;
 mod rbac;
+mod review;
 mod rules;
 mod templates;
+mod terminal;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -223,6 +226,12 @@ impl Global {
                 !matches!(anstream::AutoStream::choice(&io::stdout()), anstream::ColorChoice::Never)
             }
         };
-        crate::render::Style { terminal, color, quiet: self.quiet, verbose: self.verbose }
+        crate::render::Style {
+            terminal,
+            color,
+            quiet: self.quiet,
+            verbose: self.verbose,
+            links: terminal::has_links(),
+        }
     }
 }

@@ -16,6 +16,7 @@ pub mod landing;
 pub mod outline;
 mod parse;
 mod run;
+pub mod schema;
 mod value;
 mod version;
 
@@ -157,6 +158,18 @@ impl Chart {
         };
         let is_allowed = self.schema.as_ref().is_none_or(|schema| schema.contains(&format!("\"{word}\"")));
         is_allowed && self.words.match_indices(word).any(is_whole)
+    }
+
+    /// Whether its schema, and those of the charts it brings along, let a value be.
+    pub fn allows(&self, pointer: &str, value: &Json) -> bool {
+        let is_allowed = |text: &String| {
+            serde_json::from_str(text).is_ok_and(|schema| schema::allows(&schema, pointer, value))
+        };
+        let own = self.schema.as_ref().is_none_or(is_allowed);
+        own && self.subcharts.iter().all(|subchart| {
+            let below = pointer.strip_prefix(&format!("/{}", crate::pointer::token(&subchart.key)));
+            below.is_none_or(|below| !below.starts_with('/') || subchart.allows(below, value))
+        })
     }
 
     /// Proves that with the new values the chart renders the image with its digest wherever it rendered it

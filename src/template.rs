@@ -14,7 +14,9 @@ mod holes;
 mod inputs;
 mod network;
 mod network_dialects;
+mod pipeline;
 mod probe;
+mod resources;
 mod samples;
 mod scalar;
 mod secrets;
@@ -37,7 +39,9 @@ use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+pub use pipeline::WantedPipeline;
 pub use probe::{ProbeRow, WantedProbe};
+pub use resources::{Amounts, WantedBound, WantedLimits};
 pub use secrets::{OutlinedKey, RemoteKey, SecretOutline, VolumeWithMount};
 use sources::Source;
 pub use sources::{ExportError, Exported};
@@ -326,8 +330,14 @@ impl Templates {
         }
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
-        let others =
-            [self.try_out_access(), self.try_out_admission(), self.try_out_cluster(), self.try_out_secrets()];
+        let others = [
+            self.try_out_access(),
+            self.try_out_admission(),
+            self.try_out_resources(),
+            self.try_out_pipelines(),
+            self.try_out_cluster(),
+            self.try_out_secrets(),
+        ];
         others.into_iter().flatten().for_each(|error| note(Err(error)));
         errors
     }

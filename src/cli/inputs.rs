@@ -1,5 +1,6 @@
 //! What check, diff, apply and branch share: which files, rules and objects a run is about, and reading them.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use crate::suggestion;
 use crate::template::Templates;
 
 /// Selection, the same for every command that judges.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct Select {
     /// Only these rules or areas (repeat, or separate by commas)
@@ -55,6 +56,9 @@ pub(super) struct Select {
     pub(super) include_generated: bool,
     #[command(flatten)]
     pub(super) evidence: EvidenceArgs,
+    /// What somebody took hunk by hunk.
+    #[arg(skip)]
+    pub(super) chosen: Option<BTreeSet<String>>,
 }
 
 /// Everything that was read before a run.
@@ -230,7 +234,7 @@ impl Inputs {
         Planner::new(model, settings, selection, &self.exceptions, level, purpose, show)
     }
 
-    pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {
+    pub(super) fn selection<'a>(&'a self, select: &'a Select) -> anyhow::Result<Selection<'a>> {
         let object = match &select.object {
             None => None,
             Some(text) => match text.split_once('/') {
@@ -247,6 +251,7 @@ impl Inputs {
             ignore: select.ignore.clone(),
             namespace: select.namespace.clone(),
             object,
+            chosen: select.chosen.as_ref(),
         })
     }
 

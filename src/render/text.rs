@@ -30,7 +30,7 @@ impl Text {
             "  {place:>7}  {paint}{:<8}{paint:#}  {}  {dim}[{}: {}]{dim:#}",
             finding.severity().id(),
             escaped(&finding.message),
-            finding.rule.id,
+            self.style.link(finding.rule),
             fix(judged)
         )?;
         if let Fate::Held(reason) = &judged.fate {

@@ -6,6 +6,7 @@ use super::{Finding, Placed, RepoFindings, Rule, Settings};
 use crate::model::{Model, Object};
 use crate::secret::is_secret_object;
 
+mod chart_values;
 mod configuration_not_immutable;
 mod csi;
 mod obstacles;
@@ -65,6 +66,9 @@ pub(super) fn check_repo(
         let readers = Readers::new(model, settings);
         let mut context = Context { model, settings, uses: Uses::of(model), readers, planned };
         secret_in_plain_manifest::check(&mut context, found);
+    }
+    if selected(&secret_in_plain_manifest::RULE) {
+        chart_values::check(model, found);
     }
     if selected(&secret_in_config_map::RULE) {
         secret_in_config_map::check(model, found);

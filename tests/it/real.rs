@@ -9,9 +9,11 @@ mod admission;
 mod builds;
 mod charts;
 mod decoders;
+mod hardened_charts;
 mod kustomized_images;
 mod policies;
 mod renderings;
+mod secrets;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
