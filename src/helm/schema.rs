@@ -47,7 +47,7 @@ fn at(root: &Value, schema: &Value, path: &[String], value: &Value, depth: usize
         return is_right(schema, value) && inside(root, schema, value, depth);
     };
     let container = if first.parse::<usize>().is_ok() { "array" } else { "object" };
-    if !is_type(schema, container) && !(container == "array" && is_type(schema, "object")) {
+    if !(is_type(schema, container) || container == "array" && is_type(schema, "object")) {
         return false;
     }
     match schema.get("properties").and_then(|known| known.get(first)) {

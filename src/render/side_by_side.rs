@@ -37,7 +37,8 @@ impl SideBySide {
 
     fn hunk(&self, out: &mut dyn Write, hunk: &Hunk) -> io::Result<()> {
         let (mut old, mut new) = (hunk.old.start, hunk.new.start);
-        let (mut gone, mut come): (Vec<(usize, &str)>, Vec<(usize, &str)>) = (Vec::new(), Vec::new());
+        let mut gone: Vec<(usize, &str)> = Vec::new();
+        let mut come: Vec<(usize, &str)> = Vec::new();
         for line in &hunk.lines {
             let text = &line[1..];
             match line.as_bytes().first() {

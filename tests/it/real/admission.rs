@@ -119,8 +119,11 @@ fn name(object: &Value) -> String {
 /// Each workload of the example that is not of a system namespace.
 const OF_SHOP: [&str; 4] = ["CronJob/report", "Deployment/api", "Deployment/web", "StatefulSet/database"];
 
+/// What an engine refuses, of policy files and objects.
+type Refused<'a> = dyn Fn(&[(PathBuf, String)], &[Value]) -> BTreeSet<String> + 'a;
+
 #[track_caller]
-fn check_shop(engine: &str, refused: &dyn Fn(&[(PathBuf, String)], &[Value]) -> BTreeSet<String>) {
+fn check_shop(engine: &str, refused: &Refused<'_>) {
     let after = shop(true);
     for more in [&[][..], &["--enforce"]] {
         let policies = policies(&after, engine, more);
