@@ -337,27 +337,21 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     }
     let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
-    let is_template = has_actions || text.contains("{%");
+    // Go's templates, and those that `templates export` writes.
+    let action = ["{{", "{%", "{#"].into_iter().find(|action| text.contains(action));
     match Stream::parse(text, &LIMITS) {
         Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
-        Err(error) if is_template => Outcome::Skipped(Skip {
-            path: path.to_owned(),
-            line: Some(error.line),
-            column: Some(error.column),
-            reason: SkipReason::HelmTemplate,
-            detail: format!("`{}` starts a template action", if has_actions { "{{" } else { "{%" }),
-        }),
-        Err(error) => Outcome::Skipped(Skip {
-            path: path.to_owned(),
-            line: Some(error.line),
-            column: Some(error.column),
-            reason: if error.message.contains("nest") || error.message.contains("recursion") {
-                SkipReason::TooDeep
-            } else {
-                SkipReason::SyntaxError
-            },
-            detail: error.message,
-        }),
+        Err(error) => {
+            let (reason, detail) = match action {
+                Some(action) => (SkipReason::HelmTemplate, format!("`{action}` starts a template action")),
+                None if error.message.contains("nest") || error.message.contains("recursion") => {
+                    (SkipReason::TooDeep, error.message)
+                }
+                None => (SkipReason::SyntaxError, error.message),
+            };
+            let (line, column) = (Some(error.line), Some(error.column));
+            Outcome::Skipped(Skip { path: path.to_owned(), line, column, reason, detail })
+        }
     }
 }
 

@@ -266,6 +266,7 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
     match (count, noun.split_once(' ')) {
         (1, _) => format!("1 {noun}"),
         // "fixes to review", "findings left"
+        (_, None) if noun == "fix" => format!("{count} fixes"),
         (_, Some(("fix", rest))) => format!("{count} fixes {rest}"),
         _ => format!("{count} {noun}s"),
     }

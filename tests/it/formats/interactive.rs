@@ -40,10 +40,10 @@ fn changed(before: &BTreeMap<String, Vec<u8>>, folder: &Folder) -> Vec<String> {
 #[test]
 fn takes_all_as_apply_does() {
     let (folder, applied) = (small(), small());
-    let screen = review(&folder, &[POD_RULES], "y\ny\nw");
+    let screen = review(&folder, &[POD_RULES], "y\ny\ny\nw");
     applied.run(&["apply", POD_RULES]).expect_code(0);
     assert_eq!(folder.tree(), applied.tree(), "{screen}");
-    assert!(screen.contains("(1/2) Take this change"), "{screen}");
+    assert!(screen.contains("(1/3) Take this change"), "{screen}");
     assert!(screen.contains("# seccomp-not-set (review): Deployment/web has no seccomp profile"), "{screen}");
 }
 
@@ -51,7 +51,7 @@ fn takes_all_as_apply_does() {
 fn takes_one_hunk_and_leaves_the_other() {
     let folder = small();
     let before = folder.tree();
-    let screen = review(&folder, &[POD_RULES], "n\ny\nw");
+    let screen = review(&folder, &[POD_RULES], "n\nn\ny\nw");
     assert_eq!(changed(&before, &folder), ["apps/web app.yaml"], "{screen}");
     let text = folder.read("apps/web app.yaml");
     let (deployment, pod) = text.split_once("\n---\n").unwrap();
@@ -79,7 +79,7 @@ fn explains_and_quits_without_a_change() {
     let screen = review(&folder, &[POD_RULES], "?\nq");
     assert!(screen.contains("What could break:") && screen.contains("q - stop here"), "{screen}");
     assert_eq!(folder.tree(), before);
-    let screen = review(&folder, &[POD_RULES], "y\ny\nq");
+    let screen = review(&folder, &[POD_RULES], "y\ny\ny\nq");
     assert!(screen.contains("[w]rite the files"), "{screen}");
     assert_eq!(folder.tree(), before);
 }
@@ -88,7 +88,7 @@ fn explains_and_quits_without_a_change() {
 fn makes_a_branch_of_what_was_taken() {
     let folder = small();
     let before = folder.tree();
-    let screen = review(&folder, &[POD_RULES], "n\ny\nb");
+    let screen = review(&folder, &[POD_RULES], "n\nn\ny\nb");
     assert_eq!(folder.tree(), before, "{screen}");
     let diff = folder.git(&["diff", "main", "caseharden/harden"]);
     assert!(
