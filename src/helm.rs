@@ -99,21 +99,24 @@ impl Chart {
             if uses.is_empty() {
                 uses.push(repo::Dependency { name: inner.name.clone(), ..repo::Dependency::default() });
             }
-            let inner_path = format!("{path}/charts/{}", inner.name);
             subcharts.extend(uses.into_iter().map(|dependency| Chart {
                 condition: dependency.condition.clone().unwrap_or_default(),
                 tags: dependency.tags.clone(),
-                ..Chart::below(inner, all, dependency.key().to_owned(), &inner_path)
+                // With an alias the chart is called so, by itself too.
+                ..Chart::below(
+                    inner,
+                    all,
+                    dependency.key().to_owned(),
+                    &format!("{path}/charts/{}", dependency.key()),
+                )
             }));
         }
+        let metadata = chart.metadata.iter().map(|(key, text)| (key.clone(), Value::text(text.as_str())));
+        let called = [("Name".to_owned(), Value::text(key.as_str()))];
         let mut read = Chart {
             key,
             base: format!("{path}/templates"),
-            metadata: chart
-                .metadata
-                .iter()
-                .map(|(key, text)| (key.clone(), Value::text(text.as_str())))
-                .collect(),
+            metadata: metadata.chain(called).collect(),
             defaults: chart.values.clone(),
             files: Vec::new(),
             condition: String::new(),
