@@ -16,6 +16,8 @@ mod inputs;
 mod lock;
 mod man;
 mod network;
+mod overlay;
+mod prove;
 mod rbac;
 mod rules;
 mod templates;
@@ -59,6 +61,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Branch(branch::BranchArgs),
+    Overlay(overlay::OverlayArgs),
     Lock(lock::LockArgs),
     Network(network::NetworkArgs),
     Rbac(rbac::RbacArgs),
@@ -161,6 +164,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::Diff(args) => diff::run(args, global, out),
         Command::Apply(args) => apply::run(args, global, out),
         Command::Branch(args) => branch::run(args, global, out),
+        Command::Overlay(args) => overlay::run(args, global, out),
         Command::Lock(args) => lock::run(args, global, out),
         Command::Network(args) => network::run(args, global, out),
         Command::Rbac(args) => rbac::run(args, global, out),

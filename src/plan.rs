@@ -8,11 +8,13 @@
 //! Knows no disk, git or output format. Nothing leaves a report that was not proved.
 
 mod allow;
+mod builds;
 mod document;
 mod exceptions;
 mod merge;
 mod together;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -25,6 +27,7 @@ pub use self::exceptions::Exceptions;
 use crate::config;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
+use crate::pss;
 use crate::repo::Skip;
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings};
 use crate::yaml::Edit;
@@ -38,6 +41,8 @@ pub struct Planner<'a> {
     /// The least trusted fixes that are planned.
     pub level: Safety,
     pub purpose: Purpose,
+    /// Files that are left alone, each with the reason.
+    pub held: &'a BTreeMap<String, String>,
     /// How a file's report is shown, in a run that does nothing else with it.
     show: Option<&'a Show<'a>>,
     /// What the survey showed already, by file.
@@ -48,6 +53,8 @@ pub struct Planner<'a> {
     /// Records of exceptions that nothing needs.
     unmatched: Vec<Finding>,
     refused: Vec<Skip>,
+    /// The level of each workload of each build after the fixes: path of the build, level.
+    renders: Vec<(String, pss::Level)>,
 }
 
 /// What a run is for.
@@ -120,6 +127,15 @@ pub struct Judged {
     pub fate: Fate,
 }
 
+/// New files, and the findings they answer.
+#[derive(Debug, Clone)]
+pub struct Planned<'r> {
+    /// Of what the findings are about.
+    pub path: &'r str,
+    pub findings: Vec<Judged>,
+    pub files: Vec<NewFile>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// In the plan.
@@ -141,6 +157,7 @@ const WINDOW: usize = 256;
 const MOST_KEPT: usize = 64 << 20;
 
 impl<'a> Planner<'a> {
+    #[expect(clippy::too_many_arguments, reason = "each is a field, and there is one caller")]
     pub fn new(
         model: &'a Model<'a>,
         settings: &'a Settings<'a>,
@@ -148,11 +165,12 @@ impl<'a> Planner<'a> {
         exceptions: &'a Exceptions,
         level: Safety,
         purpose: Purpose,
+        held: &'a BTreeMap<String, String>,
         show: Option<&'a Show<'a>>,
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
-        let (unmatched, refused) = (Vec::new(), Vec::new());
+        let (unmatched, refused, renders) = (Vec::new(), Vec::new(), Vec::new());
         let mut planner = Planner {
             model,
             settings,
@@ -160,12 +178,14 @@ impl<'a> Planner<'a> {
             exceptions,
             level,
             purpose,
+            held,
             show,
             drafts: Vec::new(),
             survey,
             used,
             unmatched,
             refused,
+            renders,
         };
         planner.survey();
         planner
@@ -176,13 +196,23 @@ impl<'a> Planner<'a> {
         let (surveyed, of_repo) =
             rayon::join(|| self.survey_files(), || rules::check_repo(self.model, self.settings, &selected));
         let mut verdicts = Vec::new();
+        let (mut built, mut patches) = (RepoFindings::default(), Vec::new());
         for surveyed in surveyed {
             verdicts.extend(surveyed.verdicts);
+            for of_workload in surveyed.built {
+                self.renders.extend(of_workload.renders);
+                patches.extend(of_workload.patches);
+                for (file, placed) in of_workload.placed {
+                    built.by_file.entry(file).or_default().push(placed);
+                }
+            }
             self.refused.extend(surveyed.refused);
             self.drafts.push(surveyed.draft);
         }
         let mut repo = rules::check_namespaces(self.model, self.settings, &verdicts, &selected);
         repo.append(of_repo);
+        repo.append(built);
+        builds::place_patches(self, patches, &mut repo);
         let records = exceptions::records(self, &verdicts);
         if selected(&rules::EXCEPTION_NOT_RECORDED) {
             repo.new_files.extend(self.exceptions.findings(self, &records));
@@ -221,6 +251,12 @@ impl<'a> Planner<'a> {
             self.selection.takes_object(self.model, object)
                 && !self.is_allowed_by_config(object, &placed.finding)
         });
+        for placed in &mut repo.new_files {
+            let mut files = placed.finding.new_files.iter();
+            if let Some(reason) = files.find_map(|file| self.held.get(&file.path)) {
+                placed.finding.make_manual(reason.clone());
+            }
+        }
         // A template's objects are not known: they are left out where only some are asked for, and the configuration
         // allows them by their path.
         let is_about_all = self.selection.namespace.is_none() && self.selection.object.is_none();
@@ -327,9 +363,10 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Findings whose fix is a new file, each with the path it is about and the files, in the order of the paths.
-    pub fn new_files(&self) -> Vec<(&'a str, Judged, Vec<NewFile>)> {
-        let mut planned = Vec::new();
+    /// Findings whose fix is a new file: the path they are about, those of one fix together, and the files, in the order
+    /// of the paths.
+    pub fn new_files(&self) -> Vec<Planned<'a>> {
+        let mut planned: Vec<Planned<'a>> = Vec::new();
         for placed in &self.survey.new_files {
             let wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
             let fate = match placed.finding.safety {
@@ -339,9 +376,17 @@ impl<'a> Planner<'a> {
             };
             let files = if wanted { placed.finding.new_files.clone() } else { Vec::new() };
             let path = self.model.repo().files[placed.object.file].path.as_str();
-            planned.push((path, document::placed_judged(self, placed, fate), files));
+            let judged = document::placed_judged(self, placed, fate);
+            match planned.last_mut().filter(|last| wanted && last.path == path && last.files == files) {
+                Some(last) => last.findings.push(judged),
+                None => planned.push(Planned { path, findings: vec![judged], files }),
+            }
         }
-        planned.sort_by(|a, b| (a.0, a.1.line).cmp(&(b.0, b.1.line)));
+        for planned in &mut planned {
+            planned.findings.sort_by_key(|judged| judged.line);
+        }
+        let line = |planned: &Planned<'_>| planned.findings.first().map(|judged| judged.line);
+        planned.sort_by(|a, b| (a.path, line(a)).cmp(&(b.path, line(b))));
         planned
     }
 

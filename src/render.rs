@@ -114,7 +114,7 @@ pub trait Renderer: Sync {
         &self,
         out: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()>;
     /// Whether [`Ending::workloads`] is wanted: judging them again takes time.

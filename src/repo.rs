@@ -16,9 +16,11 @@ use self::chart::Part;
 pub use self::chart::{Chart, Dependency, Template};
 pub use self::classify::{Facts, Marker};
 pub use self::kustomization::{
-    ImageSetting, InflatedChart, Kustomization, PatchReference, PatchTarget, ValuesMerge,
+    ImageSetting, InflatedChart, Kustomization, PatchList, PatchReference, PatchTarget, ValuesMerge,
 };
-pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
+pub use self::source::{
+    Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, files_below, is_kustomization_name,
+};
 use crate::config::Config;
 use crate::contained::contained;
 use crate::yaml::{Limits, Stream};

@@ -12,6 +12,7 @@ mod holes;
 mod inputs;
 mod network;
 mod network_dialects;
+mod overlay;
 mod probe;
 mod samples;
 mod scalar;
@@ -32,6 +33,7 @@ use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+pub use overlay::PatchedObject;
 pub use probe::{ProbeRow, WantedProbe};
 use sources::Source;
 pub use sources::{ExportError, Exported};
@@ -316,6 +318,7 @@ impl Templates {
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
         self.try_out_access().into_iter().for_each(|error| note(Err(error)));
+        self.try_out_overlays().into_iter().for_each(|error| note(Err(error)));
         errors
     }
 }

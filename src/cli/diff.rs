@@ -5,6 +5,7 @@ use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed};
+use super::prove::{ProveArgs, on_disk};
 use super::{Global, Outcome, say};
 use crate::plan::Purpose;
 use crate::render::{DiffFormat, closing};
@@ -28,19 +29,23 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "FORMAT", default_value = "unified")]
     format: DiffFormat,
     #[command(flatten)]
+    prove: ProveArgs,
+    #[command(flatten)]
     select: Select,
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     // The process ends with this; see `Inputs::show`.
-    let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
+    let mut inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
+    let files = on_disk(&inputs.root.folder);
+    let unproved = args.prove.hold(&mut inputs, &args.select, &files, global)?;
     let renderer = args.format.renderer(global.style());
     inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
         if !global.quiet {
             say(&closing(counts, &inputs.skipped(planner)));
         }
         match counts.tally.changed_files {
-            _ if has_failed(&inputs, planner, counts) => Outcome::Failed,
+            _ if unproved || has_failed(&inputs, planner, counts) => Outcome::Failed,
             0 => Outcome::Done,
             _ => Outcome::Found,
         }

@@ -17,7 +17,7 @@ use crate::render::shown;
 const SHORT: u64 = 64 << 20;
 
 /// What was seen of a cluster.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Evidence")]
 pub(super) struct EvidenceArgs {
     /// Audit log of the cluster, plain or gzip, as the API server writes it or as EKS, AKS and GKE export it: shrinks

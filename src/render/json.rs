@@ -171,10 +171,10 @@ impl Renderer for Json {
         &self,
         out: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
-        self.finding(out, path, judged, files)
+        findings.iter().try_for_each(|judged| self.finding(out, path, judged, files))
     }
 
     fn wants_workloads(&self) -> bool {

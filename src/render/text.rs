@@ -156,11 +156,11 @@ impl Renderer for Text {
         &self,
         out: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
         self.heading(out, path)?;
-        self.finding(out, judged)?;
+        findings.iter().try_for_each(|judged| self.finding(out, judged))?;
         for created in files {
             let verb = if created.before.is_some() { "extends" } else { "adds" };
             writeln!(out, "           {verb} {}", escaped(&created.file.path))?;

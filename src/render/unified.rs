@@ -64,10 +64,10 @@ impl Renderer for Unified {
         &self,
         out: &mut dyn Write,
         _: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
-        if judged.fate == Fate::Planned || !files.is_empty() {
+        for judged in findings.iter().filter(|judged| judged.fate == Fate::Planned || !files.is_empty()) {
             self.reason(out, judged)?;
         }
         for created in files {

@@ -355,8 +355,8 @@ fn a_file_that_is_no_template_is_an_error() {
             "README.md: there is no template of that name",
             "  help: there are: caseharden.toml, container-security-context.yaml, namespace-labels.yaml, \
          namespace.yaml, network/calico-policy.yaml, network/cilium-policy.yaml, network/policy.yaml, \
-         network/probe.yaml, pod-security-context.yaml, pod-security-exceptions.yaml, rbac/role-binding.yaml, \
-         rbac/role.yaml, rbac/service-account.yaml, rbac/token-volume.yaml, writable-volume.yaml",
+         network/probe.yaml, overlay/component.yaml, overlay/patch.yaml, overlay/steps.yaml, \
+         pod-security-context.yaml, pod-security-exceptions.yaml, rbac/role-binding.yaml, rbac/role.yaml, rbac/service-account.yaml, rbac/token-volume.yaml, writable-volume.yaml",
         ],
     );
     assert!(with_override(".gitkeep", "").is_ok());
