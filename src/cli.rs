@@ -10,6 +10,7 @@ mod completions;
 mod diff;
 mod evidence;
 mod explain;
+mod generate;
 mod hardened;
 mod init;
 mod inputs;
@@ -65,6 +66,7 @@ enum Command {
     Lock(lock::LockArgs),
     Network(network::NetworkArgs),
     Rbac(rbac::RbacArgs),
+    Generate(generate::GenerateArgs),
     Rules(rules::RulesArgs),
     Explain(explain::ExplainArgs),
     Templates(templates::TemplatesArgs),
@@ -168,6 +170,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::Lock(args) => lock::run(args, global, out),
         Command::Network(args) => network::run(args, global, out),
         Command::Rbac(args) => rbac::run(args, global, out),
+        Command::Generate(args) => generate::run(args, global, out),
         Command::Rules(args) => rules::run(args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Templates(args) => templates::run(args, global, out),

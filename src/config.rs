@@ -76,6 +76,7 @@ pub struct Config {
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub network: Network,
+    pub cluster: Cluster,
     pub allow: Vec<Allow>,
 }
 
@@ -119,6 +120,13 @@ pub enum Level {
     Review,
     /// Cannot change what runs
     Safe,
+}
+
+/// How control planes are configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Whether audit logs hold the bodies of requests about Secrets and tokens.
+    pub audit_secret_bodies: bool,
 }
 
 /// A custom resource that embeds a pod spec.
@@ -203,6 +211,7 @@ impl Default for Config {
             signatures: Vec::new(),
             registries: Registries::default(),
             network: Network::default(),
+            cluster: Cluster::default(),
             allow: Vec::new(),
         }
     }

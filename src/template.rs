@@ -6,6 +6,7 @@
 //! [`Templates::with_overrides`], writes them only in [`Templates::export`].
 
 mod access;
+mod cluster;
 mod decode;
 mod error;
 mod holes;
@@ -317,8 +318,8 @@ impl Templates {
         }
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
-        self.try_out_access().into_iter().for_each(|error| note(Err(error)));
-        self.try_out_overlays().into_iter().for_each(|error| note(Err(error)));
+        let others = [self.try_out_access(), self.try_out_cluster(), self.try_out_overlays()];
+        others.into_iter().flatten().for_each(|error| note(Err(error)));
         errors
     }
 }

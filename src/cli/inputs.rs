@@ -248,12 +248,7 @@ impl Inputs {
 /// Reads the configuration and the templates, and checks the selection against them.
 pub(super) fn decide(folder: &Path, select: &Select, global: &Global) -> anyhow::Result<(Config, Templates)> {
     let known: Vec<&str> = known_ids();
-    let home = std::env::home_dir();
-    let path = global.config.clone().or_else(|| config::find(folder, home.as_deref()));
-    let mut config = match path {
-        Some(path) => Config::load(&path, &known)?,
-        None => Config::default(),
-    };
+    let mut config = configuration(folder, global)?;
     for id in select.select.iter().chain(&select.ignore) {
         if !known.contains(&id.as_str()) {
             return Err(unknown_rule(id).into());
@@ -267,6 +262,15 @@ pub(super) fn decide(folder: &Path, select: &Select, global: &Global) -> anyhow:
     }
     config.include_generated |= select.include_generated;
     Ok((config, templates(global)?))
+}
+
+/// The configuration of the repo at `folder`, or the one that is asked for.
+pub(super) fn configuration(folder: &Path, global: &Global) -> Result<Config, ConfigError> {
+    let home = std::env::home_dir();
+    match global.config.clone().or_else(|| config::find(folder, home.as_deref())) {
+        Some(path) => Config::load(&path, &known_ids()),
+        None => Ok(Config::default()),
+    }
 }
 
 pub(super) fn templates(global: &Global) -> anyhow::Result<Templates> {

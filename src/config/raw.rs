@@ -86,6 +86,8 @@ pub(crate) struct RawConfig {
     pub(crate) registries: RawRegistries,
     /// Which network policies are wanted, and where the peers live that no manifest shows.
     pub(crate) network: RawNetwork,
+    /// How control planes are configured.
+    pub(crate) cluster: RawCluster,
     /// Findings that are accepted, each with its reason.
     #[schemars(with = "Vec<RawAllow>")]
     pub(crate) allow: Vec<Spanned<RawAllow>>,
@@ -173,6 +175,15 @@ pub(crate) struct RawRegistries {
     /// Images whose layers are larger are pinned without their facts. Bytes as sent. Default: 2147483648.
     #[schemars(with = "Option<u64>", extend("minimum" = 1))]
     pub(crate) max_image_size: Option<Spanned<i64>>,
+}
+
+/// How control planes are configured.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawCluster {
+    /// Whether audit logs hold the bodies of requests about Secrets and tokens, which are the secrets themselves.
+    /// Default: false, only who did what to which one.
+    pub(crate) audit_secret_bodies: Option<bool>,
 }
 
 /// Which network policies are wanted, and where the peers live that no manifest shows.

@@ -10,7 +10,7 @@ use super::network::network;
 use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath};
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
-use super::{Allow, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
+use super::{Allow, Cluster, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -45,6 +45,7 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
+        cluster: Cluster { audit_secret_bodies: raw.cluster.audit_secret_bodies.unwrap_or_default() },
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }

@@ -19,6 +19,7 @@ macro_rules! built_in {
 /// Every template there is, by name.
 const BUILT_IN: &[(&str, &str)] = built_in![
     "caseharden.toml",
+    "cluster/audit-policy.yaml",
     "container-security-context.yaml",
     "namespace-labels.yaml",
     "namespace.yaml",

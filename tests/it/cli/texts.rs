@@ -5,7 +5,7 @@ use std::path::Path;
 use super::soft;
 use crate::program::Folder;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: &[&str] = &[
     "",
     "check",
     "diff",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 23] = [
     "rbac who-can",
     "rbac show",
     "rbac graph",
+    "generate",
+    "generate apiserver",
     "rules",
     "explain",
     "templates",
