@@ -53,8 +53,8 @@ pub struct Planner<'a> {
     /// Records of exceptions that nothing needs.
     unmatched: Vec<Finding>,
     refused: Vec<Skip>,
-    /// The level of each workload of each build after the fixes: path of the build, level.
-    renders: Vec<(String, pss::Level)>,
+    /// The level after the fixes of each workload that a build renders, or that is applied as it stands.
+    renders: Vec<pss::Level>,
 }
 
 /// What a run is for.
@@ -125,6 +125,17 @@ pub struct Judged {
     pub line: usize,
     pub column: usize,
     pub fate: Fate,
+}
+
+/// How far the fixes of a run reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Workloads that builds render, each as often as it is rendered, and those that are applied as they stand.
+    pub workloads: usize,
+    /// Those of them that meet the level of the profile after the fixes.
+    pub hardened: usize,
+    /// Builds that take more than the repo holds, by the paths of their kustomizations: what they fetch is not judged.
+    pub unread: Vec<String>,
 }
 
 /// New files, and the findings they answer.
@@ -198,14 +209,17 @@ impl<'a> Planner<'a> {
         let mut verdicts = Vec::new();
         let (mut built, mut patches) = (RepoFindings::default(), Vec::new());
         for surveyed in surveyed {
-            verdicts.extend(surveyed.verdicts);
-            for of_workload in surveyed.built {
+            for (of_workload, verdict) in surveyed.built.into_iter().zip(&surveyed.verdicts) {
+                if of_workload.renders.is_empty() {
+                    self.renders.push(verdict.after);
+                }
                 self.renders.extend(of_workload.renders);
                 patches.extend(of_workload.patches);
                 for (file, placed) in of_workload.placed {
                     built.by_file.entry(file).or_default().push(placed);
                 }
             }
+            verdicts.extend(surveyed.verdicts);
             self.refused.extend(surveyed.refused);
             self.drafts.push(surveyed.draft);
         }
@@ -388,6 +402,17 @@ impl<'a> Planner<'a> {
         let line = |planned: &Planned<'_>| planned.findings.first().map(|judged| judged.line);
         planned.sort_by(|a, b| (a.path, line(a)).cmp(&(b.path, line(b))));
         planned
+    }
+
+    /// How many of the workloads that reach a cluster the fixes bring to the level that the profile asks for.
+    pub fn reach(&self) -> Reach {
+        let builds = &self.model.builds;
+        let unread = builds.outermost_builds().filter(|top| builds.fetched_by(top).is_some());
+        Reach {
+            workloads: self.renders.len(),
+            hardened: self.renders.iter().filter(|level| **level >= self.settings.level).count(),
+            unread: unread.map(str::to_owned).collect(),
+        }
     }
 
     /// Workloads whose values Kubernetes' decoder refuses, so that nothing can be said of them.

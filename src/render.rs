@@ -17,7 +17,7 @@ pub(crate) use self::json::line as json_line;
 pub use self::json::schema;
 pub(crate) use self::text::{closing, plural};
 use crate::model::{Object, ObjectId};
-use crate::plan::{FileReport, Judged, Planner, Tally};
+use crate::plan::{FileReport, Judged, Planner, Reach, Tally};
 use crate::pss;
 use crate::repo::Skip;
 use crate::rules::{NamespaceVerdict, NewFile};
@@ -73,6 +73,9 @@ pub struct Ending<'a> {
     pub namespaces: &'a [NamespaceVerdict],
     pub skipped: &'a [Skip],
     pub notices: Vec<(String, usize, crate::rules::Finding)>,
+    pub reach: Reach,
+    /// The level that the profile asks for.
+    pub level: Option<pss::Level>,
     pub counts: Counts,
 }
 

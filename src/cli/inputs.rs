@@ -397,6 +397,8 @@ fn show_plan(
         namespaces: planner.namespaces(),
         skipped: &skipped,
         notices,
+        reach: planner.reach(),
+        level: Some(planner.settings.level),
         counts,
     };
     renderer.end(out, &ending)?;

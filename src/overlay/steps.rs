@@ -17,7 +17,7 @@ pub(super) fn steps(before: &Value, after: &Value) -> Option<Vec<Value>> {
             }
         }
     }
-    let changes: Vec<Value> = changes.iter().map(serde_json::to_value).collect::<Result<_, _>>().ok()?;
+    let changes = written(before, &changes)?;
     let steps: Vec<Value> = tests.into_iter().chain(changes).collect();
     is_proved(before, &steps, after).then_some(steps)
 }
@@ -35,6 +35,26 @@ fn tests_for(before: &Value, path: &str) -> Vec<Value> {
         }
     }
     tests
+}
+
+/// As people write them: what comes last in a list needs no number.
+fn written(before: &Value, changes: &[PatchOperation]) -> Option<Vec<Value>> {
+    let mut so_far = before.clone();
+    let mut steps = Vec::new();
+    for change in changes {
+        let mut step = serde_json::to_value(change).ok()?;
+        if let (PatchOperation::Add(_), Some((list, key))) = (change, change.path().as_str().rsplit_once('/'))
+            && so_far
+                .pointer(list)
+                .and_then(Value::as_array)
+                .is_some_and(|items| items.len().to_string() == key)
+        {
+            step["path"] = json!(format!("{list}/-"));
+        }
+        json_patch::patch(&mut so_far, std::slice::from_ref(change)).ok()?;
+        steps.push(step);
+    }
+    Some(steps)
 }
 
 fn is_proved(before: &Value, steps: &[Value], after: &Value) -> bool {

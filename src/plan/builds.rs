@@ -30,8 +30,8 @@ pub(super) struct Built {
     /// The level that every render meets, now and after the fixes; `None` where no build renders it.
     pub(super) before: Option<Level>,
     pub(super) after: Option<Level>,
-    /// The level of each render after the fixes, with the path of its build.
-    pub(super) renders: Vec<(String, Level)>,
+    /// The level of each render after the fixes.
+    pub(super) renders: Vec<Level>,
     /// Findings at patches and, where nothing can be done there, at the workload: by index of the file.
     pub(super) placed: Vec<(usize, Placed)>,
     /// Patches to be made.
@@ -108,7 +108,15 @@ pub(super) fn built(planner: &Planner<'_>, object: &Object, before: &Value, want
         let rendered = model.builds.rendered(trace, trace.steps.len(), before);
         let Some(level) = document::level(planner, object, &rendered) else { continue };
         built.before = Some(built.before.map_or(level, |least| least.min(level)));
-        let mut way = Way { planner, object, trace, start: 0, values: vec![wanted.clone()] };
+        let mut way = Way {
+            planner,
+            object,
+            trace,
+            start: 0,
+            values: vec![wanted.clone()],
+            fixed: BTreeMap::new(),
+            added: BTreeMap::new(),
+        };
         if is_marked {
             match owner(planner, trace) {
                 Some(passage) => way.harden_at(passage, before, &mut built),
@@ -125,7 +133,7 @@ pub(super) fn built(planner: &Planner<'_>, object: &Object, before: &Value, want
         let after = way.values.last().and_then(|value| document::level(planner, object, value));
         let after = after.unwrap_or(level);
         built.after = Some(built.after.map_or(after, |least| least.min(after)));
-        built.renders.push((model.builds.passed(trace.last()).path.clone(), after));
+        built.renders.push(after);
     }
     built
 }
@@ -139,30 +147,36 @@ struct Way<'w> {
     start: usize,
     /// The value at the start, and behind every further step.
     values: Vec<Value>,
+    /// Patches as they are after their fix, by step.
+    fixed: BTreeMap<usize, Patch>,
+    /// What new patches make of it, by the number of steps in front of them.
+    added: BTreeMap<usize, Value>,
 }
 
 impl Way<'_> {
     fn patch(&self, step: usize) -> &Patch {
-        self.planner.model.builds.applied(&self.trace.steps[step])
+        let model = self.planner.model;
+        self.fixed.get(&step).unwrap_or_else(|| model.builds.applied(&self.trace.steps[step]))
     }
 
     /// Applies all steps from the start on.
     fn follow(&mut self) {
         self.values.truncate(1);
         for step in self.start..self.trace.steps.len() {
-            let next = match self.values.last() {
-                Some(value) if !value.is_null() => self.patch(step).applied(value),
-                _ => Value::Null,
-            };
+            let next = self.stepped(step, self.final_value());
             self.values.push(next);
         }
     }
 
+    /// What becomes of a value by a step, and by what is added behind it.
+    fn stepped(&self, step: usize, value: &Value) -> Value {
+        let patched = if value.is_null() { Value::Null } else { self.patch(step).applied(value) };
+        self.added.get(&(step + 1)).cloned().unwrap_or(patched)
+    }
+
     /// What becomes of a value from a step on.
     fn rest(&self, from: usize, value: &Value) -> Value {
-        (from..self.trace.steps.len()).fold(value.clone(), |value, step| {
-            if value.is_null() { value } else { self.patch(step).applied(&value) }
-        })
+        (from..self.trace.steps.len()).fold(value.clone(), |value, step| self.stepped(step, &value))
     }
 
     fn later(&self, from: usize) -> Vec<&Patch> {
@@ -280,25 +294,19 @@ impl Way<'_> {
                     built.add(
                         findings.into_iter().map(|finding| (file, self.at_patch(file, document, finding))),
                     );
-                    let behind = patch.applied(&self.values[step - self.start]);
-                    let rest = self.rest(step + 1, &behind);
-                    self.values.push(rest);
+                    self.fixed.insert(step, patch);
+                    self.follow();
                 }
                 None => manual.extend(self.fix_behind(step, fixable, built)),
             }
         }
-        let patch = self.patch(step);
+        let patch = self.patch(step).clone();
         let files = &self.planner.model.repo().files;
         if let Some(file) = files.iter().position(|file| file.path == patch.path) {
             for (mut finding, reason) in manual {
-                finding.pointer = if patch.is_inline {
-                    format!("/{}/{}", patch.list.key(), patch.index)
-                } else {
-                    within_patch::place(patch, &finding.pointer, self.final_value())
-                };
+                finding.pointer = within_patch::place(&patch, &finding.pointer, self.final_value());
                 finding.make_manual(reason.unwrap_or_else(|| format!("a patch in {} says so", patch.path)));
-                let document = if patch.is_inline { 0 } else { patch.document };
-                built.add([(file, self.at_patch(file, document, finding))]);
+                built.add([(file, self.at_patch(file, within_patch::document(&patch), finding))]);
             }
         }
     }
@@ -306,7 +314,7 @@ impl Way<'_> {
     /// The fix in the patch that causes the findings, if it can be said there and does what it should.
     fn fix_within(&self, step: usize, findings: &[Finding]) -> Option<Fixed> {
         let patch = self.patch(step);
-        if !is_edited(self.planner, &patch.path) || patch.is_inline {
+        if !is_edited(self.planner, &patch.path) {
             return None;
         }
         let behind = &self.values[step + 1 - self.start];
@@ -352,8 +360,8 @@ impl Way<'_> {
             return refuse(findings, "a later patch of the build is in the way of the fix");
         }
         let value = self.add_patch(passage, here, wanted, built);
-        let rest = self.rest(passage.patched, &value);
-        self.values.push(rest);
+        self.added.insert(passage.patched, value);
+        self.follow();
         Vec::new()
     }
 

@@ -9,6 +9,7 @@ mod builds;
 mod charts;
 mod decoders;
 mod kustomized_images;
+mod overlays;
 mod policies;
 
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use crate::model::{Object, ObjectId, Passage};
 use crate::overlay;
 use crate::plan::{Judged, Planner};
 use crate::repo::folder;
-use crate::rules::{Change, Finding, NewFile, Placed, RepoFindings, Safety};
+use crate::rules::{Change, Finding, NewFile, Placed, RepoFindings, Safety, Severity};
 use crate::template::PatchedObject;
 
 /// A patch that a kustomization is to get.
@@ -97,7 +97,8 @@ pub(in crate::plan) fn place_patches(
         let safety = patch.judged.iter().map(|judged| judged.finding.safety).min();
         let mut listing = Finding::new("/patches", format!("{} does not list {name}", patch.kustomization))
             .change(Change::append("/patches", Value::Object(entry)))
-            .safety(safety.unwrap_or(Safety::Review));
+            .safety(safety.unwrap_or(Safety::Review))
+            .severe(Severity::Low);
         if let Some(first) = patch.judged.first() {
             listing.rule = first.finding.rule;
         }

@@ -5,11 +5,13 @@
 use serde_json::Value;
 
 use crate::model::strategic_merge::merge_key;
-use crate::model::{Patch, PatchBody};
+use crate::model::{KubernetesOrder, Patch, PatchBody};
 use crate::overlay;
 use crate::plan::Planner;
 use crate::pointer::{decoded, token, within};
+use crate::repo::{LIMITS, PatchList, PatchReference, folder};
 use crate::rules::{Change, Finding};
+use crate::yaml::Stream;
 
 /// Findings with changes of a patch, and the patch with all of them.
 pub(super) struct Fixed {
@@ -52,7 +54,44 @@ pub(super) fn fix(
     }
     let mut changed = patch.clone();
     changed.body = wanted;
-    Some(Fixed { file, document: patch.document, findings: fixed, patch: changed })
+    if patch.is_inline {
+        let text = inline_text(planner, patch, &changed)?;
+        for finding in &mut fixed {
+            finding.changes = vec![Change::set(inline_place(patch), text.clone())];
+        }
+    }
+    Some(Fixed { file, document: document(patch), findings: fixed, patch: changed })
+}
+
+/// The document of its file that a patch stands in.
+pub(super) fn document(patch: &Patch) -> usize {
+    if patch.is_inline { 0 } else { patch.document }
+}
+
+/// Where an inline patch has its text.
+fn inline_place(patch: &Patch) -> String {
+    let entry = format!("/{}/{}", patch.list.key(), patch.index);
+    if patch.list == PatchList::StrategicMerge { entry } else { format!("{entry}/patch") }
+}
+
+/// The text of an inline patch as it is to be.
+fn inline_text(planner: &Planner<'_>, patch: &Patch, wanted: &Patch) -> Option<String> {
+    let kustomization = planner.model.builds.kustomization(folder(&patch.path))?;
+    let is_it = |entry: &&PatchReference| entry.list == patch.list && entry.index == patch.index;
+    let text = kustomization.patches.iter().find(is_it)?.inline.clone()?;
+    let stream = Stream::parse(text, &LIMITS).ok()?;
+    let (old, new) = (value(&patch.body), value(&wanted.body));
+    let edits = stream.edits_from(patch.document, &old, &new, &KubernetesOrder).ok()?;
+    let mut all: Vec<Option<&Value>> = vec![None; stream.documents()];
+    all[patch.document] = Some(&new);
+    Some(stream.prove(stream.apply(edits), &all, 0).ok()?.into_text())
+}
+
+fn value(body: &PatchBody) -> Value {
+    match body {
+        PatchBody::Merge(merge) => merge.clone(),
+        PatchBody::Json(steps) => Value::Array(steps.clone()),
+    }
 }
 
 fn with_changes(object: &Value, finding: &Finding) -> Option<Value> {
@@ -91,6 +130,10 @@ fn merge_into(body: &Value, more: &Value, at: &str, changes: &mut Vec<Change>) {
             }
             (Some(known), value) if known == value => {}
             (Some(known), Value::Null) if !known.is_null() => changes.push(Change::remove(pointer)),
+            // Leaf by leaf, so that fixes which need the same mapping make it together.
+            (None, Value::Object(map)) if !map.is_empty() => {
+                merge_into(&Value::Null, value, &pointer, changes);
+            }
             _ => changes.push(Change::set(pointer, value.clone())),
         }
     }
@@ -133,6 +176,7 @@ fn in_steps(steps: &[Value], finding: &Finding) -> Option<Vec<Change>> {
 /// Where a patch says what a pointer into the rendered object leads to, as far as it does.
 pub(super) fn place(patch: &Patch, pointer: &str, rendered: &Value) -> String {
     match &patch.body {
+        _ if patch.is_inline => inline_place(patch),
         PatchBody::Merge(body) => place_in_merge(body, pointer, rendered),
         PatchBody::Json(steps) => {
             let about = |step: &Value| {
@@ -196,6 +240,15 @@ mod tests {
                 {"name": "c", "z": 3},
             ]}}),
         );
+    }
+
+    #[test]
+    fn changes_that_need_one_mapping_do_not_clash() {
+        let body = json!({"spec": {}});
+        let more = json!({"spec": {"securityContext": {"a": 1, "b": {"c": 2}}}});
+        let pointers: Vec<String> =
+            merged_in(&body, &more).iter().map(|change| change.pointer().to_owned()).collect();
+        assert_eq!(pointers, ["/spec/securityContext/a", "/spec/securityContext/b/c"]);
     }
 
     #[test]

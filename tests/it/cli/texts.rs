@@ -11,6 +11,7 @@ const COMMANDS: &[&str] = &[
     "diff",
     "apply",
     "branch",
+    "overlay",
     "lock",
     "network",
     "network graph",
