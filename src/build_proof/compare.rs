@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::model::Model;
-use crate::model::strategic_merge::{merge_by_keys, same_but_for_order};
+use crate::model::strategic_merge::{has_merge_keys, merge_by_keys, same_but_for_order};
 use crate::overlay::{WantedObject, delta};
 use crate::repo::LIMITS;
 use crate::yaml::Stream;
@@ -104,7 +104,8 @@ fn expected(
     let mut expected = value.clone();
     for object in named {
         let Some(before) = object.before.as_ref().filter(|before| **before != object.after) else { continue };
-        match delta(before, &object.after) {
+        // Where no list is merged by a key, each has the order that it has in the file.
+        match delta(before, &object.after).filter(|_| has_merge_keys(&object.api_version)) {
             Some(delta) => merge_by_keys(&mut expected, &delta),
             None => json_patch::patch(&mut expected, &json_patch::diff(before, &object.after)).ok()?,
         }

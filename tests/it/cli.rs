@@ -6,6 +6,8 @@ mod exits;
 #[cfg(unix)]
 mod hostile;
 mod locks;
+#[cfg(unix)]
+mod proofs;
 pub(crate) mod schema;
 mod texts;
 

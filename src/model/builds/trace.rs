@@ -139,8 +139,10 @@ impl Builds {
             namespace: workload.has_namespace.then(|| namespace.clone()),
         };
         let kind = &*workloads.model.objects[workload.trace.object].id.kind;
+        let is_namespace = kind == "Namespace";
         if let Some(given) = by.namespace.as_ref().filter(|given| **given != namespace) {
-            workload.ids.push((name, given.clone()));
+            // Namespaces themselves are renamed.
+            workload.ids.push((if is_namespace { given.clone() } else { name }, given.clone()));
         }
         workload.has_namespace |= by.namespace.is_some();
         let is_renamed = !UNPREFIXED.contains(&kind);
@@ -152,7 +154,7 @@ impl Builds {
         self.patch(idx, workload, workloads, |patch| patch.list == PatchList::Json6902);
         workload.trace.is_rewritten |= by.rewrites;
         let (name, namespace) = workload.id().clone();
-        workload.trace.namespace = workload.has_namespace.then_some(namespace);
+        workload.trace.namespace = (workload.has_namespace && !is_namespace).then_some(namespace);
         workload.trace.name = name;
         workload.trace.passages.push(passage);
     }

@@ -60,12 +60,11 @@ impl WantedPatch {
         }
     }
 
-    /// Whether two builds want it of one kustomization that both use.
+    /// Whether two builds want a patch of one kustomization that both use: it can have only one for an object.
     pub(super) fn is_same(&self, other: &WantedPatch) -> bool {
         self.kustomization == other.kustomization
             && self.name == other.name
             && self.namespace == other.namespace
-            && self.text == other.text
     }
 
     /// A free path in the folder of the kustomization.
