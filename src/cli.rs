@@ -6,6 +6,7 @@
 mod apply;
 mod branch;
 mod check;
+mod checklist;
 mod completions;
 mod diff;
 mod evidence;
@@ -59,6 +60,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Checklist(checklist::ChecklistArgs),
     Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Branch(branch::BranchArgs),
@@ -163,6 +165,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let global = &cli.global;
     match &cli.command {
         Command::Check(args) => check::run(args, global, out),
+        Command::Checklist(args) => checklist::run(args, global, out),
         Command::Diff(args) => diff::run(args, global, out),
         Command::Apply(args) => apply::run(args, global, out),
         Command::Branch(args) => branch::run(args, global, out),

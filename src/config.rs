@@ -12,6 +12,7 @@ mod profile;
 mod raw;
 mod reading;
 mod registries;
+mod secrets;
 mod system_namespaces;
 mod validate;
 
@@ -27,12 +28,14 @@ use serde::Deserialize;
 use crate::pss;
 
 pub use allow::{Allow, AllowIndex, Allowable};
+pub(crate) use globs::familiar;
 pub use globs::{ImageGlob, NameGlob, PathGlob};
 pub use jiff::civil::Date;
 pub use mistake::Mistake;
 pub use network::{Dialect, Mode, Network, PodPeer};
 pub use profile::{KubernetesVersion, Profile};
 pub use registries::Registries;
+pub use secrets::{ExternalStore, Provider, Scope, Secrets, Store, StoreKind, Vault};
 pub use system_namespaces::SystemNamespaces;
 
 /// Name of the configuration file.
@@ -76,6 +79,7 @@ pub struct Config {
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub network: Network,
+    pub secrets: Secrets,
     pub cluster: Cluster,
     pub allow: Vec<Allow>,
 }
@@ -123,10 +127,34 @@ pub enum Level {
 }
 
 /// How control planes are configured.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// Whether audit logs hold the bodies of requests about Secrets and tokens.
     pub audit_secret_bodies: bool,
+    pub encryption: Encryption,
+    /// `unix://` and the path of a socket.
+    pub kms_endpoint: String,
+}
+
+/// What encrypts Secrets at rest, where the distribution has no switch for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Nothing is changed.
+    #[default]
+    Report,
+    Kms,
+    Secretbox,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Cluster {
+            audit_secret_bodies: false,
+            encryption: Encryption::default(),
+            kms_endpoint: "unix:///var/run/kmsplugin/socket.sock".to_owned(),
+        }
+    }
 }
 
 /// A custom resource that embeds a pod spec.
@@ -162,6 +190,17 @@ pub struct SignedBy {
     pub image: ImageGlob,
     /// Files of public keys, relative to the repo.
     pub keys: Vec<String>,
+    /// Who signs without a key. `caseharden lock` cannot check it; admission policies can.
+    pub keyless: Option<Identity>,
+}
+
+/// Whom a certificate names: signing without keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// URL of who knows the subject, such as `https://token.actions.githubusercontent.com`.
+    pub issuer: String,
+    /// `*` is any run of characters.
+    pub subject: String,
 }
 
 /// Why there is no configuration.
@@ -211,6 +250,7 @@ impl Default for Config {
             signatures: Vec::new(),
             registries: Registries::default(),
             network: Network::default(),
+            secrets: Secrets::default(),
             cluster: Cluster::default(),
             allow: Vec::new(),
         }
@@ -309,7 +349,7 @@ impl Distribution {
 /// Directories that official images write to at run time and that hold nothing else: their PID files, sockets
 /// and caches. Data directories are left out: they belong on a volume that somebody chose.
 fn known_writable_paths(image: &str) -> &'static [&'static str] {
-    match globs::familiar(image) {
+    match familiar(image) {
         // "Running nginx in read-only mode": <https://hub.docker.com/_/nginx>
         "nginx" => &["/var/cache/nginx", "/var/run"],
         "postgres" => &["/var/run/postgresql"],

@@ -5,6 +5,7 @@
 //! what nothing states is not made up.
 
 mod address;
+mod exposed_ports;
 mod flow_log;
 mod found;
 mod members;
@@ -18,9 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use self::flow_log::{Flow, FlowEnd, FlowReader, Flows, Special};
-pub(crate) use self::members::spaces;
+pub(crate) use self::members::{landings, spaces};
+pub use self::services::{External, Service, ServicePort, Target};
 use crate::config::Config;
-use crate::model::{Model, ObjectId};
+use crate::model::{Model, ObjectId, Passage};
 
 /// All that is known of who talks to whom.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +31,12 @@ pub struct Connections {
     pub members: Vec<Member>,
     /// Ordered by source, then by target; a pair of peers with one port is there once.
     pub list: Vec<Connection>,
+    /// Ordered by file and object, then by space.
+    pub services: Vec<Service>,
     /// What members say of peers that nothing resolves. A member with one of these may need more than `list` has.
     pub unresolved: Vec<Unresolved>,
+    /// Ports that images say they listen on, of members whose manifest declares none.
+    pub exposed: BTreeMap<MemberId, Vec<(Port, Evidence)>>,
     /// Ports that Services lead to, of members that are meant to be called.
     pub served: BTreeMap<MemberId, Vec<Port>>,
     /// Members whose pods get a sidecar that the repo does not show.
@@ -48,10 +54,17 @@ pub struct Member {
     pub file: usize,
     /// Its place among the objects of the file.
     pub object: usize,
+    /// As the manifest has it.
     pub id: ObjectId,
+    /// What builds make of its name.
+    pub name: String,
     pub space: Space,
-    /// Labels of its pods, as the manifest gives them.
+    /// The ways through builds that make it; an empty one where none takes its file.
+    pub ways: Vec<Passage>,
+    /// Labels of its pods: those of the manifest, and what builds and the Job controller add.
     pub labels: BTreeMap<String, String>,
+    /// Whether the manifest itself has labels that stay.
+    pub is_labelled: bool,
     /// The least `matchLabels` that select its pods and no other's as far as labels can; empty when its pods have none.
     pub selector: BTreeMap<String, String>,
     /// What its containers declare.
@@ -216,10 +229,12 @@ impl Connections {
         let injected = sources::read(&scene, &mut found);
         let shown = observed::apply(&scene, flows, &mut found);
         let served = scene.served();
-        let members = scene.into_members();
+        let scene::Scene { members, services, exposed, .. } = scene;
         let (list, unresolved) = found.into_sorted();
         Connections {
             members,
+            services,
+            exposed,
             list,
             unresolved,
             served,

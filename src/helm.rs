@@ -7,11 +7,17 @@
 //!
 //! Knows nothing of rules or edits.
 
+pub mod app_template;
+pub mod archive;
 mod compare;
+pub mod concrete;
 mod functions;
+pub mod landing;
+pub mod outline;
 mod parse;
 mod run;
 mod value;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -33,8 +39,11 @@ pub struct Chart {
     base: String,
     metadata: BTreeMap<String, Value>,
     defaults: Json,
-    /// Path and text of each file that renders something.
-    files: Vec<(String, Block)>,
+    /// Each file that renders something: how Helm calls it, its path, its text.
+    files: Vec<(String, String, Block)>,
+    /// When its parent takes it; for all else see [`repo::Dependency`].
+    condition: String,
+    tags: Vec<String>,
     /// Named templates, of its subcharts too.
     defined: BTreeMap<String, Block>,
     subcharts: Vec<Chart>,
@@ -85,12 +94,16 @@ impl Chart {
         let mut subcharts = Vec::new();
         for inner in all.iter().filter(inside) {
             let aliases = chart.dependencies.iter().filter(|dependency| dependency.name == inner.name);
-            let mut keys: Vec<String> = aliases.map(|dependency| dependency.key().to_owned()).collect();
-            if keys.is_empty() {
-                keys.push(inner.name.clone());
+            let mut uses: Vec<repo::Dependency> = aliases.cloned().collect();
+            if uses.is_empty() {
+                uses.push(repo::Dependency { name: inner.name.clone(), ..repo::Dependency::default() });
             }
             let inner_path = format!("{path}/charts/{}", inner.name);
-            subcharts.extend(keys.into_iter().map(|key| Chart::below(inner, all, key, &inner_path)));
+            subcharts.extend(uses.into_iter().map(|dependency| Chart {
+                condition: dependency.condition.clone().unwrap_or_default(),
+                tags: dependency.tags.clone(),
+                ..Chart::below(inner, all, dependency.key().to_owned(), &inner_path)
+            }));
         }
         let mut read = Chart {
             key,
@@ -102,6 +115,8 @@ impl Chart {
                 .collect(),
             defaults: chart.values.clone(),
             files: Vec::new(),
+            condition: String::new(),
+            tags: Vec::new(),
             defined: BTreeMap::new(),
             subcharts,
             words: String::new(),
@@ -125,7 +140,7 @@ impl Chart {
             // A file is a named template too: charts take checksums of their own files.
             let called = format!("{}{}", read.base, inside.trim_start_matches("templates"));
             if !name.starts_with('_') {
-                read.files.push((called.clone(), body.clone()));
+                read.files.push((called.clone(), path.clone(), body.clone()));
             }
             read.defined.insert(called, body);
         }
@@ -176,19 +191,14 @@ impl Chart {
     fn render_into(&self, run: &mut Run<'_>, values: &Json, at: &str, changing: &[&str]) {
         // What one template sets in the values, those behind it see.
         let values_of_files = Value::from_json(values, at, changing);
-        for (path, body) in &self.files {
+        for (path, _, body) in &self.files {
             let root = self.root(&values_of_files, path);
             run.text.push_str(&format!("\n{}{path}\n", compare::FILE));
             run.file_name.clone_from(path);
             run.file(body, &root);
         }
         for subchart in &self.subcharts {
-            let own = values.get(&subchart.key).cloned().unwrap_or(Json::Null);
-            let mut merged = layered(&subchart.defaults, &own);
-            if let (Some(global), Json::Object(map)) = (values.get("global"), &mut merged) {
-                let inner = map.remove("global").unwrap_or(Json::Null);
-                map.insert("global".to_owned(), layered(&inner, global));
-            }
+            let merged = subchart.values_below(values);
             let inner_at = format!("{at}/{}", subchart.key);
             subchart.render_into(run, &merged, &inner_at, changing);
         }

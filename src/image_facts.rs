@@ -141,3 +141,18 @@ impl Facts {
         list
     }
 }
+
+/// Goes through the files of a tar archive, compressed or not: path, size, body.
+///
+/// # Errors
+/// The archive cannot be read, or `visit` says so.
+pub(crate) fn archive_entries(
+    archive: &mut dyn std::io::Read,
+    visit: &mut dyn FnMut(&str, u64, &mut dyn std::io::Read) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let plain = decode::decoded(archive)?;
+    tar::entries(plain, &mut |entry, body| match entry.kind {
+        tar::Kind::File => visit(&entry.path, entry.size, body),
+        _ => Ok(()),
+    })
+}

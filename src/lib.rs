@@ -11,7 +11,11 @@
 //! - [`rbac`] decides who may do what, as the API server does.
 //! - [`audit_log`] sums up what accounts really did, from the logs of API servers.
 //! - [`connections`] tells from the model and from flow logs which pods talk to each other, and what says so.
+//! - [`secret`] tells what of a repo is secret, and which lines show it.
+//! - [`sealing`] has other programs encrypt Secrets.
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
+//! - [`admission`] tells what a cluster may ask of every object because the repo meets it already.
+//! - [`availability`] sums up what workloads ask for; [`checklist`] is the report on all areas.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
@@ -27,9 +31,12 @@
 //! and `build_proof` a temporary folder · nothing
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
+pub mod admission;
 pub mod apply;
 pub mod audit_log;
+pub mod availability;
 pub mod build_proof;
+pub mod checklist;
 pub mod cli;
 pub mod config;
 pub mod connections;
@@ -39,6 +46,7 @@ pub mod helm;
 pub mod image;
 pub mod image_facts;
 pub mod kustomize;
+mod line_changes;
 pub mod lock;
 pub mod model;
 pub mod network_policy;
@@ -51,6 +59,8 @@ pub mod registry;
 pub mod render;
 pub mod repo;
 pub mod rules;
+pub mod sealing;
+pub mod secret;
 pub mod signature;
 pub mod suggestion;
 pub mod template;

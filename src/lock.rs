@@ -7,6 +7,7 @@
 //!
 //! A plain value; talks to no registry, reads and writes no file. [`resolve`] fills it.
 
+pub mod charts;
 mod parse;
 mod render;
 pub mod resolve;
@@ -18,6 +19,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::charts::LockedChart;
 pub use self::wanted::{Contradiction, Wanted, wanted};
 use crate::image::{Digest, Reference};
 use crate::image_facts::Facts;
@@ -29,9 +31,11 @@ pub const FILE_NAME: &str = "caseharden.lock";
 pub const LARGEST_FILE: u64 = 64 << 20;
 
 /// The images of a repo.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lock {
     images: BTreeMap<Reference, Locked>,
+    /// By what [`RemoteChart`](crate::model::charts::RemoteChart) says of it.
+    charts: BTreeMap<String, LockedChart>,
 }
 
 /// An image as it was found.
@@ -157,12 +161,30 @@ impl Lock {
         gone
     }
 
+    /// What is known of a chart.
+    pub fn chart(&self, name: &str) -> Option<&LockedChart> {
+        self.charts.get(name)
+    }
+
+    pub fn insert_chart(&mut self, name: String, chart: LockedChart) {
+        self.charts.insert(name, chart);
+    }
+
+    /// Keeps the charts that `keep` says.
+    pub fn retain_charts(&mut self, keep: impl Fn(&str) -> bool) {
+        self.charts.retain(|name, _| keep(name));
+    }
+
+    pub fn charts(&self) -> usize {
+        self.charts.len()
+    }
+
     pub fn len(&self) -> usize {
         self.images.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.images.is_empty()
+        self.images.is_empty() && self.charts.is_empty()
     }
 }
 

@@ -20,11 +20,11 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 pub use self::accounts::Accounts;
-pub use self::builds::{Builds, Passage, Patch, PatchBody, Step, Trace};
+pub use self::builds::{Builds, Passage, Patch, PatchBody, Stage, Step, Trace};
 pub use self::image::Image;
 pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;
-pub use self::workload::{Container, Fields, Layout, Pod, Role, layout, pods};
+pub use self::workload::{Container, Fields, Layout, Pod, Role, layout, pod_spec_pointer, pods};
 use crate::config::CustomWorkload;
 use crate::repo::{Content, File, Kustomization, Repo, Skip, SkipReason};
 use crate::yaml::{Kind, Node};

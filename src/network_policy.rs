@@ -16,7 +16,6 @@ mod ports;
 mod probe;
 mod read;
 mod selector;
-mod services;
 
 pub use self::address::{AddressMap, Block, Cidr, Span};
 pub use self::cluster::{Cluster, Foreign, NAME_LABEL, Namespace, Note, Workload};
@@ -30,4 +29,3 @@ pub use self::policy::{
 pub use self::ports::{PROTOCOLS, PortSet, protocol};
 pub use self::probe::{Attempt, Probe, probes};
 pub use self::selector::{Labels, Selector};
-pub use self::services::{Service, ServicePort, Target};

@@ -11,6 +11,7 @@ mod allow;
 mod builds;
 mod document;
 mod exceptions;
+mod exposure;
 mod merge;
 mod together;
 
@@ -64,6 +65,9 @@ pub enum Purpose {
     Findings,
     /// To hand over new texts, each of them proved.
     Changes,
+    /// To show what hands over new texts, without a line that holds a secret: not even one that goes, or that stands
+    /// beside a change.
+    Diff,
 }
 
 /// Shows the report of a file.
@@ -93,6 +97,8 @@ pub struct Tally {
     pub findings: usize,
     pub fixable: usize,
     pub below_level: usize,
+    /// Fixes that a diff would show along with a secret.
+    pub hidden: usize,
     pub changed_files: usize,
     pub defects: usize,
 }
@@ -106,6 +112,8 @@ pub struct FileReport<'r> {
     pub after: Option<String>,
     /// What makes it of the old one, in the order of the text.
     pub edits: Vec<Edit>,
+    /// How many lines around a change can be shown without showing a secret.
+    pub context: usize,
     /// Ordered by place.
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
@@ -159,6 +167,8 @@ pub enum Fate {
     BelowLevel,
     /// The fix cannot be made in this file; why.
     Held(String),
+    /// The fix is made, but not shown: a secret stands on its lines or beside them.
+    Hidden,
 }
 
 /// Files handled at once: enough to keep all threads busy, few enough to keep memory flat.
@@ -290,12 +300,12 @@ impl<'a> Planner<'a> {
         let wanted: Vec<String> = repo
             .new_files
             .iter()
-            .filter(|placed| placed.finding.safety >= self.level)
+            .filter(|placed| placed.finding.safety >= self.level && !placed.finding.hidden)
             .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
             .collect();
         for (file, list) in &mut repo.by_file {
             if let Some(marker) = self.model.repo().files[*file].marker {
-                for placed in list.iter_mut().filter(|placed| !placed.finding.changes.is_empty()) {
+                for placed in list.iter_mut().filter(|placed| placed.finding.has_changes()) {
                     placed.finding.make_manual(format!("not edited: {}", marker.detail()));
                 }
             }
@@ -370,6 +380,7 @@ impl<'a> Planner<'a> {
                 before: source.stream.text(),
                 after: None,
                 edits: Vec::new(),
+                context: exposure::CONTEXT_LINES,
                 findings: Vec::new(),
                 defects: vec![failure],
                 values: Vec::new(),
@@ -382,9 +393,11 @@ impl<'a> Planner<'a> {
     pub fn new_files(&self) -> Vec<Planned<'a>> {
         let mut planned: Vec<Planned<'a>> = Vec::new();
         for placed in &self.survey.new_files {
-            let wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
+            let is_wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
+            let wanted = is_wanted && !placed.finding.hidden;
             let fate = match placed.finding.safety {
                 _ if wanted => Fate::Planned,
+                _ if is_wanted => Fate::Hidden,
                 Safety::Manual => Fate::Manual,
                 _ => Fate::BelowLevel,
             };
@@ -415,6 +428,20 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// The findings that somebody allowed, each with the path of its file, in the order of the paths. Not to be called
+    /// from a thread of the pool.
+    pub fn allowed(&self) -> Vec<(&'a str, Judged)> {
+        let mut all = Vec::new();
+        self.in_order(
+            |file| contained(|| document::allowed(self, file)).unwrap_or_default(),
+            |file, found| {
+                let path = self.model.repo().files[file].path.as_str();
+                all.extend(found.into_iter().map(|judged| (path, judged)));
+            },
+        );
+        all
+    }
+
     /// Workloads whose values Kubernetes' decoder refuses, so that nothing can be said of them.
     pub fn refused(&self) -> &[Skip] {
         &self.refused
@@ -423,6 +450,11 @@ impl<'a> Planner<'a> {
     /// What the run can say about each namespace.
     pub fn namespaces(&self) -> &[rules::NamespaceVerdict] {
         &self.survey.namespaces
+    }
+
+    /// What became of workloads that charts render.
+    pub fn rendered(&self) -> &rules::Rendered {
+        &self.survey.rendered
     }
 
     /// Findings in templates of charts, and about allows themselves; complete only after [`Planner::reports`].
@@ -469,7 +501,10 @@ impl FileReport<'_> {
         let Some(object) = document.and_then(|(_, value)| value.pointer(&judged.prefix)) else {
             return Vec::new();
         };
-        judged.finding.changes.iter().flat_map(|change| change.operations(object, "")).collect()
+        match &judged.finding.whole {
+            Some(whole) => whole.operations(),
+            None => judged.finding.changes.iter().flat_map(|change| change.operations(object, "")).collect(),
+        }
     }
 
     fn shown(&self, show: &Show<'_>) -> Shown {
@@ -485,6 +520,7 @@ impl Tally {
             findings: findings.len(),
             fixable: with(&Fate::Planned),
             below_level: with(&Fate::BelowLevel),
+            hidden: with(&Fate::Hidden),
             ..Tally::default()
         }
     }
@@ -495,6 +531,7 @@ impl std::ops::AddAssign for Tally {
         self.findings += other.findings;
         self.fixable += other.fixable;
         self.below_level += other.below_level;
+        self.hidden += other.hidden;
         self.changed_files += other.changed_files;
         self.defects += other.defects;
     }

@@ -28,6 +28,14 @@ pub use level::{InvalidLevel, Level};
 pub use pod::Pod;
 pub use version::{InvalidVersion, NEWEST, Version};
 
+/// Volume sources that restricted allows.
+pub const ALLOWED_VOLUMES: [&str; 9] = volume::ALLOWED_SOURCES;
+
+/// The sysctls that baseline allows since the revision of a minor version.
+pub fn safe_sysctls(since: u32) -> impl Iterator<Item = &'static str> {
+    host::safe_sysctls(since)
+}
+
 /// A check that a pod does not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {

@@ -18,6 +18,7 @@
 mod address;
 mod blob;
 mod challenge;
+mod chart;
 pub mod credentials;
 mod failure;
 mod manifest;

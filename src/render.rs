@@ -3,15 +3,16 @@
 //!
 //! Writes to what it is given. Opens nothing and decides nothing: every format shows the same findings.
 
+mod checklist;
 mod escape;
 mod json;
-mod line_changes;
 pub mod network;
 mod text;
 mod unified;
 
 use std::io::{self, Write};
 
+pub use self::checklist::{ChecklistFormat, checklist};
 pub use self::escape::{escaped, shown};
 pub(crate) use self::json::line as json_line;
 pub use self::json::schema;
@@ -20,7 +21,7 @@ use crate::model::{Object, ObjectId};
 use crate::plan::{FileReport, Judged, Planner, Reach, Tally};
 use crate::pss;
 use crate::repo::Skip;
-use crate::rules::{NamespaceVerdict, NewFile};
+use crate::rules::{NamespaceVerdict, NewFile, Rendered};
 
 /// How `check` shows its findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -91,13 +92,15 @@ pub struct WorkloadLine {
 }
 
 /// What a run went through.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Counts {
     pub files: usize,
     pub objects: usize,
     pub workloads: usize,
     /// YAML and JSON files without Kubernetes objects.
     pub others: usize,
+    /// What became of workloads that charts render.
+    pub rendered: Rendered,
     pub tally: Tally,
 }
 

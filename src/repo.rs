@@ -4,6 +4,7 @@
 
 mod chart;
 mod classify;
+mod dockerfile;
 mod kustomization;
 mod named;
 mod source;
@@ -15,8 +16,10 @@ use rayon::prelude::*;
 use self::chart::Part;
 pub use self::chart::{Chart, Dependency, Template};
 pub use self::classify::{Facts, Marker};
+pub use self::dockerfile::{Dockerfile, Exposed};
 pub use self::kustomization::{
-    ImageSetting, InflatedChart, Kustomization, PatchList, PatchReference, PatchTarget, ValuesMerge,
+    ImageSetting, InflatedChart, Kustomization, LabelSetting, PatchList, PatchReference, PatchTarget,
+    ValuesMerge,
 };
 pub use self::source::{
     Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, files_below, is_kustomization_name,
@@ -34,8 +37,8 @@ pub struct Repo {
     pub compose: Vec<File>,
     /// Helm charts, ordered by folder.
     pub charts: Vec<Chart>,
-    /// Folders with a Dockerfile: images that the repo builds itself are often named after them.
-    pub build_folders: Vec<String>,
+    /// Images that the repo builds itself, ordered by path; they are often named after the folder.
+    pub dockerfiles: Vec<Dockerfile>,
     /// URLs of the repo's git remotes, as far as there are any.
     pub remotes: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
@@ -81,6 +84,8 @@ pub enum Content {
     Objects,
     /// Helm values.
     Values,
+    /// How a cluster is set up, in a form that is no object: k3s, RKE2, Talos.
+    ClusterConfig,
     /// A patch that a kustomization names and that holds no object of its own (JSON 6902).
     Patch,
 }
@@ -200,8 +205,9 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         })
         .collect();
 
-    let Listing { entries, skipped, build_folders, remotes, .. } = listing;
-    let mut repo = Repo { skipped, build_folders, remotes, ..Repo::default() };
+    let Listing { entries, skipped, dockerfiles, remotes, .. } = listing;
+    let mut repo =
+        Repo { skipped, dockerfiles: read_dockerfiles(source, dockerfiles), remotes, ..Repo::default() };
     let files = outcomes.iter().filter(|(outcome, _)| matches!(outcome, Outcome::File(_))).count();
     repo.files.reserve_exact(files);
     let mut parts = Vec::new();
@@ -209,7 +215,7 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         parts.extend(part);
         match outcome {
             Outcome::File(file) => {
-                repo.others += usize::from(file.content == Content::Values);
+                repo.others += usize::from(matches!(file.content, Content::Values | Content::ClusterConfig));
                 repo.files.push(*file);
             }
             Outcome::Compose(file) => {
@@ -226,6 +232,34 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     let context_only = entries.into_iter().map(|entry| (entry.path, entry.context_only)).collect();
     named::add(source, &mut repo.files, &context_only, &facts, config);
     repo
+}
+
+/// One that cannot be read says nothing, but that an image is built there.
+fn read_dockerfiles(source: &dyn Source, mut paths: Vec<String>) -> Vec<Dockerfile> {
+    paths.sort();
+    let read = |path: String| {
+        let entry = Entry { path, context_only: true };
+        let bytes = source.read(&entry, dockerfile::LARGEST).ok().flatten().unwrap_or_default();
+        Dockerfile::read(entry.path, &String::from_utf8_lossy(&bytes))
+    };
+    paths.into_par_iter().map(read).collect()
+}
+
+/// Charts from the texts of their files, each with its path; `folders` have a `Chart.yaml`.
+pub fn charts_of(files: Vec<(String, String)>, folders: &std::collections::BTreeSet<String>) -> Vec<Chart> {
+    let parts = files.into_iter().filter_map(|(path, text)| {
+        let mut at = folder(&path);
+        while !folders.contains(at) {
+            if at.is_empty() {
+                return None;
+            }
+            at = folder(at);
+        }
+        let chart = at.to_owned();
+        let inside = path[chart.len()..].trim_start_matches('/');
+        classify::is_part(inside).then(|| Part { chart, path: path.clone(), text, context_only: true })
+    });
+    chart::charts(parts.collect())
 }
 
 enum Outcome {
@@ -284,7 +318,7 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
         } else if classify::is_compose(path) {
             compose(entry, bytes)
-        } else if classify::may_be_values(path, &bytes) {
+        } else if classify::may_be_values(path, &bytes, facts) || classify::may_be_cluster_config(&bytes) {
             values(entry, bytes, facts, config)
         } else {
             Outcome::Other
@@ -302,14 +336,15 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     }
     let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
+    let is_template = has_actions || text.contains("{%");
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, has_actions),
-        Err(error) if has_actions => Outcome::Skipped(Skip {
+        Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
+        Err(error) if is_template => Outcome::Skipped(Skip {
             path: path.to_owned(),
             line: Some(error.line),
             column: Some(error.column),
             reason: SkipReason::HelmTemplate,
-            detail: "`{{` starts a template action".to_owned(),
+            detail: format!("`{}` starts a template action", if has_actions { "{{" } else { "{%" }),
         }),
         Err(error) => Outcome::Skipped(Skip {
             path: path.to_owned(),
@@ -343,12 +378,18 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
     let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
     let marker = classify::marker(&entry.path, &text, facts, config);
     match Stream::parse(text, &LIMITS) {
-        Ok(stream) => judge_parsed(entry, stream, marker, false),
+        Ok(stream) => judge_parsed(entry, stream, marker, false, facts),
         Err(_) => Outcome::Other,
     }
 }
 
-fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actions: bool) -> Outcome {
+fn judge_parsed(
+    entry: &Entry,
+    stream: Stream,
+    marker: Option<Marker>,
+    has_actions: bool,
+    facts: &Facts,
+) -> Outcome {
     let path = entry.path.clone();
     let skip = |reason, detail: &str, line| {
         Outcome::Skipped(Skip {
@@ -360,18 +401,18 @@ fn judge_parsed(entry: &Entry, stream: Stream, marker: Option<Marker>, has_actio
         })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
-        let is_values = classify::may_be_values(&path, stream.text().as_bytes());
-        return if is_values && classify::sops_line(&stream).is_none() {
-            Outcome::File(Box::new(File {
-                path,
-                stream,
-                marker,
-                context_only: entry.context_only,
-                content: Content::Values,
-            }))
+        let content = if classify::is_cluster_config(&stream) {
+            Content::ClusterConfig
+        } else if classify::may_be_values(&path, stream.text().as_bytes(), facts) {
+            Content::Values
         } else {
-            Outcome::Other
+            return Outcome::Other;
         };
+        if classify::sops_line(&stream).is_some() {
+            return Outcome::Other;
+        }
+        let context_only = entry.context_only;
+        return Outcome::File(Box::new(File { path, stream, marker, context_only, content }));
     }
     if let Some(line) = classify::sops_line(&stream) {
         return skip(SkipReason::Encrypted, "encrypted with SOPS", Some(line));

@@ -4,6 +4,8 @@
 //! or environment. Adding one: its file under `rules/<area>/`, and a line in that area's list.
 
 mod change;
+mod charts;
+mod cluster;
 mod docs;
 mod finding;
 mod hold_back;
@@ -14,6 +16,7 @@ mod notice;
 mod placement;
 mod pod;
 mod rbac;
+mod secret;
 mod settings;
 mod workload;
 
@@ -21,11 +24,13 @@ use crate::model::Model;
 use crate::pss;
 
 pub use self::change::Change;
+pub use self::charts::Rendered;
 pub use self::docs::{markdown_table, page};
-pub use self::finding::{Finding, NewFile};
+pub use self::finding::{Finding, NewFile, Whole};
 pub(crate) use self::namespace::EXCEPTION_NOT_RECORDED;
 pub use self::namespace::{NamespaceVerdict, Placed, RepoFindings, WorkloadVerdict};
 pub(crate) use self::notice::{ALLOW_EXPIRED, ALLOW_UNMATCHED, ALLOW_WITHOUT_REASON};
+pub use self::secret::secrets_to_seal;
 pub use self::settings::{Settings, Standard};
 pub use self::workload::Workload;
 
@@ -63,12 +68,22 @@ pub enum Area {
     Namespace,
     Network,
     Rbac,
+    Secret,
+    Cluster,
     Allow,
 }
 
 impl Area {
-    pub const ALL: [Area; 6] =
-        [Area::Pod, Area::Image, Area::Namespace, Area::Network, Area::Rbac, Area::Allow];
+    pub const ALL: &'static [Area] = &[
+        Area::Pod,
+        Area::Image,
+        Area::Namespace,
+        Area::Network,
+        Area::Rbac,
+        Area::Secret,
+        Area::Cluster,
+        Area::Allow,
+    ];
 
     pub fn id(self) -> &'static str {
         match self {
@@ -77,6 +92,8 @@ impl Area {
             Area::Namespace => "namespace",
             Area::Network => "network",
             Area::Rbac => "rbac",
+            Area::Secret => "secret",
+            Area::Cluster => "cluster",
             Area::Allow => "allow",
         }
     }
@@ -131,10 +148,17 @@ impl Rule {
 
 /// Every rule, by area.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [pod::RULES, image::RULES, namespace::RULES, network::RULES, rbac::RULES, notice::RULES]
-        .into_iter()
-        .flatten()
-        .copied()
+    let areas = [
+        pod::RULES,
+        image::RULES,
+        namespace::RULES,
+        network::RULES,
+        rbac::RULES,
+        secret::RULES,
+        cluster::RULES,
+        notice::RULES,
+    ];
+    areas.into_iter().flatten().copied()
 }
 
 pub fn find(id: &str) -> Option<&'static Rule> {
@@ -163,12 +187,15 @@ pub fn check_workload(workload: &Workload<'_>, selected: &dyn Fn(&Rule) -> bool)
 pub fn check_repo(
     model: &Model<'_>,
     settings: &Settings<'_>,
-    selected: &dyn Fn(&Rule) -> bool,
+    selected: &(dyn Fn(&Rule) -> bool + Sync),
 ) -> RepoFindings {
     let mut found = RepoFindings::default();
     image::check_repo(model, settings, selected, &mut found);
+    charts::check(model, settings, selected, &mut found);
     network::check(model, settings, selected, &mut found);
     rbac::check_repo(model, settings, selected, &mut found);
+    secret::check_repo(model, settings, selected, &mut found);
+    cluster::check_repo(model, settings, selected, &mut found);
     found
 }
 

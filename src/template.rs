@@ -6,6 +6,7 @@
 //! [`Templates::with_overrides`], writes them only in [`Templates::export`].
 
 mod access;
+mod admission;
 mod cluster;
 mod decode;
 mod error;
@@ -17,6 +18,7 @@ mod overlay;
 mod probe;
 mod samples;
 mod scalar;
+mod secrets;
 mod sources;
 
 use std::collections::HashMap;
@@ -30,12 +32,15 @@ use tera::Tera;
 
 use crate::config::Dialect;
 pub use access::{NewBinding, NewRole};
+pub use admission::{Attestor, WantedAdmission, WantedAttestor, WantedSignatures, WantedValidation};
+pub use cluster::{AnonymousPaths, ControlPlane, EncryptedWith};
 use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
 pub use overlay::PatchedObject;
 pub use probe::{ProbeRow, WantedProbe};
+pub use secrets::{OutlinedKey, RemoteKey, SecretOutline, VolumeWithMount};
 use sources::Source;
 pub use sources::{ExportError, Exported};
 
@@ -125,6 +130,7 @@ impl Templates {
         tera.autoescape_on([".yaml"]);
         tera.set_escape_fn(|text, out| out.write_all(scalar::string(text).as_bytes()));
         tera.register_filter("yaml", yaml_filter);
+        tera.register_filter("block", block_filter);
         tera.register_filter("comment", comment_filter);
         tera.register_filter("safe", refuse_safe);
         let texts = sources.iter().map(|source| (source.name, source.text.as_str()));
@@ -318,7 +324,13 @@ impl Templates {
         }
         note(self.probe(&samples::probe()).map(drop));
         note(self.config().map(drop));
-        let others = [self.try_out_access(), self.try_out_cluster(), self.try_out_overlays()];
+        let others = [
+            self.try_out_access(),
+            self.try_out_admission(),
+            self.try_out_cluster(),
+            self.try_out_overlays(),
+            self.try_out_secrets(),
+        ];
         others.into_iter().flatten().for_each(|error| note(Err(error)));
         errors
     }
@@ -398,6 +410,12 @@ fn first_difference<'a>(wanted: &'a Value, item: &Value) -> Option<(&'a str, &'a
 fn yaml_filter(value: &tera::Value, _: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
     let value = serde_json::to_value(value).map_err(tera::Error::message)?;
     Ok(tera::Value::safe_string(&scalar::flow(&value)))
+}
+
+/// Text of several lines as a block, indented by `indent` blanks.
+fn block_filter(value: &str, kwargs: tera::Kwargs, _: &tera::State) -> tera::TeraResult<tera::Value> {
+    let indent = kwargs.must_get::<usize>("indent")?;
+    Ok(tera::Value::safe_string(&scalar::block(value, indent)))
 }
 
 /// A whole comment, with its `#`: nothing in the text can end it.

@@ -52,12 +52,14 @@ mod resolve;
 mod scalar;
 mod source;
 mod value;
+mod whole;
 
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 pub use self::line_index::LineIndex;
+pub use self::whole::Rewrite;
 pub use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
 
@@ -321,7 +323,19 @@ impl Stream {
     /// Proves that `after` is this stream with the documents' values replaced by `wanted` (`None`: unchanged)
     /// and with `appended` further documents, all comments still there; returns it parsed.
     pub fn prove(&self, after: String, wanted: &[Option<&Value>], appended: usize) -> Result<Stream, Defect> {
-        prove::prove(self, after, wanted, appended)
+        self.prove_with(after, wanted, appended, &[])
+    }
+
+    /// [`Stream::prove`] where some documents were rewritten as a whole: they have the values that were asked for or
+    /// are gone, all others are as `wanted` says, and comments went from nowhere else.
+    pub fn prove_with(
+        &self,
+        after: String,
+        wanted: &[Option<&Value>],
+        appended: usize,
+        rewrites: &[Rewrite<'_>],
+    ) -> Result<Stream, Defect> {
+        prove::prove(self, after, wanted, appended, rewrites)
     }
 
     /// How the document with this root is laid out.

@@ -8,7 +8,7 @@ use super::inputs::{Inputs, Select, has_failed};
 use super::prove::{ProveArgs, on_disk};
 use super::{Global, Outcome, say};
 use crate::plan::Purpose;
-use crate::render::{DiffFormat, closing};
+use crate::render::{DiffFormat, closing, plural};
 
 /// Show the changes that would harden a repo
 ///
@@ -28,6 +28,9 @@ pub(super) struct DiffArgs {
     /// How to show the changes
     #[arg(long, value_name = "FORMAT", default_value = "unified")]
     format: DiffFormat,
+    /// Also show changes on or beside lines that hold a secret: the diff then shows the secret
+    #[arg(long)]
+    show_secrets: bool,
     #[command(flatten)]
     prove: ProveArgs,
     #[command(flatten)]
@@ -40,14 +43,27 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
     let files = on_disk(&inputs.root.folder);
     let unproved = args.prove.hold(&mut inputs, &args.select, &files, global)?;
     let renderer = args.format.renderer(global.style());
-    inputs.show(&args.select, Purpose::Changes, &*renderer, out, |planner, counts| {
+    let purpose = if args.show_secrets { Purpose::Changes } else { Purpose::Diff };
+    inputs.show(&args.select, purpose, &*renderer, out, |planner, counts| {
+        if counts.tally.hidden > 0 {
+            say(&hidden(counts.tally.hidden));
+        }
         if !global.quiet {
             say(&closing(counts, &inputs.skipped(planner)));
         }
         match counts.tally.changed_files {
             _ if unproved || has_failed(&inputs, planner, counts) => Outcome::Failed,
-            0 => Outcome::Done,
+            0 if counts.tally.hidden == 0 => Outcome::Done,
             _ => Outcome::Found,
         }
     })
+}
+
+/// Said even with `-q`: without it the diff would pass for all there is.
+fn hidden(count: usize) -> String {
+    format!(
+        "note: {} not in this diff: a line that goes, or one beside it, holds a secret\n  \
+         help: `apply` and `branch` make them too; `--show-secrets` shows them with the secret\n",
+        plural(count, "change is").replace("change iss", "changes are")
+    )
 }

@@ -1,5 +1,6 @@
 //! `generate`: whole new files from templates, for what a repo does not have yet.
 
+mod admission;
 mod apiserver;
 mod output;
 
@@ -13,8 +14,9 @@ use super::{Global, Outcome};
 /// overwritten without `--force`. The templates can be replaced: see `caseharden templates --help`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    caseharden generate apiserver                     show the files\n  \
-    caseharden generate apiserver --output control-plane/")]
+    caseharden generate apiserver --for kubeadm       show the files\n  \
+    caseharden generate apiserver --for kind --output kind/\n  \
+    caseharden generate admission --engine kyverno    policies that keep the repo as its fixes make it")]
 pub(super) struct GenerateArgs {
     #[command(subcommand)]
     what: What,
@@ -22,11 +24,13 @@ pub(super) struct GenerateArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    Admission(admission::AdmissionArgs),
     Apiserver(apiserver::ApiserverArgs),
 }
 
 pub(super) fn run(args: &GenerateArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     match &args.what {
+        What::Admission(args) => admission::run(args, global, out),
         What::Apiserver(args) => apiserver::run(args, global, out),
     }
 }

@@ -41,15 +41,11 @@ pub(super) fn with_changes(inputs: &Inputs, changed: &BTreeMap<String, String>) 
         files().filter(|file| file.context_only).map(|file| file.path.as_str()).collect();
     let entries =
         texts.keys().map(|path| Entry { path: (*path).to_owned(), context_only: context.contains(path) });
-    let listing = Listing {
-        entries: entries.collect(),
-        build_folders: repo.build_folders.clone(),
-        remotes: repo.remotes.clone(),
-        ..Listing::default()
-    };
+    let listing = Listing { entries: entries.collect(), remotes: repo.remotes.clone(), ..Listing::default() };
     let source = Snapshot::new(|path: &str| {
         let text = texts.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(text.as_bytes().to_vec())
     });
-    repo::read(&source, listing, &inputs.config, &|| ())
+    let read = repo::read(&source, listing, &inputs.config, &|| ());
+    Repo { dockerfiles: repo.dockerfiles.clone(), ..read }
 }

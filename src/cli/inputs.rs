@@ -17,11 +17,12 @@ use crate::config::{self, Config, ConfigError, Profile};
 use crate::connections::{FlowReader, Flows};
 use crate::git;
 use crate::lock::{self, Lock};
-use crate::model::Model;
+use crate::model::{Model, Object};
 use crate::plan::{Exceptions, FileReport, Planned, Planner, Purpose, Selection, Show, Tally};
 use crate::render::{Counts, Created, Ending, Renderer, escaped, workload_lines};
 use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
 use crate::rules::{self, Safety, Settings};
+use crate::sealing::{self, Sealing};
 use crate::suggestion;
 use crate::template::Templates;
 
@@ -166,9 +167,10 @@ impl Inputs {
             renderer.file(&mut shown, report).expect("memory takes all that is written");
             shown
         };
-        let settings = self.settings()?;
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
+        let sealing = self.seal(&model, &selection, purpose);
+        let settings = Settings { sealing: &sealing, ..self.settings()? };
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
         let counts = show_plan(self, &planner, renderer, out)?;
         out.flush()?;
@@ -181,9 +183,34 @@ impl Inputs {
         purpose: Purpose,
         act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let settings = self.settings()?;
-        let model = Model::new(&self.repo, &self.config.workloads);
-        act(&self.planner(&model, &settings, selection, purpose, None))
+        self.plan_model(&Model::new(&self.repo, &self.config.workloads), selection, purpose, act)
+    }
+
+    /// As [`Inputs::plan_selected`], for another state of the repo.
+    pub(super) fn plan_model<T>(
+        &self,
+        model: &Model<'_>,
+        selection: &Selection<'_>,
+        purpose: Purpose,
+        act: impl FnOnce(&Planner<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let sealing = self.seal(model, selection, purpose);
+        let settings = Settings { sealing: &sealing, ..self.settings()? };
+        act(&self.planner(model, &settings, selection, purpose, None))
+    }
+
+    /// Has Secrets encrypted, if the run makes new texts and the configuration says how.
+    fn seal(&self, model: &Model<'_>, selection: &Selection<'_>, purpose: Purpose) -> Sealing {
+        let rule = rules::find("secret-in-plain-manifest").expect("there is a rule of this name");
+        let is_asked = purpose != Purpose::Findings
+            && self.config.level == config::Level::Review
+            && selection.takes_rule(rule);
+        let Some(store) = self.config.secrets.store.as_ref().filter(|_| is_asked) else {
+            return Sealing::Later;
+        };
+        let wanted = |object: &Object| selection.takes_object(model, object);
+        let secrets = rules::secrets_to_seal(model, &self.config, &wanted);
+        sealing::seal(store, &self.root.folder, &self.templates, &secrets)
     }
 
     fn settings(&self) -> anyhow::Result<Settings<'_>> {
@@ -399,7 +426,7 @@ fn show_plan(
         notices,
         reach: planner.reach(),
         level: Some(planner.settings.level),
-        counts,
+        counts: counts.clone(),
     };
     renderer.end(out, &ending)?;
     if inputs.repo.files.iter().all(|file| file.context_only) && skipped.is_empty() {
@@ -419,6 +446,7 @@ pub(super) fn counts(inputs: &Inputs, planner: &Planner<'_>) -> Counts {
         objects: planner.model.objects().count(),
         workloads: planner.model.objects().filter(|object| object.layout.is_some()).count(),
         others: inputs.repo.others,
+        rendered: planner.rendered().clone(),
         ..Counts::default()
     }
 }

@@ -1,5 +1,6 @@
 //! `lock`: resolve images against their registries into caseharden.lock.
 
+mod charts;
 mod check;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::image::Reference;
 use crate::image_facts::cache::Cache;
 use crate::lock::{self, Contradiction, Lock, Locked, Verdict, Wanted, resolve, signatures};
 use crate::model::Model;
+use crate::model::charts::{Gifts, ReleaseElsewhere, elsewhere};
 use crate::model::references::{ImageUse, references};
 use crate::registry::credentials::Places;
 use crate::registry::{Client, Credentials, Failure, Limits, Settings};
@@ -29,8 +31,9 @@ const LARGEST_KEY: u64 = 64 << 10;
 /// Ask the registries which content each image is, and what it needs to run
 ///
 /// Writes caseharden.lock at the root of the repo: for each image its digest, and what the image itself says of its
-/// user, ports, volumes and special files. Images that are locked already are not asked for again. The only command
-/// that talks to registries; the others work from the lock.
+/// user, ports, volumes and special files; for each chart that HelmReleases and Applications name at a fixed version its
+/// digest, the workloads it renders with their values, and which values decide their security. What is locked already is
+/// not asked for again. The only command that talks to registries; the others work from the lock.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caseharden lock\n  \
@@ -68,10 +71,13 @@ pub(super) fn run(args: &LockArgs, global: &Global, out: &mut dyn Write) -> anyh
     };
     let model = Model::new(&inputs.repo, &inputs.config.workloads);
     let uses = references(&model, &inputs.config.workloads, &inputs.config.image_fields);
+    let gifts = Gifts::new(&model);
+    let releases = elsewhere(&model, &gifts);
     let run = Run {
         args,
         global,
         uses: &uses,
+        releases: &releases,
         whole: is_whole(&inputs, &model),
         client: client(&folder, &inputs.config.registries)?,
         config: &inputs.config,
@@ -91,6 +97,8 @@ struct Run<'a> {
     args: &'a LockArgs,
     global: &'a Global,
     uses: &'a [ImageUse],
+    /// What gives values to charts that are not in the repo.
+    releases: &'a [ReleaseElsewhere],
     whole: bool,
     client: Client,
     config: &'a Config,
@@ -153,6 +161,7 @@ impl Run<'_> {
         let used: BTreeSet<&Reference> = wanted.iter().map(|wanted| &wanted.reference).collect();
         let gone = if self.whole { new.retain(|reference| used.contains(reference)) } else { Vec::new() };
         self.say_contradictions(&contradictions);
+        let charts = self.lock_charts(&old, &mut new, out)?;
         let text = new.render();
         if before != Some(text.as_str()) && !(before.is_none() && new.is_empty()) {
             apply::write(folder, Path::new(lock::FILE_NAME), text.as_bytes(), before.map(str::as_bytes))?;
@@ -166,9 +175,10 @@ impl Run<'_> {
                 summary.push_str(&format!(", {failed} failed"));
             }
             say(&format!("{summary}\n"));
+            charts.say(new.charts());
             self.say_skipped();
         }
-        Ok(if failed > 0 { Outcome::Failed } else { Outcome::Done })
+        Ok(if failed > 0 || charts.failed > 0 { Outcome::Failed } else { Outcome::Done })
     }
 
     /// The keys one of which has to have signed an image, ordered by their files.

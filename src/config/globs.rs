@@ -22,6 +22,12 @@ pub struct NameGlob {
     matcher: GlobMatcher,
 }
 
+impl std::fmt::Display for NameGlob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.pattern)
+    }
+}
+
 /// A pattern over image names without tag and digest. `*` stays within one part of the name, `**/` matches
 /// any registry and folder; `docker.io/library/` may be left out on both sides.
 #[derive(Debug, Clone, Deserialize)]
@@ -117,7 +123,7 @@ impl TryFrom<String> for ImageGlob {
 }
 
 /// The short form of an image name on Docker Hub: what `docker.io/library/nginx` and `nginx` have in common.
-pub(super) fn familiar(name: &str) -> &str {
+pub(crate) fn familiar(name: &str) -> &str {
     let hub = ["docker.io/", "index.docker.io/"].iter().find_map(|host| name.strip_prefix(host));
     let rest = hub.unwrap_or(name);
     rest.strip_prefix("library/").unwrap_or(rest)

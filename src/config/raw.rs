@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::network::{Dialect, Mode};
-use super::{Distribution, ImageGlob, KubernetesVersion, Level, NameGlob, PathGlob, Profile};
+use super::secrets::{Provider, Scope, StoreKind, StoreName};
+use super::{Distribution, Encryption, ImageGlob, KubernetesVersion, Level, NameGlob, PathGlob, Profile};
 use crate::pss::Version;
 
 /// Configuration of caseharden for one repo.
@@ -86,6 +87,8 @@ pub(crate) struct RawConfig {
     pub(crate) registries: RawRegistries,
     /// Which network policies are wanted, and where the peers live that no manifest shows.
     pub(crate) network: RawNetwork,
+    /// What takes the place of Secrets in plain text.
+    pub(crate) secrets: RawSecrets,
     /// How control planes are configured.
     pub(crate) cluster: RawCluster,
     /// Findings that are accepted, each with its reason.
@@ -154,8 +157,14 @@ pub(crate) struct RawSignature {
     #[schemars(with = "String")]
     pub(crate) image: ImageGlob,
     /// Files, relative to the repo, each with one public key (PEM). A signature by one of them is enough.
-    #[schemars(with = "Vec<String>", length(min = 1))]
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub(crate) keys: Vec<Spanned<String>>,
+    /// For signing without keys: URL of the issuer of the signer's identity. Needs `subject`. Only admission policies
+    /// check it.
+    pub(crate) issuer: Option<String>,
+    /// For signing without keys: the signer, as the issuer knows it; `*` is any run of characters. Needs `issuer`.
+    pub(crate) subject: Option<String>,
 }
 
 /// How the registries of images are reached by `caseharden lock`. A host is written with its port, if it has one.
@@ -184,6 +193,12 @@ pub(crate) struct RawCluster {
     /// Whether audit logs hold the bodies of requests about Secrets and tokens, which are the secrets themselves.
     /// Default: false, only who did what to which one.
     pub(crate) audit_secret_bodies: Option<bool>,
+    /// What encrypts Secrets at rest: "kms" (a plugin on every control-plane node), "secretbox" (a key that is filled in on
+    /// the hosts) or "report", which changes nothing. Default: "report".
+    pub(crate) encryption: Option<Encryption>,
+    /// Where the KMS plugin listens. Default: "unix:///var/run/kmsplugin/socket.sock".
+    #[schemars(with = "Option<String>", extend("pattern" = "^unix:///."))]
+    pub(crate) kms_endpoint: Option<Spanned<String>>,
 }
 
 /// Which network policies are wanted, and where the peers live that no manifest shows.
@@ -221,6 +236,52 @@ pub(crate) struct RawNetwork {
     /// Addresses of the nodes, as CIDRs: what pods see of traffic that a node translates. Default: not known.
     #[schemars(with = "Vec<String>")]
     pub(crate) nodes: Vec<Spanned<String>>,
+}
+
+/// What takes the place of Secrets in plain text, and what is needed to write it.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawSecrets {
+    /// "external-secrets" (an ExternalSecret for each), "sealed-secrets" (`kubeseal` encrypts them), "sops" (`sops` does)
+    /// or "csi" (a SecretProviderClass for each). Default: Secrets in plain text are only reported.
+    #[schemars(with = "Option<StoreName>")]
+    pub(crate) store: Option<Spanned<StoreName>>,
+    /// Name of the store that ExternalSecrets read.
+    #[schemars(with = "Option<String>")]
+    pub(crate) store_name: Option<Spanned<String>>,
+    /// "SecretStore" or "ClusterSecretStore". Default: "SecretStore".
+    pub(crate) store_kind: Option<StoreKind>,
+    /// Where values live: "aws" (Secrets Manager), "gcp" (Secret Manager), "azure" (Key Vault) or "vault" (KV version 2).
+    #[schemars(with = "Option<Provider>")]
+    pub(crate) provider: Option<Spanned<Provider>>,
+    /// Name of a secret there, with `{namespace}`, `{name}` and, for one secret for every key, `{key}`.
+    /// Default: "{namespace}/{name}", with "-" for gcp and azure.
+    #[schemars(with = "Option<String>")]
+    pub(crate) path: Option<Spanned<String>>,
+    /// Region (aws).
+    pub(crate) region: Option<String>,
+    /// Project (gcp).
+    pub(crate) project: Option<String>,
+    /// URL of the Key Vault (azure) or of the server (vault).
+    pub(crate) url: Option<String>,
+    /// Where the KV engine is mounted (vault). Default: "secret".
+    pub(crate) mount: Option<String>,
+    /// Role to take (aws: its ARN; vault: that of the Kubernetes auth method). Default: none, for vault that of the
+    /// namespace's name.
+    pub(crate) role: Option<String>,
+    /// Tenant (azure).
+    pub(crate) tenant: Option<String>,
+    /// File, relative to the repo, with the public certificate of the Sealed Secrets controller (`kubeseal --fetch-cert`).
+    #[schemars(with = "Option<String>")]
+    pub(crate) certificate: Option<Spanned<String>>,
+    /// Scope of SealedSecrets: "strict", "namespace-wide" or "cluster-wide". Default: "strict".
+    pub(crate) scope: Option<Scope>,
+    /// Public keys of age that SOPS encrypts for.
+    #[schemars(with = "Vec<String>")]
+    pub(crate) age: Vec<Spanned<String>>,
+    /// Whether Secrets and ConfigMaps that nothing updates are to be immutable, even under names that stay when their
+    /// contents change: each change then needs a new name, or the old object deleted first. Default: false.
+    pub(crate) immutable: Option<bool>,
 }
 
 /// Pods by namespace and labels.

@@ -250,6 +250,8 @@ fn the_example_shows_the_defaults() {
     (config.workloads, config.writable_paths, config.signatures, config.allow) = Default::default();
     assert_eq!(config.registries.max_image_size, Some(crate::registry::Limits::default().layers));
     config.registries = Registries::default();
+    assert!(matches!(config.secrets.store, Some(Store::External(_))));
+    config.secrets = Secrets::default();
     let network = &mut config.network;
     assert_eq!(network.dns.take().unwrap(), Network::default().dns_peer(Distribution::Generic));
     assert_eq!(network.dns_port.take().unwrap(), Network::default().dns_port(Distribution::Generic));

@@ -7,10 +7,15 @@ use toml::Spanned;
 
 use super::mistake::Mistakes;
 use super::network::network;
-use super::raw::{RawAllow, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath};
+use super::raw::{
+    RawAllow, RawCluster, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath,
+};
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
-use super::{Allow, Cluster, Config, CustomWorkload, ImageFields, SignedBy, SystemNamespaces, WritablePaths};
+use super::secrets::secrets;
+use super::{
+    Allow, Cluster, Config, CustomWorkload, Identity, ImageFields, SignedBy, SystemNamespaces, WritablePaths,
+};
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -45,7 +50,8 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
-        cluster: Cluster { audit_secret_bodies: raw.cluster.audit_secret_bodies.unwrap_or_default() },
+        secrets: secrets(raw.secrets, mistakes),
+        cluster: cluster(raw.cluster, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
     }
 }
@@ -74,6 +80,27 @@ fn rule_or_area(name: Spanned<String>, known: &[&str], star: bool, mistakes: &mu
         mistakes.add_unknown(span, "rule or area", &name, known);
     }
     name
+}
+
+fn cluster(raw: RawCluster, mistakes: &mut Mistakes<'_>) -> Cluster {
+    let default = Cluster::default();
+    let span = span_of(&raw.kms_endpoint);
+    let endpoint = raw.kms_endpoint.map(Spanned::into_inner);
+    let is_socket = |endpoint: &String| {
+        endpoint
+            .strip_prefix("unix:///")
+            .is_some_and(|path| !path.is_empty() && !path.contains(char::is_control))
+    };
+    if let Some(wrong) = endpoint.as_ref().filter(|endpoint| !is_socket(endpoint)) {
+        let message =
+            format!("`{}` is not a socket like `unix:///run/kms/socket.sock`", wrong.escape_debug());
+        mistakes.add(span, message, None);
+    }
+    Cluster {
+        audit_secret_bodies: raw.audit_secret_bodies.unwrap_or(default.audit_secret_bodies),
+        encryption: raw.encryption.unwrap_or(default.encryption),
+        kms_endpoint: endpoint.unwrap_or(default.kms_endpoint),
+    }
 }
 
 fn file_size(size: Option<Spanned<i64>>, mistakes: &mut Mistakes<'_>) -> Option<u64> {
@@ -206,12 +233,24 @@ fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -
 
 fn signed_by(entry: Spanned<RawSignature>, mistakes: &mut Mistakes<'_>) -> SignedBy {
     let span = entry.span();
-    let RawSignature { image, keys } = entry.into_inner();
+    let RawSignature { image, keys, issuer, subject } = entry.into_inner();
+    let keyless = match (issuer, subject) {
+        (Some(issuer), Some(subject)) if !issuer.is_empty() && !subject.trim_matches('*').is_empty() => {
+            Some(Identity { issuer, subject })
+        }
+        (None, None) => None,
+        _ => {
+            let help = Some("anybody can sign: say whose signature counts, and who knows them".to_owned());
+            mistakes.add(span.clone(), "`issuer` and `subject` go together, and name somebody", help);
+            None
+        }
+    };
     // After another mistake the list may be empty only because its items could not be read.
-    if keys.is_empty() && mistakes.count() == 0 {
-        mistakes.add(span, "a signature without `keys` cannot be checked", None);
+    if keys.is_empty() && keyless.is_none() && mistakes.count() == 0 {
+        let help = Some("for signing without keys, say `issuer` and `subject`".to_owned());
+        mistakes.add(span, "a signature without `keys` cannot be checked", help);
     }
-    SignedBy { image, keys: keys.iter().filter_map(|key| file_inside(key, mistakes)).collect() }
+    SignedBy { image, keys: keys.iter().filter_map(|key| file_inside(key, mistakes)).collect(), keyless }
 }
 
 fn allow(entry: Spanned<RawAllow>, known: &[&str], mistakes: &mut Mistakes<'_>) -> Allow {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use super::{ContainerPort, Member, Protocol, Space};
-use crate::model::{Layout, Model, Object, Pod, pods};
+use crate::model::{Layout, Model, Object, Passage, Pod, pods};
 use crate::repo::folder;
 
 /// Labels that change with a release or that controllers add: a selector with one of them stops selecting.
@@ -29,44 +29,131 @@ const VOLATILE: &[&str] = &[
 
 type Labels = BTreeMap<String, String>;
 
-/// All workloads whose containers the repo shows, one for each namespace they land in.
+/// All workloads whose containers the repo shows, one for each namespace they land in; several in one namespace where
+/// builds make different pods of one object.
 pub(super) fn members(model: &Model<'_>) -> Vec<Member> {
     let mut members = Vec::new();
-    // What the selector may be made of, beside each member.
-    let mut sources: Vec<Labels> = Vec::new();
+    // What the selector may be made of, beside each member; the best first.
+    let mut sources: Vec<Vec<Labels>> = Vec::new();
     for file in 0..model.repo().files.len() {
         for (idx, object) in model.objects_of(file).iter().enumerate() {
             let Some(layout) = object.layout.as_ref() else { continue };
             let Some(value) = model.value(object) else { continue };
-            let pods = pods(layout, &value);
-            if !pods.iter().any(|pod| pod.has_containers) {
-                continue;
+            let start = members.len();
+            for (space, way) in landings(model, object) {
+                let made = model.builds.at_end(&way, &object.id, &value);
+                let Some(member) = member(file, idx, object, &made, space, &way) else { continue };
+                match members[start..].iter_mut().find(|known| is_alike(known, &member)) {
+                    Some(known) => known.ways.push(way),
+                    None => members.push(member),
+                }
             }
-            // Controllers that make several kinds of pods of an object label them as they like.
-            let labels = match layout {
-                Layout::PodSpec { .. } => labels(&value, &pods[0]),
-                _ => Labels::new(),
-            };
-            // A build may add labels to both; what the file has decides.
-            let own = selector_of(layout, &value).filter(|selector| covers(selector, &labels));
-            let source = own.unwrap_or_else(|| labels.clone());
-            for space in spaces(model, object) {
-                members.push(Member {
-                    file,
-                    object: idx,
-                    id: object.id.clone(),
-                    space,
-                    labels: labels.clone(),
-                    selector: Labels::new(),
-                    ports: pods.iter().flat_map(ports).collect(),
-                    host_network: pods.iter().all(|pod| pod.spec["hostNetwork"] == true),
-                });
-                sources.push(source.clone());
-            }
+            let source = selector_sources(layout, &value, &members[start..]);
+            let is_labelled = source.iter().take(2).any(|labels| !stable(labels).is_empty());
+            members[start..].iter_mut().for_each(|member| member.is_labelled = is_labelled);
+            sources.resize(members.len(), source);
         }
     }
     choose_selectors(&mut members, sources);
     members
+}
+
+/// What the pods of an object are that a build has made; nothing when nobody sees their containers.
+fn member(
+    file: usize,
+    idx: usize,
+    object: &Object,
+    made: &Value,
+    space: Space,
+    way: &Passage,
+) -> Option<Member> {
+    let layout = object.layout.as_ref()?;
+    let pods = pods(layout, made);
+    if !pods.iter().any(|pod| pod.has_containers) {
+        return None;
+    }
+    let name = made["metadata"]["name"].as_str().unwrap_or(&object.id.name).to_owned();
+    // Controllers that make several kinds of pods of an object label them as they like.
+    let mut labels = match layout {
+        Layout::PodSpec { .. } => labels(made, &pods[0]),
+        _ => Labels::new(),
+    };
+    // <https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-job-name>
+    if is_named_job(object) {
+        for key in JOB_NAMES {
+            labels.insert((*key).to_owned(), name.clone());
+        }
+    }
+    Some(Member {
+        file,
+        object: idx,
+        id: object.id.clone(),
+        name,
+        space,
+        ways: vec![way.clone()],
+        labels,
+        is_labelled: false,
+        selector: Labels::new(),
+        ports: pods.iter().flat_map(ports).collect(),
+        host_network: pods.iter().all(|pod| pod.spec["hostNetwork"] == true),
+    })
+}
+
+/// Labels that the Job controller puts on every pod of a Job.
+const JOB_NAMES: &[&str] = &["batch.kubernetes.io/job-name", "job-name"];
+
+fn is_named_job(object: &Object) -> bool {
+    &*object.id.kind == "Job" && object.id.group() == "batch" && !object.id.name.contains('*')
+}
+
+/// Whether policies and Services cannot tell two members of one object apart.
+fn is_alike(a: &Member, b: &Member) -> bool {
+    (&a.space, &a.name, &a.labels, &a.ports, a.host_network)
+        == (&b.space, &b.name, &b.labels, &b.ports, b.host_network)
+}
+
+/// Labels that a selector in the object's own file may be made of, the best first: what the file says itself, before
+/// what all builds that take it add.
+fn selector_sources(layout: &Layout, value: &Value, members: &[Member]) -> Vec<Labels> {
+    let (Layout::PodSpec { .. }, Some(first)) = (layout, members.first()) else { return Vec::new() };
+    let pods = pods(layout, value);
+    let labels = pods.first().map(|pod| labels(value, pod)).unwrap_or_default();
+    let mut common = first.labels.clone();
+    for member in members {
+        common.retain(|key, value| member.labels.get(key) == Some(value));
+    }
+    let job_name = |labels: &Labels| -> Labels {
+        labels.iter().filter(|(key, _)| *key == "job-name").map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    // A build may add labels to both; what the file has decides.
+    let own = selector_of(layout, value).filter(|selector| covers(selector, &labels)).unwrap_or_default();
+    let of_job = job_name(&common);
+    common.retain(|key, _| !JOB_NAMES.contains(&key.as_str()));
+    vec![own, labels, of_job, common]
+}
+
+/// Where an object lands, and the way through the builds that takes it there.
+pub(crate) fn landings(model: &Model<'_>, object: &Object) -> Vec<(Space, Passage)> {
+    let ways = model.builds.ways(&model.file(object).path);
+    let own = object.id.namespace.as_deref();
+    let mut landings = Vec::new();
+    for space in spaces(model, object) {
+        let ends_here = |way: &&Passage| match &space {
+            Space::Named(name) => way.namespace.as_deref().or(own) == Some(name),
+            Space::Unnamed(build) => way.namespace.is_none() && own.is_none() && way.build == *build,
+        };
+        let mut fitting: Vec<&Passage> = ways.iter().filter(ends_here).collect();
+        if fitting.is_empty() {
+            // Something beside the kustomizations gives the namespace.
+            fitting = ways.iter().collect();
+        }
+        if fitting.is_empty() {
+            landings.push((space, Passage::default()));
+        } else {
+            landings.extend(fitting.into_iter().map(|way| (space.clone(), way.clone())));
+        }
+    }
+    landings
 }
 
 /// The namespaces an object lands in.
@@ -136,8 +223,9 @@ fn ports(pod: &Pod<'_>) -> Vec<ContainerPort> {
     lists.flatten().filter_map(read).collect()
 }
 
-/// Leaves volatile labels out, unless nothing else tells a member from its neighbours.
-fn choose_selectors(members: &mut [Member], sources: Vec<Labels>) {
+/// Takes the first source with labels that stay, and leaves the others out, unless nothing else tells a member from its
+/// neighbours.
+fn choose_selectors(members: &mut [Member], sources: Vec<Vec<Labels>>) {
     let chosen: Vec<Labels> = {
         let mut having: HashMap<(&Space, &str, &str), Vec<usize>> = HashMap::new();
         for (idx, member) in members.iter().enumerate() {
@@ -155,17 +243,25 @@ fn choose_selectors(members: &mut [Member], sources: Vec<Labels>) {
             let list = rarest.map(Vec::as_slice).unwrap_or_default().iter();
             list.filter(|other| covers(selector, &members[**other].labels)).count()
         };
-        let choose = |(idx, source): (usize, Labels)| {
-            let mut stable = source.clone();
-            stable.retain(|key, _| !VOLATILE.contains(&key.as_str()));
-            let loses = stable.is_empty() || selects(idx, &stable) > selects(idx, &source);
-            if loses { source } else { stable }
+        let choose = |(idx, sources): (usize, Vec<Labels>)| {
+            let mut with_labels = sources.iter().filter(|source| !source.is_empty());
+            let best = with_labels.clone().find(|source| !stable(source).is_empty());
+            let Some(source) = best.or_else(|| with_labels.next()) else { return Labels::new() };
+            let stable = stable(source);
+            let loses = stable.is_empty() || selects(idx, &stable) > selects(idx, source);
+            if loses { source.clone() } else { stable }
         };
         sources.into_iter().enumerate().map(choose).collect()
     };
     for (member, selector) in members.iter_mut().zip(chosen) {
         member.selector = selector;
     }
+}
+
+/// Labels without those that change.
+fn stable(labels: &Labels) -> Labels {
+    let stays = |key: &str| !VOLATILE.contains(&key);
+    labels.iter().filter(|(key, _)| stays(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Whether a `matchLabels` selects pods with these labels.

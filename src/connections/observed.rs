@@ -54,7 +54,7 @@ impl Index {
     fn new(scene: &Scene<'_>, found: &Found) -> Index {
         let mut by_name: HashMap<String, Vec<MemberId>> = HashMap::new();
         for id in scene.ids() {
-            by_name.entry(scene.member(id).id.name.to_string()).or_default().push(id);
+            by_name.entry(scene.member(id).name.clone()).or_default().push(id);
         }
         let mut by_member: HashMap<MemberId, Vec<usize>> = HashMap::new();
         for (idx, connection) in found.list().iter().enumerate() {

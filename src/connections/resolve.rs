@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::address::{Form, Mention, PortText, ipv4};
-use super::scene::Scene;
+use super::scene::{From, Scene};
 use super::services::Service;
-use super::{MemberId, Peer, Port, Protocol, Space};
+use super::{Evidence, MemberId, Peer, Port, Protocol, Space};
 
 /// What a mention comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +50,8 @@ pub(super) fn resolve(
     if let Some(address) = ipv4(host) {
         return address_peer(address, mention, &wanted);
     }
-    let (space, file) = {
-        let member = scene.member(client);
-        (member.space.clone(), member.file)
-    };
+    let own = scene.member(client);
+    let (space, from) = (own.space.clone(), From::member(own));
     let domain = format!(".{}", scene.network.cluster_domain);
     let (name, absolute) = match host.strip_suffix(&domain) {
         Some(name) => (name, true),
@@ -61,8 +59,8 @@ pub(super) fn resolve(
     };
     let labels: Vec<&str> = name.split('.').filter(|label| !label.starts_with('_')).collect();
     match labels.as_slice() {
-        [service] => match scene.service(&space, file, service) {
-            Some(found) => of_service(scene, found, mention, &wanted, 0),
+        [service] => match scene.service(&space, from, service) {
+            Some(found) => named(found, service, of_service(scene, found, mention, &wanted, 0)),
             None if is_clear(mention) && !absolute => {
                 Outcome::Unknown(format!("the repo has no Service `{service}`"))
             }
@@ -71,13 +69,13 @@ pub(super) fn resolve(
         [service, namespace, "svc"] | [_, service, namespace, "svc"] => {
             in_namespace(scene, client, service, namespace, mention, &wanted)
         }
-        [service, "svc"] => match scene.service(&space, file, service) {
-            Some(found) => of_service(scene, found, mention, &wanted, 0),
+        [service, "svc"] => match scene.service(&space, from, service) {
+            Some(found) => named(found, service, of_service(scene, found, mention, &wanted, 0)),
             None => Outcome::Unknown(format!("the repo has no Service `{service}`")),
         },
         [first, second] | [first, second, _] => {
             // `db-0.db`, `db-0.db.shop`
-            let headless = scene.service(&space, file, second).filter(|service| service.headless);
+            let headless = scene.service(&space, from, second).filter(|service| service.headless);
             if let Some(found) = headless.filter(|_| first.bytes().any(|byte| byte.is_ascii_digit())) {
                 return of_service(scene, found, mention, &wanted, 0);
             }
@@ -91,6 +89,19 @@ pub(super) fn resolve(
         }
         _ => outside(host, mention, &wanted, false),
     }
+}
+
+/// Says so where the build calls the Service otherwise: kustomize adapts names of Services in other objects, and never
+/// within a text.
+fn named(service: &Service, asked: &str, mut outcome: Outcome) -> Outcome {
+    if let Outcome::Peers { doubt, .. } = &mut outcome
+        && service.name != asked
+    {
+        doubt.get_or_insert_with(|| {
+            format!("the build calls it Service/{}: something must adapt the name", service.name)
+        });
+    }
+    outcome
 }
 
 /// What is known of the port.
@@ -131,8 +142,10 @@ fn in_namespace(
 ) -> Outcome {
     let space = Space::Named(namespace.to_owned());
     let member = scene.member(client);
-    if let Some(found) = scene.service(&space, member.file, service).filter(|found| found.space == space) {
-        return of_service(scene, found, mention, wanted, 0);
+    if let Some(found) =
+        scene.service(&space, From::member(member), service).filter(|found| found.space == space)
+    {
+        return named(found, service, of_service(scene, found, mention, wanted, 0));
     }
     // The API server's own Service.
     if (service, namespace) == ("kubernetes", "default") {
@@ -199,19 +212,29 @@ fn of_service(
         None if service.headless => {
             let peers =
                 service.targets.iter().map(|target| (Peer::Member(*target), declared(scene, *target)));
-            Outcome::Peers { peers: peers.collect(), via, doubt: None }
+            let said = service.targets.iter().filter_map(|target| scene.exposed.get(target)?.first());
+            let doubt = said.map(|(_, evidence)| exposed_only(evidence)).next();
+            Outcome::Peers { peers: peers.collect(), via, doubt }
         }
         None => no_such_port(service, number),
     }
 }
 
-/// What the containers of a member declare.
+/// What the containers of a member declare; what their images say, when they declare nothing.
 pub(super) fn declared(scene: &Scene<'_>, member: MemberId) -> Vec<Port> {
     let mut ports: Vec<Port> =
         scene.member(member).ports.iter().map(|port| Port::number(port.number, port.protocol)).collect();
+    if ports.is_empty() {
+        ports = scene.exposed.get(&member).into_iter().flatten().map(|(port, _)| port.clone()).collect();
+    }
     ports.sort();
     ports.dedup();
     ports
+}
+
+/// Why a port that only an image names is not quite sure.
+pub(super) fn exposed_only(evidence: &Evidence) -> String {
+    format!("the manifest declares no port; {}:{}: {}", evidence.path, evidence.line, evidence.words)
 }
 
 fn no_such_port(service: &Service, number: Option<u16>) -> Outcome {
@@ -250,7 +273,9 @@ fn external_name(
         && let Some(namespace) = rest.strip_suffix(".svc")
     {
         let space = Space::Named(namespace.to_owned());
-        if let Some(found) = scene.service(&space, service.file, name) {
+        if let Some(found) =
+            scene.service(&space, From { file: service.file, ways: std::slice::from_ref(&service.way) }, name)
+        {
             return of_service(scene, found, mention, wanted, depth + 1);
         }
         let peer = Peer::Pods { namespace: space, labels: BTreeMap::new() };

@@ -7,22 +7,39 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::members::{covers, members, spaces};
+use super::exposed_ports::{ExposedPorts, exposed_ports};
+use super::members::{covers, landings, members, spaces};
 use super::services::{Service, services};
 use super::{Evidence, Member, MemberId, Port, Space};
 use crate::config::{Config, Network};
-use crate::model::{Model, Object};
+use crate::model::{Model, Object, Passage};
 use crate::repo::folder;
 use crate::yaml::{LineIndex, Node, Pointer};
+
+/// Who names a Service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From<'a> {
+    pub(super) file: usize,
+    pub(super) ways: &'a [Passage],
+}
+
+impl<'a> From<'a> {
+    pub(super) fn member(member: &'a Member) -> From<'a> {
+        From { file: member.file, ways: &member.ways }
+    }
+}
 
 pub(super) struct Scene<'m> {
     pub(super) model: &'m Model<'m>,
     pub(super) network: &'m Network,
     pub(super) members: Vec<Member>,
     pub(super) services: Vec<Service>,
+    pub(super) exposed: ExposedPorts,
     by_space: HashMap<Space, Vec<MemberId>>,
     by_object: HashMap<(usize, usize), Vec<MemberId>>,
     services_by_name: HashMap<Space, HashMap<String, Vec<usize>>>,
+    /// Services that builds rename, by the name in their files.
+    renamed_services: HashMap<Space, HashMap<String, Vec<usize>>>,
     /// Folders that hold objects without a namespace, below the folder they are in.
     folders_below: HashMap<String, Vec<String>>,
     /// Of the kustomizations too.
@@ -39,14 +56,17 @@ impl<'m> Scene<'m> {
             by_space.entry(member.space.clone()).or_insert_with(Vec::new).push(id);
             by_object.entry((member.file, member.object)).or_insert_with(Vec::new).push(id);
         }
+        let exposed = exposed_ports(model, &members);
         let mut scene = Scene {
             model,
+            exposed,
             network: &config.network,
             members,
             services: Vec::new(),
             by_space,
             by_object,
             services_by_name: HashMap::new(),
+            renamed_services: HashMap::new(),
             folders_below: HashMap::new(),
             lines: (0..model.repo().files.len()).map(|_| OnceLock::new()).collect(),
         };
@@ -68,6 +88,10 @@ impl<'m> Scene<'m> {
         for (idx, service) in services.iter().enumerate() {
             let names = scene.services_by_name.entry(service.space.clone()).or_default();
             names.entry(service.name.clone()).or_default().push(idx);
+            if service.name != *service.object.id.name {
+                let names = scene.renamed_services.entry(service.space.clone()).or_default();
+                names.entry(service.object.id.name.to_string()).or_default().push(idx);
+            }
         }
         scene.folders_below = folders_below;
         scene.services = services;
@@ -87,10 +111,6 @@ impl<'m> Scene<'m> {
             }
         }
         served.into_iter().map(|(id, ports)| (id, ports.into_iter().collect())).collect()
-    }
-
-    pub(super) fn into_members(self) -> Vec<Member> {
-        self.members
     }
 
     pub(super) fn member(&self, id: MemberId) -> &Member {
@@ -130,18 +150,26 @@ impl<'m> Scene<'m> {
         spaces(self.model, object)
     }
 
-    /// The Service that a name means to pods of a space.
-    pub(super) fn service(&self, space: &Space, file: usize, name: &str) -> Option<&Service> {
-        let find = |space: &Space| {
-            let found = self.services_by_name.get(space)?.get(name)?;
-            // The nearest file, where several define it.
-            let path = &self.model.repo().files[file].path;
-            found
-                .iter()
-                .max_by_key(|idx| (shared(path, &self.services[**idx].path), std::cmp::Reverse(**idx)))
-        };
-        let tiers = self.tiers(space, file);
-        tiers.iter().find_map(|tier| tier.iter().find_map(find)).map(|idx| &self.services[*idx])
+    pub(super) fn landings(&self, object: &Object) -> Vec<(Space, Passage)> {
+        landings(self.model, object)
+    }
+
+    /// The Service that a name means to pods of a space. What builds make of names comes first; a name as files have it
+    /// is one that builds adapt, or that somebody forgot.
+    pub(super) fn service(&self, space: &Space, from: From<'_>, name: &str) -> Option<&Service> {
+        let path = &self.model.repo().files[from.file].path;
+        let built_with = |service: &Service| from.ways.iter().map(|way| way.shared(&service.way)).max();
+        let tiers = self.tiers(space, from.file);
+        [&self.services_by_name, &self.renamed_services].into_iter().find_map(|names| {
+            let find = |space: &Space| {
+                let found = names.get(space)?.get(name)?.iter().map(|idx| (*idx, &self.services[*idx]));
+                // What is built together, then the nearest file, where several define it.
+                found.max_by_key(|(idx, service)| {
+                    (built_with(service), shared(path, &service.path), std::cmp::Reverse(*idx))
+                })
+            };
+            tiers.iter().find_map(|tier| tier.iter().find_map(find)).map(|(_, service)| service)
+        })
     }
 
     /// Whether the repo puts anything into a namespace of this name.
@@ -168,7 +196,7 @@ impl<'m> Scene<'m> {
         let mut nearest: HashMap<(&str, &str, &Space), usize> = HashMap::new();
         let name = |id: MemberId| {
             let member = self.member(id);
-            (&*member.id.kind, &*member.id.name, &member.space)
+            (&*member.id.kind, &*member.name, &member.space)
         };
         for id in &members {
             let known = nearest.entry(name(*id)).or_default();

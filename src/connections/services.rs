@@ -7,73 +7,97 @@ use serde_json::Value;
 use super::members::strings;
 use super::scene::Scene;
 use super::{Member, MemberId, Port, Protocol, Space};
-use crate::model::Object;
+use crate::model::{Object, Passage};
 
-/// A Service in one of the namespaces it lands in.
+/// A Service in one of the namespaces it lands in, as the build makes it that takes it there.
 #[derive(Debug, Clone)]
-pub(super) struct Service {
-    pub(super) file: usize,
-    pub(super) object: Object,
-    pub(super) path: String,
-    pub(super) space: Space,
-    pub(super) name: String,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) annotations: BTreeMap<String, String>,
+pub struct Service {
+    /// Index of its file in the repo.
+    pub file: usize,
+    pub object: Object,
+    pub path: String,
+    pub space: Space,
+    /// What the build makes of its name.
+    pub name: String,
+    pub way: Passage,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     /// `None` for a Service without one: somebody else says where it leads.
-    pub(super) selector: Option<BTreeMap<String, String>>,
-    pub(super) ports: Vec<ServicePort>,
-    pub(super) external_name: Option<String>,
+    pub selector: Option<BTreeMap<String, String>>,
+    pub ports: Vec<ServicePort>,
+    pub external_name: Option<String>,
     /// Its name is that of its pods: clients dial their ports, not the Service's.
-    pub(super) headless: bool,
-    pub(super) external: Option<External>,
+    pub headless: bool,
+    /// Sends to pods that are not ready as well.
+    pub takes_unready: bool,
+    pub external: Option<External>,
     /// Addresses that its Endpoints and EndpointSlices state.
-    pub(super) endpoints: Vec<String>,
+    pub endpoints: Vec<String>,
     /// The members it selects.
-    pub(super) targets: Vec<MemberId>,
+    pub targets: Vec<MemberId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ServicePort {
-    pub(super) name: Option<String>,
-    pub(super) port: u16,
-    pub(super) target: Target,
-    pub(super) protocol: Protocol,
+pub struct ServicePort {
+    pub name: Option<String>,
+    pub port: u16,
+    pub target: Target,
+    pub protocol: Protocol,
 }
 
+/// The port of a pod that a Service's port leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
+pub enum Target {
     Number(u16),
     Name(String),
 }
 
 /// How a Service can be reached from outside the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct External {
-    pub(super) kind: &'static str,
+pub struct External {
+    pub kind: &'static str,
     /// CIDRs it is open to; empty for all.
-    pub(super) ranges: Vec<String>,
+    pub ranges: Vec<String>,
     /// Whether pods see the client's own address.
-    pub(super) keeps_addresses: bool,
+    pub keeps_addresses: bool,
 }
 
 pub(super) fn services(scene: &Scene<'_>) -> Vec<Service> {
-    let mut services = Vec::new();
+    let mut services: Vec<Service> = Vec::new();
     let endpoints = endpoints(scene);
     for (file, object, value) in
         scene.objects(|object| &*object.id.kind == "Service" && object.id.group().is_empty())
     {
-        for space in scene.spaces(object) {
+        let start = services.len();
+        for (space, way) in scene.landings(object) {
+            let made = scene.model.builds.at_end(&way, &object.id, &value);
             let addresses = endpoints.get(&(space.clone(), object.id.name.to_string())).cloned();
-            services.push(Service {
+            let service = Service {
                 endpoints: addresses.unwrap_or_default(),
-                ..read(scene, file, object, &value, space)
-            });
+                ..read(scene, file, object, &made, space, way)
+            };
+            if !services[start..].iter().any(|known| is_alike(known, &service)) {
+                services.push(service);
+            }
         }
     }
     services
 }
 
-fn read(scene: &Scene<'_>, file: usize, object: &Object, value: &Value, space: Space) -> Service {
+/// Whether clients cannot tell two Services of one object apart.
+fn is_alike(a: &Service, b: &Service) -> bool {
+    (&a.space, &a.name, &a.selector, &a.ports, &a.external)
+        == (&b.space, &b.name, &b.selector, &b.ports, &b.external)
+}
+
+fn read(
+    scene: &Scene<'_>,
+    file: usize,
+    object: &Object,
+    value: &Value,
+    space: Space,
+    way: Passage,
+) -> Service {
     let spec = &value["spec"];
     let external_name = (spec["type"] == "ExternalName").then(|| spec["externalName"].as_str()).flatten();
     let selector = Some(strings(&spec["selector"])).filter(|selector| !selector.is_empty());
@@ -82,21 +106,32 @@ fn read(scene: &Scene<'_>, file: usize, object: &Object, value: &Value, space: S
         object: object.clone(),
         path: scene.model.file(object).path.clone(),
         space,
-        name: object.id.name.to_string(),
+        name: value["metadata"]["name"].as_str().unwrap_or(&object.id.name).to_owned(),
+        way,
         labels: strings(&value["metadata"]["labels"]),
         annotations: strings(&value["metadata"]["annotations"]),
         selector: selector.filter(|_| external_name.is_none()),
         ports: spec["ports"].as_array().into_iter().flatten().filter_map(port).collect(),
         external_name: external_name.map(|name| name.trim_end_matches('.').to_ascii_lowercase()),
         headless: spec["clusterIP"] == "None",
+        takes_unready: spec["publishNotReadyAddresses"] == true,
         external: external(spec),
         endpoints: Vec::new(),
         targets: Vec::new(),
     }
 }
 
+/// A port with a protocol that no Service can have is none: the API server refuses it, in other letters as well
+/// (`ValidateServicePort`, <https://kubernetes.io/docs/reference/networking/service-protocols/>). It refuses a number in
+/// quotes as `targetPort` too, but there is no doubt what is meant.
 fn port(value: &Value) -> Option<ServicePort> {
     let port = number(&value["port"])?;
+    let protocol = match value["protocol"].as_str() {
+        None | Some("TCP") => Protocol::Tcp,
+        Some("UDP") => Protocol::Udp,
+        Some("SCTP") => Protocol::Sctp,
+        Some(_) => return None,
+    };
     let target = match &value["targetPort"] {
         Value::String(name) => match name.parse::<u16>() {
             Ok(number) => Target::Number(number),
@@ -104,12 +139,7 @@ fn port(value: &Value) -> Option<ServicePort> {
         },
         other => Target::Number(number(other).filter(|number| *number > 0).unwrap_or(port)),
     };
-    Some(ServicePort {
-        name: value["name"].as_str().map(str::to_owned),
-        port,
-        target,
-        protocol: Protocol::read(value["protocol"].as_str()),
-    })
+    Some(ServicePort { name: value["name"].as_str().map(str::to_owned), port, target, protocol })
 }
 
 fn number(value: &Value) -> Option<u16> {

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::value::{Data, TERM_START, Value, float};
+use crate::repo::LIMITS;
+use crate::yaml::Stream;
 
 /// What a function gives; `None` where that is not known.
 pub(super) fn call(name: &str, arguments: &[Value]) -> Option<Value> {
@@ -192,6 +194,9 @@ fn maps(name: &str, arguments: &[Value]) -> Option<Value> {
             }
             at
         }
+        ("toJson" | "mustToJson" | "toRawJson", [value]) if !value.has_unknown() => {
+            Value::text(value.json()?.to_string())
+        }
         ("hasKey", [from, key]) => match &from.data {
             Data::Map(entries) => Value::bool(entries.borrow().contains_key(&**key.as_text()?)),
             _ => return None,
@@ -332,6 +337,23 @@ fn strings(name: &str, arguments: &[Value]) -> Option<Value> {
         ("split", [separator, text]) if !separator.is_empty() => {
             let parts = text.split(separator).enumerate();
             Value::map(parts.map(|(idx, part)| (format!("_{idx}"), Value::text(part))).collect())
+        }
+        ("semverCompare", [constraint, version]) => Value::bool(super::version::fits(constraint, version)?),
+        ("title", [text]) => {
+            let words = text.split(' ').map(|word| {
+                let mut chars = word.chars();
+                let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+                first + chars.as_str()
+            });
+            Value::text(words.collect::<Vec<_>>().join(" "))
+        }
+        ("b64enc", [text]) => {
+            use base64::Engine as _;
+            Value::text(base64::engine::general_purpose::STANDARD.encode(text))
+        }
+        ("fromYaml" | "fromJson" | "fromYamlArray" | "fromJsonArray", [text]) => {
+            let stream = Stream::parse((*text).to_owned(), &LIMITS).ok()?;
+            Value::plain(&stream.root(0).map_or(Some(serde_json::Value::Null), |root| root.value().ok())?)
         }
         _ => return None,
     })
@@ -499,6 +521,7 @@ fn numbers(name: &str, arguments: &[Value]) -> Option<Value> {
         ("sub", [a, b]) => a.checked_sub(*b)?,
         ("mul", numbers) => numbers.iter().copied().try_fold(1_i64, i64::checked_mul)?,
         ("div", [a, b]) => a.checked_div(*b)?,
+        ("mod", [a, b]) => a.checked_rem(*b)?,
         ("max", [first, rest @ ..]) => rest.iter().copied().fold(*first, i64::max),
         ("min", [first, rest @ ..]) => rest.iter().copied().fold(*first, i64::min),
         _ => return None,

@@ -9,7 +9,11 @@ pub(super) type Block = Vec<Node>;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
-    Text(String),
+    Text {
+        text: String,
+        /// Its first byte in the file.
+        at: usize,
+    },
     Action(Pipeline),
     If {
         condition: Pipeline,
@@ -89,7 +93,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Malformed> {
 }
 
 enum Piece {
-    Text(String),
+    Text(String, usize),
     Action(Vec<Token>),
 }
 
@@ -108,7 +112,9 @@ fn pieces(text: &str) -> Result<Vec<Piece>, Malformed> {
             words = words.trim_end();
         }
         if !words.is_empty() {
-            pieces.push(Piece::Text(words.to_owned()));
+            let at =
+                text.len() - rest.len() + (before.len() - before.trim_start().len()) * usize::from(trims);
+            pieces.push(Piece::Text(words.to_owned(), at));
         }
         let Some(action) = action else { return Ok(pieces) };
         let action = if trims_end { &action[1..] } else { action };
@@ -285,8 +291,8 @@ impl Parser {
             let Some(piece) = self.pieces.get_mut(self.at) else { break Stop::Text };
             self.at += 1;
             let action = match piece {
-                Piece::Text(text) => {
-                    block.push(Node::Text(std::mem::take(text)));
+                Piece::Text(text, at) => {
+                    block.push(Node::Text { text: std::mem::take(text), at: *at });
                     continue;
                 }
                 Piece::Action(tokens) => std::mem::take(tokens),
@@ -445,7 +451,7 @@ mod tests {
         let found: Vec<&str> = body
             .iter()
             .filter_map(|node| match node {
-                Node::Text(text) => Some(text.as_str()),
+                Node::Text { text, .. } => Some(text.as_str()),
                 _ => None,
             })
             .collect();

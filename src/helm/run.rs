@@ -4,12 +4,14 @@
 //! A condition that does not depend on the change may be another one in the next cluster: both of its ways are
 //! looked at, the one not taken in a text of its own.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::functions;
 use super::parse::{self, Block, Head, Node, Operand, Pipeline};
 use super::value::{Data, Map, TERM_END, TERM_START, Value};
+use crate::image::Digest;
 
 /// More than any chart needs; a chart that needs more is not understood.
 const MOST_STEPS: usize = 1_000_000;
@@ -37,6 +39,21 @@ pub(super) struct Run<'d> {
     /// Whether something that depends on the change was printed or asked for.
     touched: bool,
     gave_up: bool,
+    /// Set where one set of values is followed as Helm would, and nothing else looked at.
+    pub(super) only: Option<Only>,
+}
+
+/// What a run of one set of values learns.
+#[derive(Debug, Default)]
+pub(super) struct Only {
+    /// Pointers of the values that the templates asked for.
+    pub(super) reads: BTreeSet<Rc<str>>,
+    /// Where the text of the file's own lines is: in what was rendered, in the file, and how long.
+    pub(super) spans: Vec<(usize, usize, usize)>,
+    /// Why the file that is rendered cannot be.
+    pub(super) refused: Option<String>,
+    /// Why Helm itself would not render the chart.
+    pub(super) failed: Option<String>,
 }
 
 impl<'d> Run<'d> {
@@ -54,7 +71,37 @@ impl<'d> Run<'d> {
             exploring: 0,
             touched: false,
             gave_up: false,
+            only: None,
         }
+    }
+
+    /// Follows one set of values, as Helm does.
+    pub(super) fn concrete(defined: &'d BTreeMap<String, Block>) -> Run<'d> {
+        Run { only: Some(Only::default()), ..Run::new(defined) }
+    }
+
+    /// Gives the file up that is rendered, with the first reason there was.
+    fn refuse(&mut self, why: impl FnOnce() -> String) {
+        self.gave_up = true;
+        if let Some(only) = &mut self.only {
+            only.refused.get_or_insert_with(why);
+        }
+    }
+
+    /// What was learned of the file since it was begun; the next one starts anew.
+    pub(super) fn file_done(&mut self) -> (String, Vec<(usize, usize, usize)>, Option<String>) {
+        let text = std::mem::take(&mut self.text);
+        let gave_up = std::mem::take(&mut self.gave_up);
+        self.steps = 0;
+        self.undo.clear();
+        let only = self.only.as_mut();
+        let (spans, refused) =
+            only.map(|only| (std::mem::take(&mut only.spans), only.refused.take())).unwrap_or_default();
+        (
+            text,
+            spans,
+            refused.or_else(|| gave_up.then(|| "it does more than can be followed here".to_owned())),
+        )
     }
 
     /// Whether the run came to its end.
@@ -85,7 +132,12 @@ impl<'d> Run<'d> {
 
     fn node(&mut self, node: &Node, dot: &Value) {
         match node {
-            Node::Text(text) => self.text.push_str(text),
+            Node::Text { text, at } => {
+                if let Some(only) = self.only.as_mut().filter(|_| self.includes.is_empty()) {
+                    only.spans.push((self.text.len(), *at, text.len()));
+                }
+                self.text.push_str(text);
+            }
             Node::Action(pipeline) => {
                 let value = self.pipeline(pipeline, dot);
                 if pipeline.variables.is_empty() {
@@ -119,13 +171,17 @@ impl<'d> Run<'d> {
                 let text = self.include(name, &argument);
                 self.print(&text);
             }
-            Node::Leave => self.gave_up = true,
+            Node::Leave => self.refuse(|| "it leaves a range before its end".to_owned()),
         }
     }
 
     fn print(&mut self, value: &Value) {
         self.touched |= value.changes_within();
-        self.text.push_str(&value.printed());
+        if self.only.is_some() {
+            self.text.push_str(&word(&value.printed()));
+        } else {
+            self.text.push_str(&value.printed());
+        }
     }
 
     fn declare(&mut self, pipeline: &Pipeline, value: &Value) {
@@ -146,6 +202,14 @@ impl<'d> Run<'d> {
     /// Takes the way that the condition says, and looks at the other one where the condition could change.
     fn choose(&mut self, condition: &Value, then: (&Block, &Value), otherwise: (&Block, &Value)) {
         self.touched |= condition.changing;
+        if self.only.is_some() {
+            match condition.truth() {
+                Some(true) => self.block(then.0, then.1),
+                Some(false) => self.block(otherwise.0, otherwise.1),
+                None => self.refuse(|| format!("what it does depends on `{}`", shortened(&condition.term()))),
+            }
+            return;
+        }
         let Some(truth) = condition.truth() else {
             // Both ways, with what decides: other conditions make other texts.
             let term = condition.term();
@@ -229,6 +293,10 @@ impl<'d> Run<'d> {
                 .map(|idx| (Value::new(Data::Int(idx)), Value::new(Data::Int(idx))))
                 .collect(),
             Data::Null => Vec::new(),
+            _ if self.only.is_some() => {
+                self.refuse(|| format!("it ranges over `{}`", shortened(&value.term())));
+                return;
+            }
             _ => {
                 let term = value.term();
                 self.text.push_str(&format!("{TERM_START}range {term}{TERM_END}"));
@@ -240,7 +308,7 @@ impl<'d> Run<'d> {
             }
         };
         if entries.is_empty() {
-            if !value.changing {
+            if !value.changing && self.only.is_none() {
                 let item = Value::unknown("item(missing)");
                 let name = Value::unknown("key(missing)");
                 let outer = self.variables.len();
@@ -300,6 +368,13 @@ impl<'d> Run<'d> {
         let mut arguments: Vec<Value> = rest.iter().map(|operand| self.operand(operand, dot)).collect();
         arguments.extend(piped);
         arguments.insert(0, value);
+        if self.only.is_some()
+            && let [method, version] = arguments.as_slice()
+            && matches!(&method.data, Data::Unknown(term) if &**term == HAS_VERSION)
+            && let Some(version) = version.as_text()
+        {
+            return Value::bool(is_builtin(version));
+        }
         term("method", &arguments)
     }
 
@@ -317,7 +392,11 @@ impl<'d> Run<'d> {
             Head::Nil => Value::null(),
             Head::Parens(inner) => self.pipeline(inner, dot),
         };
-        fields(value, &operand.fields)
+        let value = fields(value, &operand.fields);
+        if let (Some(only), Some(origin)) = (&mut self.only, &value.origin) {
+            only.reads.insert(Rc::clone(origin));
+        }
+        value
     }
 
     fn call(&mut self, name: &str, arguments: &[Value]) -> Value {
@@ -336,7 +415,9 @@ impl<'d> Run<'d> {
                     Data::Map(map) => {
                         let done = mutate(name, map, &arguments[1..], &mut self.undo);
                         // What the mapping holds from here on is not known otherwise.
-                        self.gave_up |= done.is_none();
+                        if done.is_none() {
+                            self.refuse(|| format!("what `{name}` makes of a mapping is not known"));
+                        }
                         if self.exploring == 0 {
                             self.undo.clear();
                         }
@@ -345,6 +426,11 @@ impl<'d> Run<'d> {
                     _ => term(name, arguments),
                 }
             }
+            ("fail", [message]) if self.only.is_some() => self.fail(&message.printed()),
+            ("required", [message, value]) if self.only.is_some() && is_missing(value) => {
+                self.fail(&message.printed())
+            }
+            ("lookup", _) if self.only.is_some() => Value::map(BTreeMap::new()),
             _ => functions::call(name, arguments).unwrap_or_else(|| {
                 let value = term(name, arguments);
                 if value.changing {
@@ -361,6 +447,13 @@ impl<'d> Run<'d> {
         let body = self.defined.get(name).filter(|_| self.includes.len() < DEEPEST);
         let body = body.filter(|_| self.exploring == 0 || !is_again);
         let Some(body) = body else {
+            if self.only.is_some() {
+                let is_known = self.defined.contains_key(name);
+                self.refuse(|| match is_known {
+                    true => format!("the named template `{name}` calls itself too often"),
+                    false => format!("the named template `{name}` is not in this repo"),
+                });
+            }
             if argument.changes_within() && !self.defined.contains_key(name) {
                 self.unknown.push(name.to_owned());
             }
@@ -370,6 +463,15 @@ impl<'d> Run<'d> {
         let value = self.apart(body, argument);
         self.includes.pop();
         value
+    }
+
+    /// Helm stops here.
+    fn fail(&mut self, message: &str) -> Value {
+        self.gave_up = true;
+        if let Some(only) = &mut self.only {
+            only.failed.get_or_insert_with(|| message.to_owned());
+        }
+        Value::null()
     }
 
     fn tpl(&mut self, text: &Value, context: &Value) -> Value {
@@ -405,6 +507,87 @@ impl<'d> Run<'d> {
         self.variables = outer;
         value
     }
+}
+
+/// How the method that asks for an API version is known here.
+pub(super) const HAS_VERSION: &str = "Capabilities.APIVersions.Has";
+
+/// Whether `helm template` takes a cluster to serve an API version, or a kind of one: those of Kubernetes itself
+/// (`DefaultVersionSet` in <https://github.com/helm/helm/blob/main/pkg/chart/common/capabilities.go>).
+fn is_builtin(version: &str) -> bool {
+    const GROUPS: &[&str] = &[
+        "admissionregistration.k8s.io/v1",
+        "apps/v1",
+        "authentication.k8s.io/v1",
+        "authorization.k8s.io/v1",
+        "autoscaling/v1",
+        "autoscaling/v2",
+        "batch/v1",
+        "certificates.k8s.io/v1",
+        "coordination.k8s.io/v1",
+        "discovery.k8s.io/v1",
+        "events.k8s.io/v1",
+        "flowcontrol.apiserver.k8s.io/v1",
+        "networking.k8s.io/v1",
+        "node.k8s.io/v1",
+        "policy/v1",
+        "rbac.authorization.k8s.io/v1",
+        "scheduling.k8s.io/v1",
+        "storage.k8s.io/v1",
+        "v1",
+    ];
+    let is_kind = |rest: &str| rest.strip_prefix('/').is_some_and(|kind| !kind.contains('/'));
+    GROUPS
+        .iter()
+        .any(|group| version.strip_prefix(group).is_some_and(|rest| rest.is_empty() || is_kind(rest)))
+}
+
+/// As Helm's `required` sees it.
+fn is_missing(value: &Value) -> bool {
+    match &value.data {
+        Data::Null => true,
+        Data::Text(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+fn shortened(term: &str) -> String {
+    let plain: String = term.chars().filter(|c| !matches!(*c, TERM_START | TERM_END)).take(80).collect();
+    plain.replace('\n', " ")
+}
+
+/// The text with each term as one word of its own, which YAML takes for plain text wherever it stands.
+fn word(text: &str) -> Cow<'_, str> {
+    if !text.contains(TERM_START) {
+        return Cow::Borrowed(text);
+    }
+    let mut words = String::with_capacity(text.len());
+    let (mut depth, mut start) = (0, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            TERM_START => {
+                if depth == 0 {
+                    start = at + c.len_utf8();
+                }
+                depth += 1;
+            }
+            TERM_END if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    let term = &text[start..at];
+                    let is_word = term.len() <= 16 && term.chars().all(|c| c.is_ascii_hexdigit());
+                    let hash = Digest::of(term.as_bytes());
+                    let name = if is_word { term } else { &hash.hex()[..16] };
+                    words.extend([TERM_START].iter());
+                    words.push_str(name);
+                    words.push(TERM_END);
+                }
+            }
+            c if depth == 0 => words.push(c),
+            _ => {}
+        }
+    }
+    Cow::Owned(words)
 }
 
 /// A value that nothing more is known of than what it is made from.

@@ -174,7 +174,11 @@ fn values_of_a_subchart_are_below_its_name() {
     let outer = repo::Chart {
         folder: "c".to_owned(),
         name: "c".to_owned(),
-        dependencies: vec![repo::Dependency { name: "db".to_owned(), alias: Some("store".to_owned()) }],
+        dependencies: vec![repo::Dependency {
+            name: "db".to_owned(),
+            alias: Some("store".to_owned()),
+            ..repo::Dependency::default()
+        }],
         ..repo::Chart::default()
     };
     let chart = Chart::new(&outer, &[outer.clone(), inner]);

@@ -17,6 +17,8 @@ pub(super) struct Value {
     pub(super) data: Data,
     /// Whether it depends on what is about to change.
     pub(super) changing: bool,
+    /// Where in the values it is from (RFC 6901), while it is just that.
+    pub(super) origin: Option<Rc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ const LONGEST_TERM: usize = 160;
 
 impl Value {
     pub(super) fn new(data: Data) -> Value {
-        Value { data, changing: false }
+        Value { data, changing: false, origin: None }
     }
 
     pub(super) fn null() -> Value {
@@ -98,7 +100,44 @@ impl Value {
                 Data::Map(Rc::new(RefCell::new(entries.collect())))
             }
         };
-        Value { data, changing: changing.iter().any(|outer| within(at, outer)) }
+        Value { data, changing: changing.iter().any(|outer| within(at, outer)), origin: Some(at.into()) }
+    }
+
+    /// A value that templates made, from nowhere in the values.
+    pub(super) fn plain(value: &serde_json::Value) -> Value {
+        Value::from_json(value, "", &[]).nowhere()
+    }
+
+    fn nowhere(self) -> Value {
+        Value::new(match self.data {
+            Data::List(items) => Data::List(Rc::new(items.iter().cloned().map(Value::nowhere).collect())),
+            Data::Map(entries) => {
+                let entries = entries.borrow();
+                let entries = entries.iter().map(|(key, value)| (key.clone(), value.clone().nowhere()));
+                Data::Map(Rc::new(RefCell::new(entries.collect())))
+            }
+            data => data,
+        })
+    }
+
+    /// As JSON; `None` for terms and numbers JSON cannot say.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        use serde_json::Value as Json;
+        Some(match &self.data {
+            Data::Null => Json::Null,
+            Data::Bool(value) => (*value).into(),
+            Data::Int(value) => (*value).into(),
+            Data::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => (*value as i64).into(),
+            Data::Float(value) => Json::Number(serde_json::Number::from_f64(*value)?),
+            Data::Text(text) => Json::String(text.to_string()),
+            Data::List(items) => Json::Array(items.iter().map(Value::json).collect::<Option<_>>()?),
+            Data::Map(entries) => {
+                let entries = entries.borrow();
+                let entries = entries.iter().map(|(key, value)| Some((key.clone(), value.json()?)));
+                Json::Object(entries.collect::<Option<_>>()?)
+            }
+            Data::Unknown(_) => return None,
+        })
     }
 
     /// Go templates' truth; `None` for a term.
@@ -117,9 +156,15 @@ impl Value {
 
     /// The value of a field. Go's templates fail for fields of text and numbers; here that is a term.
     pub(super) fn field(&self, name: &str) -> Value {
+        let nothing = || match &self.origin {
+            Some(origin) => {
+                Value { origin: Some(format!("{origin}/{}", token(name)).into()), ..Value::null() }
+            }
+            None => Value::null(),
+        };
         let found = match &self.data {
-            Data::Map(entries) => entries.borrow().get(name).cloned().unwrap_or_else(Value::null),
-            Data::Null => Value::null(),
+            Data::Map(entries) => entries.borrow().get(name).cloned().unwrap_or_else(nothing),
+            Data::Null => nothing(),
             _ => Value::unknown(&format!("{}.{name}", self.term())),
         };
         found.depending(self.changing)
@@ -195,7 +240,7 @@ impl Value {
             }
             data => data.clone(),
         };
-        Value { data, changing: self.changing }
+        Value { data, changing: self.changing, origin: self.origin.clone() }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Lock, Locked, OtherUser, Verdict, Verification};
+use super::{Lock, Locked, LockedChart, OtherUser, Verdict, Verification};
 use crate::config::Mistake;
 use crate::config::mistake::Mistakes;
 use crate::image::{Digest, Reference};
@@ -18,6 +18,16 @@ struct Raw {
     version: Spanned<u32>,
     #[serde(default)]
     image: BTreeMap<Spanned<String>, RawLocked>,
+    #[serde(default)]
+    chart: BTreeMap<String, RawChart>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawChart {
+    digest: Spanned<String>,
+    #[serde(default)]
+    rendered: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +89,11 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Lock, Vec<Mistake>> {
     for (key, raw) in raw.image {
         if let Some((reference, locked)) = locked(&key, raw, &mut mistakes) {
             lock.insert(reference, locked);
+        }
+    }
+    for (name, raw) in raw.chart {
+        if let Some(chart) = chart(&raw, &mut mistakes) {
+            lock.insert_chart(name, chart);
         }
     }
     match mistakes.into_sorted() {
@@ -150,6 +165,22 @@ fn locked(key: &Spanned<String>, raw: RawLocked, mistakes: &mut Mistakes<'_>) ->
         no_facts,
     };
     Some((reference, locked))
+}
+
+fn chart(raw: &RawChart, mistakes: &mut Mistakes<'_>) -> Option<LockedChart> {
+    let digest = self::digest(&raw.digest, mistakes)?;
+    let mut outlines = Vec::new();
+    for text in &raw.rendered {
+        match serde_json::from_str(text.get_ref()) {
+            Ok(outline) => outlines.push(outline),
+            Err(error) => {
+                let message = format!("what the chart renders cannot be read: {error}");
+                mistakes.add(text.span(), message, Some(AGAIN.to_owned()));
+                return None;
+            }
+        }
+    }
+    Some(LockedChart { digest, outlines })
 }
 
 fn digest(text: &Spanned<String>, mistakes: &mut Mistakes<'_>) -> Option<Digest> {

@@ -44,6 +44,15 @@ pub(super) fn render(lock: &Lock) -> String {
             entry(&mut text, &format!("facts.{key}"), value);
         }
     }
+    for (name, chart) in &lock.charts {
+        let _ = writeln!(text, "\n[chart.{}]", quoted(name));
+        entry(&mut text, "digest", &chart.digest.as_str().into());
+        let outlines = chart.outlines.iter();
+        let outlines =
+            outlines.map(|outline| serde_json::to_string(outline).expect("outlines are plain values"));
+        let rendered: Vec<String> = outlines.collect();
+        entry(&mut text, "rendered", &rendered.into());
+    }
     text
 }
 

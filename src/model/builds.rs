@@ -4,6 +4,7 @@
 //! Reads the graph only; builds nothing.
 
 mod entry;
+mod passage;
 mod patch;
 mod selector;
 mod trace;
@@ -13,8 +14,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use rayon::prelude::*;
 
 pub(super) use self::entry::EntryPoint;
+pub use self::passage::Passage;
 pub use self::patch::{Patch, PatchBody};
-pub use self::trace::{Passage, Step, Trace};
+pub use self::trace::{Stage, Step, Trace};
 use super::object::ObjectId;
 use crate::repo::{ImageSetting, Kustomization, Repo};
 
@@ -40,6 +42,8 @@ pub struct Builds {
     users: HashMap<String, BTreeSet<usize>>,
     /// Kustomizations that another one takes.
     taken: HashSet<usize>,
+    /// The kustomizations that name a file or folder themselves.
+    takers: HashMap<String, Vec<usize>>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
     placed: Placed,
     /// Those that Flux or Argo CD deploy.
@@ -80,6 +84,11 @@ impl Builds {
     }
 
     fn find_users(&mut self) {
+        for (idx, kustomization) in self.kustomizations.iter().enumerate() {
+            for input in &kustomization.inputs {
+                self.takers.entry(input.clone()).or_default().push(idx);
+            }
+        }
         let mut users: HashMap<String, BTreeSet<usize>> = HashMap::new();
         for idx in 0..self.kustomizations.len() {
             let mut seen = HashSet::new();

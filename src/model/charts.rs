@@ -3,14 +3,18 @@
 //!
 //! Renders nothing, see [`crate::helm`].
 
+mod elsewhere;
 mod given;
 mod origin;
+mod sets;
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+pub use self::elsewhere::{ReleaseElsewhere, RemoteChart, elsewhere};
 use self::given::{Given, Layer, Surroundings};
+pub use self::sets::{ValuesSet, sets};
 use super::{Model, ObjectId};
 use crate::helm::layered;
 use crate::repo::{Chart, Content, File, Repo, folder};
@@ -54,11 +58,13 @@ impl Release<'_> {
 }
 
 /// Why values cannot be looked at in the chart that takes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfSight {
     /// The chart is not here.
+    #[error("{0}")]
     Chart(String),
     /// The chart may get other values than these.
+    #[error("{0}")]
     Values(String),
 }
 

@@ -87,6 +87,7 @@ fn order(at: &Pointer, existing: &[&str]) -> &'static [&'static str] {
         "securityContext" => SECURITY_CONTEXT,
         "capabilities" => CAPABILITIES,
         "metadata" => METADATA,
+        "template" if existing.contains(&"spec") => OBJECT,
         _ if existing.contains(&"repository") || existing.contains(&"newTag") => IMAGE,
         _ if existing.contains(&"image") && existing.contains(&"name") => CONTAINER,
         _ if existing.contains(&"containers") || existing.contains(&"templates") => POD_SPEC,

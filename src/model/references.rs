@@ -78,6 +78,7 @@ pub fn references(model: &Model<'_>, custom: &[CustomWorkload], fields: &[ImageF
     for file in repo.files.iter().filter(|file| !file.context_only) {
         match file.content {
             Content::Values => of_values(&scope, file, &mut uses),
+            Content::ClusterConfig => {}
             Content::Objects if model.builds.is_kustomization(&file.path) => {
                 inline_patches(&scope, file, &mut uses);
                 inline_values(&scope, file, &mut uses);

@@ -90,19 +90,20 @@ fn merge_list(key: &str, list: &mut Vec<Value>, patch: &[Value]) {
 /// The key by which the items of a list are told apart; `None` for a list that is replaced as a whole. Lists of the
 /// same name in other types have other keys: the items must have it.
 pub(crate) fn merge_key<'v>(list: &str, items: impl Iterator<Item = &'v Value>) -> Option<&'static str> {
-    let key = match list {
+    let keys: &[&'static str] = match list {
         "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets" => {
-            "name"
+            &["name"]
         }
-        "volumeMounts" => "mountPath",
-        "volumeDevices" => "devicePath",
-        "ports" => "containerPort",
-        "hostAliases" => "ip",
-        "topologySpreadConstraints" => "topologyKey",
+        "volumeMounts" => &["mountPath"],
+        "volumeDevices" => &["devicePath"],
+        // Those of a Service merge by another key than those of a container.
+        "ports" => &["containerPort", "port"],
+        "hostAliases" => &["ip"],
+        "topologySpreadConstraints" => &["topologyKey"],
         _ => return None,
     };
-    let mut items = items;
-    items.all(|item| item.get(key).is_some()).then_some(key)
+    let items: Vec<&Value> = items.collect();
+    keys.iter().copied().find(|key| items.iter().all(|item| item.get(key).is_some()))
 }
 
 /// Whether two values are the same when lists that are merged by a key are read as sets.
@@ -158,6 +159,20 @@ mod tests {
         let mut object = json!({"apiVersion": "argoproj.io/v1alpha1", "containers": [{"name": "a"}]});
         merge_object(&mut object, &json!({"containers": [{"name": "b"}]}));
         assert_eq!(object["containers"], json!([{"name": "b"}]));
+    }
+
+    #[test]
+    fn ports_of_containers_and_services_merge_by_their_own_keys() {
+        check(
+            json!({"ports": [{"containerPort": 80}, {"containerPort": 90}]}),
+            json!({"ports": [{"containerPort": 90, "name": "http"}]}),
+            json!({"ports": [{"containerPort": 80}, {"containerPort": 90, "name": "http"}]}),
+        );
+        check(
+            json!({"ports": [{"port": 80, "targetPort": 8080}]}),
+            json!({"ports": [{"port": 80, "targetPort": 9090}]}),
+            json!({"ports": [{"port": 80, "targetPort": 9090}]}),
+        );
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub fn layout(id: &ObjectId, custom: &[CustomWorkload]) -> Option<Layout> {
 }
 
 /// The pod spec, for kinds that hold exactly one; lets a file be judged before its values are built.
-pub(super) fn pod_spec_pointer(layout: &Layout) -> Option<&str> {
+pub fn pod_spec_pointer(layout: &Layout) -> Option<&str> {
     match layout {
         Layout::PodSpec { spec, .. } => Some(spec),
         _ => None,

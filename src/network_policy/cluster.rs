@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::policy::{Place, Policy};
+use super::ports::PortSet;
 use super::selector::Labels;
-use crate::connections::{ContainerPort, Space};
+use crate::connections::{ContainerPort, ServicePort, Space, Target};
 
 /// The label that the API server keeps on every namespace:
 /// <https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-metadata-name>.
@@ -102,6 +103,20 @@ impl Workload {
         self.ports.iter().filter(move |port| {
             port.name.as_deref() == Some(name) && protocol.is_none_or(|wanted| wanted == port.protocol)
         })
+    }
+
+    /// The ports of its pods that a Service's port leads to; none when no container has that name.
+    pub fn behind(&self, port: &ServicePort) -> PortSet {
+        let mut ports = PortSet::none();
+        match &port.target {
+            Target::Number(number) => ports.add(&PortSet::one(port.protocol, *number)),
+            Target::Name(name) => {
+                for named in self.named_ports(name, Some(port.protocol)) {
+                    ports.add(&PortSet::one(named.protocol, named.number));
+                }
+            }
+        }
+        ports
     }
 
     /// Whether there can be two of its pods, so that it can connect to itself.

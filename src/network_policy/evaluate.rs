@@ -127,6 +127,27 @@ impl<'c> Evaluator<'c> {
 
     /// What the policies of `own` say of traffic with `other`.
     pub fn side(&self, direction: Direction, own: End<'_>, other: End<'_>) -> Side {
+        let mut side = self.said(direction, own, other);
+        // `NetworkPolicySpec.ingress`: "OR if the traffic source is the pod's local node".
+        let gets_in = direction == Direction::Ingress && other == End::OwnNode;
+        if !side.selecting.is_empty() && !gets_in {
+            side.allowed = self.decide(&side, false);
+            side.possible = self.decide(&side, true);
+        }
+        side
+    }
+
+    /// What the policies of a workload allow for sure, towards another one.
+    fn allowed(&self, direction: Direction, own: usize, other: usize) -> PortSet {
+        if !self.is_restricted(own, direction) {
+            return PortSet::all();
+        }
+        let side = self.said(direction, End::Workload(own), End::Workload(other));
+        self.decide(&side, false)
+    }
+
+    /// The policies and rules that have a say, with nothing decided yet.
+    fn said(&self, direction: Direction, own: End<'_>, other: End<'_>) -> Side {
         let open = Side {
             selecting: Vec::new(),
             rules: Vec::new(),
@@ -159,14 +180,7 @@ impl<'c> Evaluator<'c> {
                 rules.push(Said { policy: *policy, rule: idx, line, action, ports, is_sure });
             }
         }
-        let mut side =
-            Side { selecting: selecting.iter().map(|(policy, _)| *policy).collect(), rules, ..open };
-        // `NetworkPolicySpec.ingress`: "OR if the traffic source is the pod's local node".
-        if !(direction == Direction::Ingress && other == End::OwnNode) {
-            side.allowed = self.decide(&side, false);
-            side.possible = self.decide(&side, true);
-        }
-        side
+        Side { selecting: selecting.iter().map(|(policy, _)| *policy).collect(), rules, ..open }
     }
 
     /// What the rules come to. Where it is open whether a rule counts, `hopeful` takes what allows more.
@@ -183,9 +197,12 @@ impl<'c> Evaluator<'c> {
                 union.add(&said.ports);
             }
         }
-        ordered(&admin, PortSet::all(), hopeful, &|open| {
-            if is_isolated { union.and(&open) } else { ordered(&baseline, open, hopeful, &|open| open) }
-        })
+        let below = match is_isolated {
+            true => union,
+            false if baseline.is_empty() => PortSet::all(),
+            false => ordered(&baseline, hopeful, PortSet::all()),
+        };
+        if admin.is_empty() { below } else { ordered(&admin, hopeful, below) }
     }
 
     fn matches(&self, policy: usize, direction: Direction, idx: usize, rule: &Rule, other: End<'_>) -> Match {
@@ -292,11 +309,11 @@ impl<'c> Evaluator<'c> {
             if is_self && !self.cluster.workloads[from].may_have_many_pods() {
                 return None;
             }
-            let (egress, ingress) = (
-                self.side(Direction::Egress, End::Workload(from), End::Workload(to)).allowed,
-                self.side(Direction::Ingress, End::Workload(to), End::Workload(from)).allowed,
-            );
-            let ports = egress.and(&ingress);
+            let egress = self.allowed(Direction::Egress, from, to);
+            if egress.is_empty() {
+                return None;
+            }
+            let ports = egress.and(&self.allowed(Direction::Ingress, to, from));
             (!ports.is_empty()).then_some(Allowed { from, to, ports })
         });
         connections.sort_unstable_by_key(|connection| (connection.from, connection.to));
@@ -305,33 +322,25 @@ impl<'c> Evaluator<'c> {
 }
 
 /// Rules that are asked in turn; the first that speaks of a port decides it, and `below` decides what is left or
-/// passed on.
-fn ordered(rules: &[&Said], mut open: PortSet, hopeful: bool, below: &dyn Fn(PortSet) -> PortSet) -> PortSet {
-    let mut allowed = PortSet::none();
-    for (idx, said) in rules.iter().enumerate() {
-        let hit = said.ports.and(&open);
-        if hit.is_empty() {
-            continue;
-        }
-        open = open.without(&hit);
-        let decided = match said.action {
-            Action::Allow => hit.clone(),
-            Action::Deny => PortSet::none(),
-            Action::Pass => below(hit.clone()),
-        };
-        if said.is_sure {
-            allowed.add(&decided);
-            continue;
-        }
-        let otherwise = ordered(&rules[idx + 1..], hit, hopeful, below);
-        if hopeful {
-            allowed.add(&decided);
-            allowed.add(&otherwise);
-        } else {
-            allowed.add(&decided.and(&otherwise));
+/// passed on. Worked out from the last rule to the first: what each makes of what those behind it allow. Where it is
+/// open whether a rule counts, both answers are, and `hopeful` takes the one that allows more.
+fn ordered(rules: &[&Said], hopeful: bool, below: PortSet) -> PortSet {
+    let mut allowed = below.clone();
+    for said in rules.iter().rev() {
+        match (said.action, said.is_sure) {
+            (Action::Allow, false) if !hopeful => {}
+            (Action::Allow, _) => allowed.add(&said.ports),
+            (Action::Deny, false) if hopeful => {}
+            (Action::Deny, _) => allowed = allowed.without(&said.ports),
+            (Action::Pass, is_sure) => {
+                let passed = below.and(&said.ports);
+                let kept = if is_sure || !hopeful { allowed.without(&said.ports) } else { allowed.clone() };
+                let decided = if is_sure || hopeful { passed } else { passed.and(&allowed) };
+                allowed = kept;
+                allowed.add(&decided);
+            }
         }
     }
-    allowed.add(&below(open));
     allowed
 }
 

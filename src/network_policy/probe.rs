@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cluster::Workload;
 use super::evaluate::End;
 use super::graph::Graph;
-use super::services::Service;
-use crate::connections::{Protocol, Space};
+use crate::connections::{MemberId, Protocol, Service, Space};
 
 /// The attempts of one workload's pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,15 +85,14 @@ struct Addressed<'a> {
 fn addressed<'a>(graph: &Graph<'_>, services: &'a [Service]) -> Vec<Addressed<'a>> {
     let mut addressed = Vec::new();
     for service in services {
-        let workloads = service.workloads(graph.cluster);
         // Behind several workloads, any of them may answer.
-        let [workload] = workloads.as_slice() else { continue };
+        let [MemberId(workload)] = service.targets.as_slice() else { continue };
         let pods = &graph.cluster.workloads[*workload];
         if graph.foreign_of(*workload).next().is_some() || pods.host_network {
             continue;
         }
         for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
-            let ranges: Vec<_> = port.on(pods).ranges().collect();
+            let ranges: Vec<_> = pods.behind(port).ranges().collect();
             if let [(_, pod_port, _)] = ranges.as_slice() {
                 addressed.push(Addressed {
                     service,
@@ -111,7 +109,7 @@ fn addressed<'a>(graph: &Graph<'_>, services: &'a [Service]) -> Vec<Addressed<'a
 /// Whether other pods may carry the workload's labels for a while: no Service sends to pods that are not ready.
 fn may_pose(graph: &Graph<'_>, services: &[Service], idx: usize) -> bool {
     let workload = &graph.cluster.workloads[idx];
-    let takes_unready = |service: &Service| service.takes_unready && service.selects(workload);
+    let takes_unready = |service: &Service| service.takes_unready && service.targets.contains(&MemberId(idx));
     !workload.host_network
         && !workload.labels.is_empty()
         && graph.foreign_of(idx).next().is_none()
@@ -137,9 +135,9 @@ impl Probe {
 #[cfg(test)]
 mod tests {
     use super::super::policy::Place;
-    use super::super::services::{ServicePort, Target};
     use super::*;
-    use crate::connections::{Connections, ContainerPort};
+    use crate::connections::{Connections, ContainerPort, ServicePort, Target};
+    use crate::model::{Object, ObjectId, Passage};
     use crate::network_policy::{Cluster, NetworkPolicySpec, Policy, Subject, Tier};
 
     fn cluster() -> Cluster {
@@ -174,12 +172,32 @@ mod tests {
     }
 
     fn service(name: &str, takes_unready: bool) -> Service {
+        let target = cluster().workloads.iter().position(|workload| workload.name == name).unwrap();
+        let port =
+            ServicePort { name: None, port: 80, protocol: Protocol::Tcp, target: Target::Number(8080) };
         Service {
-            name: name.to_owned(),
+            file: 0,
+            object: Object {
+                file: 0,
+                document: 0,
+                pointer: "".into(),
+                id: ObjectId::named("v1", "Service", name),
+                layout: None,
+            },
+            path: "x".to_owned(),
             space: Space::Named("shop".to_owned()),
-            selector: [("app".to_owned(), name.to_owned())].into(),
-            ports: vec![ServicePort { port: 80, protocol: Protocol::Tcp, target: Target::Number(8080) }],
+            name: name.to_owned(),
+            way: Passage::default(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            selector: Some([("app".to_owned(), name.to_owned())].into()),
+            ports: vec![port],
+            external_name: None,
+            headless: false,
             takes_unready,
+            external: None,
+            endpoints: Vec::new(),
+            targets: vec![MemberId(target)],
         }
     }
 

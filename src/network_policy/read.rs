@@ -1,7 +1,7 @@
 //! Makes a [`Cluster`] of a repo: the workloads that connections are about, and the policies of every namespace that
 //! a build puts them in.
 //!
-//! Reads the model only. A policy that kustomizations patch is taken as the file has it, and said to be patched.
+//! Reads the model only. A policy is taken as each build makes it, with its patches and labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,9 +26,9 @@ impl Cluster {
             let object = &model.objects_of(member.file)[member.object];
             cluster.workloads.push(Workload {
                 kind: member.id.kind.to_string(),
-                name: member.id.name.to_string(),
+                name: member.name.clone(),
                 space: member.space.clone(),
-                labels: with_controller_labels(&member.id, &member.labels),
+                labels: member.labels.clone(),
                 ports: member.ports.clone(),
                 host_network: member.host_network,
                 place: lines.place(object, ""),
@@ -66,18 +66,6 @@ impl Cluster {
     }
 }
 
-/// Labels that controllers put on every pod alike:
-/// <https://kubernetes.io/docs/reference/labels-annotations-taints/#batch-kubernetes-io-job-name>.
-fn with_controller_labels(id: &ObjectId, labels: &Labels) -> Labels {
-    let mut labels = labels.clone();
-    if &*id.kind == "Job" && id.group() == "batch" && !id.name.contains('*') {
-        for key in ["batch.kubernetes.io/job-name", "job-name"] {
-            labels.insert(key.to_owned(), id.name.to_string());
-        }
-    }
-    labels
-}
-
 /// Finds lines; counts those of a file once.
 struct Lines<'m> {
     model: &'m Model<'m>,
@@ -108,12 +96,19 @@ impl<'m> Lines<'m> {
 
 fn read_namespace(model: &Model<'_>, object: &Object, cluster: &mut Cluster) {
     let Some(value) = model.value(object) else { return };
-    let labels: Labels = string_map(&value["metadata"]["labels"]);
+    let path = &model.file(object).path;
     let own = ObjectId { namespace: Some(object.id.name.clone()), ..object.id.clone() };
-    for name in model.namespaces_at(&model.file(object).path, &own) {
+    for name in model.namespaces_at(path, &own) {
+        let mut labels: Labels = string_map(&value["metadata"]["labels"]);
+        for way in model.builds.ways(path) {
+            if way.namespace.as_deref().unwrap_or(&object.id.name) == name {
+                let made = model.builds.at_end(&way, &object.id, &value);
+                labels.extend(string_map(&made["metadata"]["labels"]));
+            }
+        }
         let known = cluster.namespaces.entry(Space::Named(name.clone())).or_default();
         // One that several manifests define has what any of them says.
-        known.labels.extend(labels.clone());
+        known.labels.extend(labels);
         *known = Namespace::defined(&name, std::mem::take(&mut known.labels));
     }
 }
@@ -129,44 +124,49 @@ fn read_policy<'m>(model: &'m Model<'m>, object: &Object, lines: &mut Lines<'m>,
         let message = format!("{} is not counted: its value cannot be read", object.id);
         return cluster.notes.push(Note { place, message });
     };
-    let spec = {
-        let cell = std::cell::RefCell::new(&mut *lines);
-        NetworkPolicySpec::read(&value, &|pointer| cell.borrow_mut().line(object, pointer))
-    };
-    let spec = match spec {
-        Ok(spec) => spec,
-        Err(refused) => return cluster.notes.push(refusal(object, &refused, lines)),
-    };
-    let patches: BTreeSet<&str> = model
-        .builds
-        .patches_on(&place.path, &object.id)
-        .filter(|patch| patch.target.kind.as_deref() == Some("NetworkPolicy"))
-        .map(|patch| patch.path.as_str())
-        .collect();
-    for patch in patches {
-        let message = format!("{} is judged without its patch in {patch}", object.id);
-        cluster.notes.push(Note { place: place.clone(), message });
-    }
-    for space in spaces(model, object, &spec.pods, cluster) {
-        cluster.policies.push(Policy {
-            tier: Tier::Namespaced,
-            name: object.id.name.to_string(),
-            namespace: Some(space),
-            place: place.clone(),
-            subject: Subject { namespaces: None, pods: spec.pods.clone() },
-            ingress: spec.ingress.clone(),
-            egress: spec.egress.clone(),
+    let mut left_out: BTreeSet<&str> = BTreeSet::new();
+    for (space, way) in crate::connections::landings(model, object) {
+        let patches = model.builds.patches_along(&way, &object.id).into_iter();
+        let unsure = patches.filter(|(patch, is_sure)| {
+            !is_sure && patch.target.kind.as_deref().is_some_and(|kind| kind == "NetworkPolicy")
         });
+        left_out.extend(unsure.map(|(patch, _)| patch.path.as_str()));
+        let made = model.builds.at_end(&way, &object.id, &value);
+        let spec = {
+            let cell = std::cell::RefCell::new(&mut *lines);
+            NetworkPolicySpec::read(&made, &|pointer| cell.borrow_mut().line(object, pointer))
+        };
+        let spec = match spec {
+            Ok(spec) => spec,
+            Err(refused) => {
+                cluster.notes.push(refusal(object, &refused, lines));
+                continue;
+            }
+        };
+        for space in spaces(space, &spec.pods, cluster) {
+            cluster.policies.push(Policy {
+                tier: Tier::Namespaced,
+                name: made["metadata"]["name"].as_str().unwrap_or(&object.id.name).to_owned(),
+                namespace: Some(space),
+                place: place.clone(),
+                subject: Subject { namespaces: None, pods: spec.pods.clone() },
+                ingress: spec.ingress.clone(),
+                egress: spec.egress.clone(),
+            });
+        }
+    }
+    for patch in left_out {
+        let message = format!("{} is judged without a patch in {patch}: its target is a pattern", object.id);
+        cluster.notes.push(Note { place: place.clone(), message });
     }
 }
 
 /// The namespaces that a policy is put in. One that nothing tells is that of the workloads around it: what names no
 /// namespace and no build joins is applied together, whichever folders it is sorted into.
-fn spaces(model: &Model<'_>, object: &Object, pods: &Selector, cluster: &Cluster) -> Vec<Space> {
-    let own = crate::connections::spaces(model, object);
-    let [Space::Unnamed(at)] = own.as_slice() else { return own };
+fn spaces(own: Space, pods: &Selector, cluster: &Cluster) -> Vec<Space> {
+    let Space::Unnamed(at) = &own else { return vec![own] };
     if repo::is_kustomization_name(at) {
-        return own;
+        return vec![own];
     }
     let folder_of = |space: &Space| match space {
         Space::Unnamed(at) if repo::is_kustomization_name(at) => Some(repo::folder(at).to_owned()),
@@ -191,7 +191,7 @@ fn spaces(model: &Model<'_>, object: &Object, pods: &Selector, cluster: &Cluster
             return selected.into_iter().cloned().collect();
         }
     }
-    own
+    vec![own]
 }
 
 fn refusal(object: &Object, refused: &Refused, lines: &mut Lines<'_>) -> Note {
@@ -275,7 +275,10 @@ fn join_twins(cluster: &mut Cluster) {
             kept.push(policy);
             continue;
         };
-        if !first.says_the_same(&policy) {
+        if !first.says_the_same(&policy) && first.place == policy.place {
+            // Builds make it differently, each for pods of its own.
+            kept.push(policy);
+        } else if !first.says_the_same(&policy) {
             let message = format!("{policy} is also, and otherwise, at {}: both are counted", first.place);
             cluster.notes.push(Note { place: policy.place.clone(), message });
             kept.push(policy);

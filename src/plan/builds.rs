@@ -18,7 +18,7 @@ use serde_json::Value;
 pub(super) use self::new_patch::{WantedPatch, place_patches};
 use self::within_patch::Fixed;
 use super::{Fate, Judged, Planner, document};
-use crate::model::{Object, Passage, Patch, PatchBody, Trace};
+use crate::model::{Object, Patch, PatchBody, Stage, Trace};
 use crate::overlay;
 use crate::pss::Level;
 use crate::repo::PatchList;
@@ -84,7 +84,7 @@ pub(super) fn keep_what_is_rendered(
 }
 
 /// The first kustomization on the way whose file is edited. Components are passed over: others may use them too.
-fn owner<'t>(planner: &Planner<'_>, trace: &'t Trace) -> Option<&'t Passage> {
+fn owner<'t>(planner: &Planner<'_>, trace: &'t Trace) -> Option<&'t Stage> {
     trace.passages.iter().find(|passage| {
         let kustomization = planner.model.builds.passed(passage);
         !kustomization.component && is_edited(planner, &kustomization.path)
@@ -188,7 +188,7 @@ impl Way<'_> {
     }
 
     /// Hardens a workload that is not edited itself, in the kustomization of a passage.
-    fn harden_at(&mut self, passage: &Passage, before: &Value, built: &mut Built) {
+    fn harden_at(&mut self, passage: &Stage, before: &Value, built: &mut Built) {
         let model = self.planner.model;
         self.start = passage.patched;
         let value = model.builds.rendered(self.trace, passage.patched, before);
@@ -202,7 +202,7 @@ impl Way<'_> {
     }
 
     /// Adds a patch to the kustomization of a passage, or extends the one it has; the value it makes.
-    fn add_patch(&self, passage: &Passage, value: Value, findings: Vec<Finding>, built: &mut Built) -> Value {
+    fn add_patch(&self, passage: &Stage, value: Value, findings: Vec<Finding>, built: &mut Built) -> Value {
         let judged = document::judged(self.planner, self.object, findings);
         let (wanted, judged) = document::merged(&value, judged);
         let (planned, left): (Vec<_>, Vec<_>) =
@@ -239,7 +239,7 @@ impl Way<'_> {
     /// The last patch of a kustomization, when it is for just this object, with what makes it give the wanted value.
     fn extend_own(
         &self,
-        passage: &Passage,
+        passage: &Stage,
         value: &Value,
         wanted: &Value,
     ) -> Option<(usize, usize, Vec<Change>)> {
@@ -370,6 +370,7 @@ impl Way<'_> {
         let reason = match judged.fate {
             Fate::Allowed => return None,
             Fate::Held(reason) => reason,
+            Fate::Hidden => "its fix stands beside a secret, which a diff would show".to_owned(),
             _ => "its fix is one to review".to_owned(),
         };
         let mut finding = judged.finding;

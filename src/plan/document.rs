@@ -2,18 +2,20 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 
 use super::allow::{self, FileAllows};
 use super::builds::{self, Built};
-use super::{Draft, Fate, FileReport, Judged, Planner, Purpose, Show, merge};
+use super::{Draft, Fate, FileReport, Judged, Planner, Purpose, Show, exposure, merge};
 use crate::model::{KubernetesOrder, Model, Object, Patch};
 use crate::pointer::within;
 use crate::pss;
 use crate::repo::{Marker, Skip, SkipReason};
-use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
-use crate::yaml::{Decoded, Edit, LineIndex, Pointer, Position, Refusal, Stream};
+use crate::rules::{self, Placed, Safety, Whole, Workload, WorkloadVerdict};
+use crate::secret::{self, SecretLines};
+use crate::yaml::{Decoded, Edit, LineIndex, Pointer, Position, Refusal, Rewrite, Stream};
 
 /// A document with its findings, and the value it should have.
 struct Work {
@@ -176,7 +178,14 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
 }
 
 /// A new text and what makes it of the old one, if there is one; or why its proof failed.
-type Lowered = Result<Option<(String, Vec<Edit>)>, String>;
+type Lowered = Result<Option<NewText>, String>;
+
+struct NewText {
+    after: String,
+    edits: Vec<Edit>,
+    /// As in [`FileReport`].
+    context: usize,
+}
 
 fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<FileReport<'a>> {
     let source = &at.planner.model.repo().files[at.file];
@@ -185,13 +194,16 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
         before: source.stream.text(),
         after: None,
         edits: Vec::new(),
+        context: exposure::CONTEXT_LINES,
         findings: Vec::new(),
         defects: Vec::new(),
         values: Vec::new(),
     };
     match lowered {
         Ok(None) => {}
-        Ok(Some((after, edits))) => (report.after, report.edits) = (Some(after), edits),
+        Ok(Some(NewText { after, edits, context })) => {
+            (report.after, report.edits, report.context) = (Some(after), edits, context);
+        }
         Err(defect) => report.defects.push(defect),
     }
     for work in works {
@@ -214,6 +226,18 @@ pub(super) fn planned(planner: &Planner<'_>, file: usize, placed: &[Placed]) -> 
     // A failed proof holds everything back here as it will in the report, which says so.
     lower(&at, &mut works).ok();
     works.into_iter().flat_map(|work| work.findings).collect()
+}
+
+/// The findings of a file that somebody allowed.
+pub(super) fn allowed(planner: &Planner<'_>, file: usize) -> Vec<Judged> {
+    let placed = planner.survey.by_file.get(&file);
+    let has_workloads = planner.model.objects_of(file).iter().any(|object| object.layout.is_some());
+    if planner.model.repo().files[file].context_only || !has_workloads && placed.is_none() {
+        return Vec::new();
+    }
+    let at = Place::new(planner, file, true);
+    let findings = works(&at, placed.map(Vec::as_slice)).into_iter().flat_map(|work| work.findings);
+    findings.filter(|judged| judged.fate == Fate::Allowed).collect()
 }
 
 /// A file that is being judged, with what is looked up in it again and again.
@@ -286,10 +310,27 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     }
     let works = documents.into_iter().map(|(document, (decoded, mut findings))| {
         let Decoded { value, is_plain } = decoded;
+        settle_whole(&mut findings);
         let wanted = merge::merge(&value, &mut findings);
         Work { document, value, is_plain, wanted, findings }
     });
     works.collect()
+}
+
+/// An object that is replaced or removed as a whole has no use for other changes.
+fn settle_whole(findings: &mut [Judged]) {
+    let is_whole = |judged: &Judged| judged.fate == Fate::Planned && judged.finding.whole.is_some();
+    for judged in findings.iter_mut().filter(|judged| is_whole(judged) && !judged.prefix.is_empty()) {
+        judged.fate = Fate::Held("the object is an item of a list: give it a document of its own".to_owned());
+    }
+    let Some(first) = findings.iter().position(is_whole) else { return };
+    let rule = findings[first].finding.rule.id;
+    for (idx, judged) in findings.iter_mut().enumerate() {
+        if idx != first && judged.fate == Fate::Planned {
+            judged.fate =
+                Fate::Held(format!("conflicts with the fix of `{rule}`, which takes the whole object"));
+        }
+    }
 }
 
 fn judge(at: &Place<'_, '_>, object: &Object, value: &Value) -> Vec<Judged> {
@@ -298,7 +339,7 @@ fn judge(at: &Place<'_, '_>, object: &Object, value: &Value) -> Vec<Judged> {
         found(planner, object, value, None, &|rule: &rules::Rule| planner.selection.takes_rule(rule));
     builds::keep_what_is_rendered(planner, object, value, &mut findings);
     if let Some(marker) = planner.model.repo().files[at.file].marker {
-        for finding in findings.iter_mut().filter(|finding| !finding.changes.is_empty()) {
+        for finding in findings.iter_mut().filter(|finding| finding.has_changes()) {
             finding.make_manual(not_edited(marker));
         }
     }
@@ -328,9 +369,9 @@ pub(super) fn found<'v>(
     let excepted = workload.is_system() && needs_more_than_baseline(planner, &workload);
     if excepted && planner.exceptions.has(planner, object) {
         // Recorded: what the record is about is settled, and nothing of it is edited.
-        findings.retain(|finding| finding.changes.is_empty() && finding.rule.pss.is_none());
+        findings.retain(|finding| !finding.has_changes() && finding.rule.pss.is_none());
     }
-    for finding in findings.iter_mut().filter(|finding| excepted && !finding.changes.is_empty()) {
+    for finding in findings.iter_mut().filter(|finding| excepted && finding.has_changes()) {
         finding.make_manual(format!(
             "a system workload that needs more than baseline is not edited, but recorded in {}",
             planner.settings.config.exceptions_file
@@ -351,9 +392,10 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding) -> Judged
     let position =
         if needs_line { at.position(object, &finding.pointer) } else { Position { line: 1, column: 1 } };
     let fate = match finding.safety {
-        _ if finding.changes.is_empty() => Fate::Manual,
+        _ if !finding.has_changes() => Fate::Manual,
         Safety::Manual => Fate::Manual,
         safety if safety < at.planner.level => Fate::BelowLevel,
+        _ if finding.hidden => Fate::Hidden,
         _ => match at.planner.held.get(&at.planner.model.repo().files[at.file].path) {
             Some(reason) => Fate::Held(reason.clone()),
             None => Fate::Planned,
@@ -395,16 +437,115 @@ pub(super) fn placed_judged(planner: &Planner<'_>, placed: &Placed, fate: Fate) 
     Judged { fate, ..place(&at, &placed.object, placed.finding.clone()) }
 }
 
-/// Turns wanted values into text. Changes that the text refuses are held back, one finding after the other.
+/// Turns wanted values into text. Changes that the text refuses are held back, one finding after the other, and in a
+/// run that shows a diff those that it would show along with a secret.
 fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
+    let lowered = lower_all(at, works)?;
+    let lowered = match lowered {
+        Some(lowered) if at.planner.purpose == Purpose::Diff => lowered,
+        lowered => return Ok(lowered),
+    };
+    let secret = SecretLines::of(at.stream);
+    if let Some(context) = exposure::context(at.stream.text(), &lowered.after, &lowered.edits, &secret) {
+        return Ok(Some(NewText { context, ..lowered }));
+    }
+    hide(at, works, &secret);
+    let Some(lowered) = lower_all(at, works)? else { return Ok(None) };
+    let context = exposure::context(at.stream.text(), &lowered.after, &lowered.edits, &secret);
+    context.map(|context| Some(NewText { context, ..lowered })).ok_or_else(|| "shows a secret".to_owned())
+}
+
+/// Leaves in the plan only what can be shown without a secret: each fix that can be, one after the other.
+fn hide(at: &Place<'_, '_>, works: &mut [Work], secret: &SecretLines) {
+    let planned: Vec<(usize, usize)> = works
+        .iter()
+        .enumerate()
+        .flat_map(|(idx, work)| {
+            let planned = work.findings.iter().enumerate().filter(|(_, judged)| judged.fate == Fate::Planned);
+            planned.map(move |(finding, _)| (idx, finding))
+        })
+        .collect();
+    for (work, finding) in &planned {
+        works[*work].findings[*finding].fate = Fate::Hidden;
+    }
+    for (work, finding) in planned {
+        works[work].findings[finding].fate = Fate::Planned;
+        let mut edits: Vec<Edit> = Vec::new();
+        for work in works.iter_mut() {
+            work.wanted = merge::merge(&work.value, &mut work.findings);
+            edits.extend(work.edits(at.stream).0);
+        }
+        edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+        let after = at.stream.apply(edits.clone());
+        if exposure::context(at.stream.text(), &after, &edits, secret).is_none() {
+            works[work].findings[finding].fate = Fate::Hidden;
+        }
+    }
+    for work in works.iter_mut() {
+        work.wanted = merge::merge(&work.value, &mut work.findings);
+    }
+}
+
+impl Work {
+    /// What makes of the document what is wanted, and the range that is rewritten as a whole, if so.
+    fn edits(&mut self, stream: &Stream) -> (Vec<Edit>, Option<Range<usize>>) {
+        let Some(whole) = self.whole() else { return (document_edits(stream, self), None) };
+        let edit = match whole {
+            Whole::Replaced(file) => stream.replace_document(self.document, &file.text, &file.value),
+            Whole::Removed => stream.remove_document(self.document),
+            Whole::ReplacedLater => return (Vec::new(), None),
+        };
+        match edit.map_err(|refusal| refusal.to_string()).and_then(|edit| self.keeps_no_secret(stream, edit))
+        {
+            Ok(edit) => {
+                let range = edit.range.clone();
+                (vec![edit], Some(range))
+            }
+            Err(reason) => {
+                hold(self, |_| true, &reason);
+                (Vec::new(), None)
+            }
+        }
+    }
+
+    /// What becomes of the whole object, if anything does.
+    fn whole(&self) -> Option<&Whole> {
+        let planned = self.findings.iter().filter(|judged| judged.fate == Fate::Planned);
+        planned.filter_map(|judged| judged.finding.whole.as_ref()).next()
+    }
+
+    /// Comments in front of a document stay when it goes: they must not hold what it held.
+    fn keeps_no_secret(&self, stream: &Stream, edit: Edit) -> Result<Edit, String> {
+        let Some(root) = stream.root(self.document) else { return Ok(edit) };
+        let values = secret::secret_values(root);
+        let kept = stream.comments().iter().filter(|comment| {
+            comment.document == self.document && !edit.range.contains(&comment.range.start)
+        });
+        for comment in kept {
+            let text = &stream.text()[comment.range.clone()];
+            if values.iter().any(|value| text.contains(value.as_str())) {
+                let line = stream.position(comment.range.start).line;
+                return Err(format!(
+                    "the comment on line {line} holds a value of it too: take that out first"
+                ));
+            }
+        }
+        Ok(edit)
+    }
+}
+
+fn lower_all(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
     let stream = at.stream;
     if at.planner.purpose == Purpose::Findings {
         hold_refused(at, works);
         return Ok(None);
     }
     let mut edits = Vec::new();
+    let mut rewritten = Vec::new();
     for work in works.iter_mut() {
-        edits.extend(document_edits(stream, work));
+        let (of_document, range) = work.edits(stream);
+        edits.extend(of_document);
+        rewritten.push(range);
     }
     if edits.is_empty() {
         return Ok(None);
@@ -413,11 +554,24 @@ fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
     for work in works.iter() {
         wanted[work.document] = Some(&work.wanted);
     }
+    let rewrites: Vec<Rewrite<'_>> = works
+        .iter()
+        .zip(rewritten)
+        .filter_map(|(work, range)| {
+            let value = match work.whole()? {
+                Whole::Replaced(file) => Some(&file.value),
+                Whole::Removed | Whole::ReplacedLater => None,
+            };
+            Some(Rewrite { document: work.document, range: range?, value })
+        })
+        .collect();
     edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
-    let proved = stream.prove(stream.apply(edits.clone()), &wanted, 0).map_err(|defect| defect.to_string());
+    let after = stream.apply(edits.clone());
+    let proved = stream.prove_with(after, &wanted, 0, &rewrites).map_err(|defect| defect.to_string());
+    drop(rewrites);
     let settled = proved.and_then(|after| unsettled(at, works).map_or(Ok(after), Err));
     match settled {
-        Ok(after) => Ok(Some((after.into_text(), edits))),
+        Ok(after) => Ok(Some(NewText { after: after.into_text(), edits, context: exposure::CONTEXT_LINES })),
         Err(defect) => {
             for work in works.iter_mut() {
                 hold(work, |_| true, "the edit failed its proof");
@@ -430,12 +584,13 @@ fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
 
 /// Takes back the fixes that the text refuses, for a run that wants no edits. Most texts can refuse none.
 fn hold_refused(at: &Place<'_, '_>, works: &mut [Work]) {
-    for work in works.iter_mut().filter(|work| !work.is_plain || at.has_obstacles()) {
-        document_edits(at.stream, work);
+    let may_refuse = |work: &Work| !work.is_plain || at.has_obstacles() || work.whole().is_some();
+    for work in works.iter_mut().filter(|work| may_refuse(work)) {
+        work.edits(at.stream);
     }
 }
 
-fn document_edits(stream: &Stream, work: &mut Work) -> Vec<crate::yaml::Edit> {
+fn document_edits(stream: &Stream, work: &mut Work) -> Vec<Edit> {
     loop {
         if work.wanted == work.value {
             return Vec::new();

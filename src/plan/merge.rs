@@ -51,11 +51,11 @@ fn patch(wanted: &mut Value, prefix: &str, change: &Change) -> Result<(), String
 
 impl Claims {
     fn conflict(&self, prefix: &str, change: &Change) -> Option<&'static str> {
-        let pointer = format!("{prefix}{}", change.pointer());
-        let wanted = match change {
+        let pointer = format!("{prefix}{}", change.full_pointer());
+        let wanted = match change.innermost() {
             Change::Set { value, .. } => Some(value),
             Change::Remove { .. } => None,
-            Change::Append { .. } => return None,
+            Change::Append { .. } | Change::Inside { .. } => return None,
         };
         if let Some((claimed, rule)) = self.claims.get(&pointer)
             && claimed.as_ref() != wanted
@@ -77,11 +77,11 @@ impl Claims {
     }
 
     fn add(&mut self, prefix: &str, change: &Change, rule: &'static str) {
-        let pointer = format!("{prefix}{}", change.pointer());
-        match change {
+        let pointer = format!("{prefix}{}", change.full_pointer());
+        match change.innermost() {
             Change::Set { value, .. } => self.claims.insert(pointer, (Some(value.clone()), rule)),
             Change::Remove { .. } => self.claims.insert(pointer, (None, rule)),
-            Change::Append { .. } => None,
+            Change::Append { .. } | Change::Inside { .. } => None,
         };
     }
 }

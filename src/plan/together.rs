@@ -2,7 +2,7 @@
 //!
 //! Knows which findings belong together, not what they are about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fate, Planner, document};
 use crate::rules::{Finding, RepoFindings, Safety};
@@ -23,7 +23,8 @@ fn findings(found: &RepoFindings) -> impl Iterator<Item = &Finding> {
     placed.map(|placed| &placed.finding)
 }
 
-/// Makes a report of every fix that has lost one of its parts, or that has one the text refuses.
+/// Makes a report of every fix that has lost one of its parts, or that has one the text refuses. A fix with a part that
+/// is not shown is not shown at all.
 pub(super) fn settle(planner: &mut Planner<'_>, parts: &Parts) {
     loop {
         let broken = broken(planner, parts);
@@ -34,16 +35,22 @@ pub(super) fn settle(planner: &mut Planner<'_>, parts: &Parts) {
         for placed in survey.by_file.values_mut().flatten().chain(&mut survey.new_files) {
             if let Some(reason) = placed.finding.together.as_ref().and_then(|fix| broken.get(fix)) {
                 placed.finding.together = None;
-                placed.finding.make_manual(format!("a part of this fix cannot be made: {reason}"));
+                match reason {
+                    Some(reason) => {
+                        placed.finding.make_manual(format!("a part of this fix cannot be made: {reason}"));
+                    }
+                    None => placed.finding.hidden = true,
+                }
             }
         }
     }
 }
 
-/// The fixes that cannot be made, each with the reason.
-fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeMap<String, String> {
+/// The fixes that cannot be made, each with the reason; no reason for those that can be made, but not shown.
+fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeMap<String, Option<String>> {
     let mut planned = Parts::new();
     let mut reasons: BTreeMap<String, String> = BTreeMap::new();
+    let mut hidden: BTreeSet<String> = BTreeSet::new();
     for finding in planner.survey.new_files.iter().map(|placed| &placed.finding) {
         let is_planned = finding.safety >= planner.level && finding.safety != Safety::Manual;
         if let Some(fix) = finding.together.as_ref().filter(|_| is_planned) {
@@ -60,6 +67,7 @@ fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeMap<String, String> {
                 Fate::Planned => *planned.entry(fix).or_default() += 1,
                 Fate::Held(reason) => drop(reasons.insert(fix, reason)),
                 Fate::BelowLevel => drop(reasons.insert(fix, "the run is about safe fixes".to_owned())),
+                Fate::Hidden => drop(hidden.insert(fix)),
                 Fate::Manual | Fate::Allowed => {}
             }
         }
@@ -69,7 +77,12 @@ fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeMap<String, String> {
     incomplete
         .map(|fix| {
             let reason = reasons.get(fix).cloned();
-            (fix.clone(), reason.unwrap_or_else(|| "it is allowed, or outside of this run".to_owned()))
+            let reason = match reason {
+                None if hidden.contains(fix) => None,
+                None => Some("it is allowed, or outside of this run".to_owned()),
+                reason => reason,
+            };
+            (fix.clone(), reason)
         })
         .collect()
 }

@@ -107,7 +107,7 @@ const SAFE_SYSCTLS: [(u32, &str); 14] = [
 ];
 
 pub(super) fn sysctls(pod: &Pod<'_>, minor: u32) -> Option<Forbidden> {
-    let safe = |name: &str| SAFE_SYSCTLS.iter().any(|&(since, safe)| since <= minor && safe == name);
+    let safe = |name: &str| safe_sysctls(minor).any(|safe| safe == name);
     let mut unsafe_names = Vec::new();
     let mut fields = Vec::new();
     for (index, sysctl) in pod.security.sysctls.iter().enumerate() {
@@ -120,4 +120,9 @@ pub(super) fn sysctls(pod: &Pod<'_>, minor: u32) -> Option<Forbidden> {
     }
     let forbidden = || Forbidden { reason: "forbidden sysctls", detail: unsafe_names.join(", "), fields };
     (!unsafe_names.is_empty()).then(forbidden)
+}
+
+/// The sysctls that are safe since some minor version.
+pub(super) fn safe_sysctls(minor: u32) -> impl Iterator<Item = &'static str> {
+    SAFE_SYSCTLS.iter().filter(move |(since, _)| *since <= minor).map(|&(_, name)| name)
 }

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style as Paint};
 use super::{Counts, Created, Ending, Renderer, Style, escaped};
 use crate::plan::{Fate, FileReport, Judged};
 use crate::repo::{Skip, SkipReason};
-use crate::rules::{NamespaceVerdict, Safety, Severity};
+use crate::rules::{NamespaceVerdict, Rendered, Safety, Severity};
 
 pub(super) struct Text {
     style: Style,
@@ -153,6 +153,7 @@ fn fix(judged: &Judged) -> &'static str {
         (Fate::Planned, _) => "fix to review",
         (Fate::BelowLevel, _) => "fix to review, held by --level safe",
         (Fate::Held(_), _) => "fix held back",
+        (Fate::Hidden, _) => "fix that a diff hides",
         (Fate::Manual | Fate::Allowed, _) => "by hand",
     }
 }
@@ -244,7 +245,8 @@ fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style)
             if style.verbose { "" } else { " (-v lists them)" }
         )?;
     }
-    if counts.workloads == 0 {
+    rendered(out, &counts.rendered, style)?;
+    if counts.workloads == 0 && counts.rendered.workloads == 0 {
         writeln!(
             out,
             "no workload was found: {} files hold other YAML; -v shows what was skipped",
@@ -253,6 +255,31 @@ fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style)
     }
     if counts.tally.fixable > 0 {
         writeln!(out, "next: `caseharden diff` shows the fixes, `caseharden explain RULE` says why")?;
+    }
+    Ok(())
+}
+
+/// How far the run reaches what charts render.
+fn rendered(out: &mut dyn Write, rendered: &Rendered, style: Style) -> io::Result<()> {
+    let Rendered { workloads, hardened, unseen } = rendered;
+    if *workloads > 0 {
+        writeln!(
+            out,
+            "charts: {hardened} of {} that they render ({} %) meet the profile with the fixes",
+            plural(*workloads, "workload"),
+            hardened * 100 / workloads,
+        )?;
+    }
+    if !unseen.is_empty() {
+        writeln!(
+            out,
+            "charts: {} could not be followed{}",
+            plural(unseen.len(), "place"),
+            if style.verbose { "" } else { " (-v lists them)" }
+        )?;
+    }
+    for (place, why) in unseen.iter().filter(|_| style.verbose) {
+        writeln!(out, "  {}: {}", escaped(place), escaped(why))?;
     }
     Ok(())
 }
@@ -277,7 +304,8 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
 /// What `diff` and `apply` say behind their results: what was left, and where to look next.
 pub(crate) fn closing(counts: &Counts, skipped: &[Skip]) -> String {
     let mut text = String::new();
-    let by_hand = counts.tally.findings - counts.tally.fixable - counts.tally.below_level;
+    let by_hand =
+        counts.tally.findings - counts.tally.fixable - counts.tally.below_level - counts.tally.hidden;
     if by_hand > 0 {
         text.push_str(&format!(
             "{} left to a person: `caseharden check` lists them\n",

@@ -7,8 +7,9 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style as Paint};
 use similar::{DiffOp, group_diff_ops};
 
-use super::{Created, Ending, Renderer, Style, escaped, line_changes, shown};
+use super::{Created, Ending, Renderer, Style, escaped, shown};
 use crate::git::blob_id;
+use crate::line_changes::line_changes;
 use crate::plan::{Fate, FileReport, Judged};
 use crate::yaml::Edit;
 
@@ -57,7 +58,9 @@ impl Renderer for Unified {
         for judged in report.findings.iter().filter(|judged| judged.fate == Fate::Planned) {
             self.reason(out, judged)?;
         }
-        write_diff(out, report.path, Some(report.before), after, &report.edits, self.style)
+        let (edits, context) = (report.edits.as_slice(), report.context);
+        let texts = Texts { before: Some(report.before), after, edits, context };
+        write_diff(out, report.path, &texts, self.style)
     }
 
     fn created(
@@ -71,7 +74,9 @@ impl Renderer for Unified {
             self.reason(out, judged)?;
         }
         for created in files {
-            write_diff(out, &created.file.path, created.before, &created.file.text, &[], self.style)?;
+            let (before, after) = (created.before, created.file.text.as_str());
+            let texts = Texts { before, after, edits: &[], context: CONTEXT_LINES };
+            write_diff(out, &created.file.path, &texts, self.style)?;
         }
         Ok(())
     }
@@ -81,16 +86,20 @@ impl Renderer for Unified {
     }
 }
 
-/// Writes the diff of one file; `before` is `None` for a new one. `edits` say where the two differ; without any the
-/// whole texts are compared.
-fn write_diff(
-    out: &mut dyn Write,
-    path: &str,
-    before: Option<&str>,
-    after: &str,
-    edits: &[Edit],
-    style: Style,
-) -> io::Result<()> {
+/// The texts of one file.
+struct Texts<'t> {
+    /// `None` for a new file.
+    before: Option<&'t str>,
+    after: &'t str,
+    /// Where the two differ; without any the whole texts are compared.
+    edits: &'t [Edit],
+    /// Lines that are shown around a change.
+    context: usize,
+}
+
+/// Writes the diff of one file.
+fn write_diff(out: &mut dyn Write, path: &str, texts: &Texts<'_>, style: Style) -> io::Result<()> {
+    let Texts { before, after, .. } = *texts;
     let old = lines(before.unwrap_or_default());
     let new = lines(after);
     let (a, b) = (quoted("a/", path), quoted("b/", path));
@@ -110,7 +119,7 @@ fn write_diff(
         None => writeln!(out, "{head}--- /dev/null{head:#}")?,
     }
     writeln!(out, "{head}+++ {b}{tab}{head:#}")?;
-    for group in group_diff_ops(line_changes::line_changes(&old, &new, edits), CONTEXT_LINES) {
+    for group in group_diff_ops(line_changes(&old, &new, texts.edits), texts.context) {
         write_hunk(out, &group, &old, &new, style)?;
     }
     Ok(())
@@ -204,7 +213,8 @@ mod tests {
     #[track_caller]
     fn check(path: &str, before: Option<&str>, after: &str, expected: &str) {
         let mut out = Vec::new();
-        write_diff(&mut out, path, before, after, &[], Style::default()).unwrap();
+        let texts = Texts { before, after, edits: &[], context: CONTEXT_LINES };
+        write_diff(&mut out, path, &texts, Style::default()).unwrap();
         let text = String::from_utf8(out).unwrap();
         let without_ids: String =
             text.lines().filter(|line| !line.starts_with("index ")).map(|l| format!("{l}\n")).collect();

@@ -38,6 +38,9 @@ pub struct Template {
 pub struct Dependency {
     pub name: String,
     pub alias: Option<String>,
+    /// Dotted paths of values, separated by commas: the first that is there says whether it is used.
+    pub condition: Option<String>,
+    pub tags: Vec<String>,
 }
 
 impl Dependency {
@@ -96,8 +99,18 @@ impl Chart {
         self.name = self.metadata.get("Name").cloned().unwrap_or_default();
         let items = root.get("dependencies").into_iter().flat_map(Node::items);
         let text = |item: Node<'_>, key: &str| item.get(key)?.as_str().map(|text| text.into_owned());
-        let dependencies = items
-            .filter_map(|item| Some(Dependency { name: text(item, "name")?, alias: text(item, "alias") }));
+        let tags = |item: Node<'_>| {
+            let tags = item.get("tags").into_iter().flat_map(Node::items);
+            tags.filter_map(|tag| tag.as_str().map(|tag| tag.into_owned())).collect()
+        };
+        let dependencies = items.filter_map(|item| {
+            Some(Dependency {
+                name: text(item, "name")?,
+                alias: text(item, "alias"),
+                condition: text(item, "condition"),
+                tags: tags(item),
+            })
+        });
         self.dependencies = dependencies.collect();
     }
 }

@@ -104,12 +104,62 @@ pub(super) fn may_hold_objects(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"kind").is_some() && memmem::find(bytes, b"apiVersion").is_some()
 }
 
-/// Whether a file is named like Helm values and says something of an image.
-pub(super) fn may_be_values(path: &str, bytes: &[u8]) -> bool {
+/// Whether a file is named like Helm values, and is a chart's own or says something of an image.
+pub(super) fn may_be_values(path: &str, bytes: &[u8], facts: &Facts) -> bool {
+    if let Some((_, inside)) = facts.chart(path)
+        && let Some(name) = inside.strip_prefix("ci/").or(Some(inside)).filter(|name| !name.contains('/'))
+    {
+        // chart-testing takes `ci/*-values.yaml` for sets of values.
+        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        let is_values = name.contains("values") || inside.starts_with("ci/");
+        return is_yaml && is_values && name != "values.schema.json";
+    }
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let is_named =
         name.to_ascii_lowercase().contains("values") || folder.rsplit('/').next() == Some("values");
     is_named && memmem::find(bytes, b"mage").is_some()
+}
+
+/// Keys that only servers of k3s and RKE2 have at the top of their configuration:
+/// <https://docs.k3s.io/cli/server>, <https://docs.rke2.io/reference/server_config>.
+const RANCHER_SERVER: [&str; 9] = [
+    "kube-apiserver-arg",
+    "kube-apiserver-arg+",
+    "kube-controller-manager-arg",
+    "kube-controller-manager-arg+",
+    "kube-scheduler-arg",
+    "secrets-encryption",
+    "write-kubeconfig-mode",
+    "cluster-init",
+    "audit-policy-file",
+];
+
+/// Keys at the top of Talos' machine configuration.
+const TALOS: [&str; 5] = ["version", "debug", "persist", "machine", "cluster"];
+
+/// Whether the text may be how k3s, RKE2 or Talos is set up. Decides before any parsing.
+pub(super) fn may_be_cluster_config(bytes: &[u8]) -> bool {
+    RANCHER_SERVER.iter().any(|key| memmem::find(bytes, key.as_bytes()).is_some())
+        || (memmem::find(bytes, b"cluster:").is_some() && memmem::find(bytes, b"apiServer:").is_some())
+}
+
+/// Whether it is: the one document of a server of k3s or RKE2, or of a control-plane node of Talos.
+pub(super) fn is_cluster_config(stream: &Stream) -> bool {
+    let mut roots = (0..stream.documents()).filter_map(|document| stream.root(document));
+    let (Some(root), None) = (roots.next(), roots.next()) else { return false };
+    if root.kind() != Kind::Mapping || stream.text().contains("{{") {
+        return false;
+    }
+    let keys: Vec<_> = root.entries().filter_map(|(key, _)| key.as_str()).collect();
+    // Files of other programs nest such keys, or mix them with words that are no arguments (Ansible's variables).
+    let is_argument = |key: &str| !key.contains(['_', ' ', '{']) && !key.chars().any(char::is_uppercase);
+    let is_rancher =
+        keys.iter().any(|key| RANCHER_SERVER.contains(&&**key)) && keys.iter().all(|key| is_argument(key));
+    let has_server = root.get("cluster").is_some_and(|cluster| {
+        cluster.kind() == Kind::Mapping
+            && cluster.get("apiServer").is_some_and(|server| server.kind() == Kind::Mapping)
+    });
+    is_rancher || has_server && keys.iter().all(|key| TALOS.contains(&&**key))
 }
 
 /// Whether a file is named like a compose file.
@@ -133,9 +183,12 @@ fn is_object(root: Node<'_>) -> bool {
 /// The chart whose values or rendering a file takes part in.
 pub(super) fn part_of_chart<'p>(path: &'p str, facts: &Facts) -> Option<&'p str> {
     let (chart, inside) = facts.chart(path)?;
-    let is_part = matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json")
-        || inside.starts_with("templates/");
-    is_part.then_some(chart)
+    is_part(inside).then_some(chart)
+}
+
+/// Whether a file of a chart, by its path inside it, has to do with what the chart renders.
+pub(super) fn is_part(inside: &str) -> bool {
+    matches!(inside, "Chart.yaml" | "values.yaml" | "values.schema.json") || inside.starts_with("templates/")
 }
 
 pub(super) fn is_chart_template(path: &str, text: &str, facts: &Facts) -> bool {

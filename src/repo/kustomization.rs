@@ -24,10 +24,6 @@ pub struct Kustomization {
     /// What it takes from outside of the repo, as written.
     pub remote: Vec<String>,
     pub patches: Vec<PatchReference>,
-    pub name_prefix: String,
-    pub name_suffix: String,
-    /// Labels it gives to all objects (`commonLabels`, `labels`), which selectors of later patches may ask for.
-    pub labels: BTreeMap<String, String>,
     /// Whether it gives annotations or labels to all objects.
     pub decorates: bool,
     /// Whether something else than patches may change any field: transformers, replacements, variables.
@@ -36,8 +32,14 @@ pub struct Kustomization {
     pub images: Vec<ImageSetting>,
     /// Helm charts that the build renders (`helmCharts`), in the order of the file.
     pub charts: Vec<InflatedChart>,
-    /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
-    pub labels_selectors: bool,
+    /// What it puts before names (`namePrefix`); empty without one.
+    pub name_prefix: String,
+    /// What it puts behind names (`nameSuffix`); empty without one.
+    pub name_suffix: String,
+    /// Labels that it adds (`commonLabels`, `labels`), in the order they are written.
+    pub labels: Vec<LabelSetting>,
+    /// Names of the Secrets that it generates or adds to (`secretGenerator`).
+    pub generated_secrets: Vec<String>,
     /// Files that configure the build: transformers, generators, replacements, schemas.
     pub configuration: Vec<String>,
 }
@@ -49,6 +51,18 @@ pub struct ImageSetting {
     pub new_name: Option<String>,
     pub new_tag: Option<String>,
     pub digest: Option<String>,
+}
+
+/// Labels that a kustomization adds to everything it builds.
+///
+/// <https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/labels/>
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelSetting {
+    pub pairs: BTreeMap<String, String>,
+    /// Into selectors as well, and then into pod templates too.
+    pub selectors: bool,
+    /// Into pod templates.
+    pub templates: bool,
 }
 
 /// A chart that a kustomization has Helm render.
@@ -129,6 +143,16 @@ pub struct PatchTarget {
 }
 
 impl Kustomization {
+    /// Whether it writes labels into selectors (`commonLabels`, `labels` with `includeSelectors`).
+    pub fn labels_selectors(&self) -> bool {
+        self.labels.iter().any(|setting| setting.selectors)
+    }
+
+    /// Whether it changes names (`namePrefix`, `nameSuffix`).
+    pub fn renames(&self) -> bool {
+        !self.name_prefix.is_empty() || !self.name_suffix.is_empty()
+    }
+
     /// Reads a kustomization from its file; `None` when the file is none.
     pub fn read(path: &str, stream: &Stream) -> Option<Kustomization> {
         let root = stream.root(0)?;
@@ -183,8 +207,9 @@ impl Kustomization {
                 .any(|key| !value[*key].is_null()),
             labels: labels(value),
             rewrites: ["transformers", "replacements", "vars"].into_iter().any(has),
-            labels_selectors: value["commonLabels"].as_object().is_some_and(|labels| !labels.is_empty())
-                || items(&value["labels"]).any(|item| item["includeSelectors"] == true),
+            generated_secrets: items(&value["secretGenerator"])
+                .filter_map(|item| Some(item["name"].as_str()?.to_owned()))
+                .collect(),
             images: Vec::new(),
             charts: charts(at, value),
             configuration,
@@ -203,6 +228,20 @@ impl ImageSetting {
             digest: text("digest"),
         })
     }
+}
+
+fn labels(value: &Value) -> Vec<LabelSetting> {
+    let pairs = |map: &Value| -> BTreeMap<String, String> {
+        let entries = map.as_object().into_iter().flatten();
+        entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    };
+    let settings = items(&value["labels"]).map(|item| LabelSetting {
+        pairs: pairs(&item["pairs"]),
+        selectors: item["includeSelectors"] == true,
+        templates: item["includeTemplates"] == true,
+    });
+    let common = LabelSetting { pairs: pairs(&value["commonLabels"]), selectors: true, templates: true };
+    std::iter::once(common).chain(settings).filter(|setting| !setting.pairs.is_empty()).collect()
 }
 
 fn charts(at: &str, value: &Value) -> Vec<InflatedChart> {
@@ -254,12 +293,6 @@ fn patches(at: &str, value: &Value) -> Vec<PatchReference> {
     merge.chain(targeted).collect()
 }
 
-fn labels(value: &Value) -> BTreeMap<String, String> {
-    let pairs = items(&value["labels"]).map(|entry| &entry["pairs"]).chain([&value["commonLabels"]]);
-    let pairs = pairs.filter_map(Value::as_object).flatten();
-    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-}
-
 /// Whether kustomize would fetch it, or leave the repo for it.
 ///
 /// Source: <https://github.com/kubernetes-sigs/kustomize/blob/master/examples/remoteBuild.md>
@@ -274,6 +307,12 @@ fn is_remote(at: &str, text: &str) -> bool {
 }
 
 impl PatchTarget {
+    /// Whether more than kind and name narrows it.
+    pub fn is_narrower(&self) -> bool {
+        let more = [&self.group, &self.version, &self.namespace, &self.labels, &self.annotations];
+        more.into_iter().any(Option::is_some)
+    }
+
     pub fn read(value: &Value) -> PatchTarget {
         let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         PatchTarget {

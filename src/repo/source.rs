@@ -21,8 +21,8 @@ pub struct Listing {
     pub skipped: Vec<Skip>,
     /// `.gitattributes` files: their folder and text.
     pub attributes: Vec<(String, String)>,
-    /// Folders with a Dockerfile.
-    pub build_folders: Vec<String>,
+    /// Paths of Dockerfiles.
+    pub dockerfiles: Vec<String>,
     /// URLs of the repo's git remotes.
     pub remotes: Vec<String>,
 }
@@ -202,7 +202,7 @@ impl Disk {
                 listing.attributes.push((super::folder(&path).to_owned(), text));
             }
         } else if kind.is_file() && is_dockerfile(&path) {
-            listing.build_folders.push(super::folder(&path).to_owned());
+            listing.dockerfiles.push(path);
         } else if !is_candidate(&path) {
         } else if kind.is_symlink() {
             let detail = match entry.path().canonicalize() {
@@ -325,7 +325,7 @@ impl<F: Fn(&str) -> io::Result<Vec<u8>> + Sync> Snapshot<F> {
                     listing.attributes.push((super::folder(&path).to_owned(), text));
                 }
             } else if is_dockerfile(&path) {
-                listing.build_folders.push(super::folder(&path).to_owned());
+                listing.dockerfiles.push(path);
             } else if is_candidate(&path) && (inside || above() || of_chart(&path)) {
                 listing.entries.push(Entry { path, context_only: !inside });
             }

@@ -4,7 +4,10 @@ use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
+use crate::model::KubernetesOrder;
 use crate::pointer::decoded;
+use crate::repo::LIMITS;
+use crate::yaml::Stream;
 
 /// A wanted value. Pointers (RFC 6901) start at the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,11 @@ pub enum Change {
         list: String,
         value: Value,
     },
+    /// A change of the one YAML document that a string holds.
+    Inside {
+        text: String,
+        change: Box<Change>,
+    },
 }
 
 impl Change {
@@ -37,11 +45,43 @@ impl Change {
         Change::Append { list: list.into(), value: value.into() }
     }
 
+    /// The change, of the YAML that the string at `text` holds.
+    pub fn inside(self, text: impl Into<String>) -> Change {
+        Change::Inside { text: text.into(), change: Box::new(self) }
+    }
+
+    /// The same change at another place.
+    pub fn moved(&self, at: impl Fn(&str) -> String) -> Change {
+        match self {
+            Change::Set { pointer, value } => Change::set(at(pointer), value.clone()),
+            Change::Remove { pointer } => Change::remove(at(pointer)),
+            Change::Append { list, value } => Change::append(at(list), value.clone()),
+            Change::Inside { text, change } => Change::Inside { text: at(text), change: change.clone() },
+        }
+    }
+
     /// The place it is about.
     pub fn pointer(&self) -> &str {
         match self {
             Change::Set { pointer, .. } | Change::Remove { pointer } => pointer,
             Change::Append { list, .. } => list,
+            Change::Inside { text, .. } => text,
+        }
+    }
+
+    /// The same, as far as changes can be told apart by it: also inside of strings.
+    pub fn full_pointer(&self) -> String {
+        match self {
+            Change::Inside { text, change } => format!("{text}/<yaml>{}", change.full_pointer()),
+            other => other.pointer().to_owned(),
+        }
+    }
+
+    /// What is changed in the end.
+    pub fn innermost(&self) -> &Change {
+        match self {
+            Change::Inside { change, .. } => change.innermost(),
+            other => other,
         }
     }
 
@@ -59,9 +99,27 @@ impl Change {
                 Some(_) => Some(add(&format!("{list}/-"), value.clone())),
                 None => set(object, list, Value::Array(vec![value.clone()])),
             },
+            Change::Inside { text, change } => inside(object, text, change),
         };
         operation.map(|operation| prefixed(operation, prefix)).into_iter().collect()
     }
+}
+
+/// Replaces a string by one whose YAML is changed, byte for byte the same elsewhere. Nothing where the string holds no
+/// YAML, or more than one document of it.
+fn inside(object: &Value, text: &str, change: &Change) -> Option<PatchOperation> {
+    let before = at(object, text)?.as_str()?;
+    let stream = Stream::parse(before.to_owned(), &LIMITS).ok()?;
+    if stream.documents() != 1 {
+        return None;
+    }
+    let value = stream.root(0)?.value().ok()?;
+    let mut wanted = value.clone();
+    json_patch::patch(&mut wanted, &change.operations(&value, "")).ok()?;
+    let edits = stream.edits_from(0, &value, &wanted, &KubernetesOrder).ok()?;
+    let after = stream.apply(edits);
+    let proved = stream.prove(after, &[Some(&wanted)], 0).ok()?;
+    (proved.text() != before).then(|| replace(text, Value::String(proved.into_text())))
 }
 
 /// A mapping that the removal would leave empty and that means nothing then goes with it.
@@ -188,6 +246,18 @@ mod tests {
             json!([{"op": "remove", "path": "/c/securityContext/a"}]),
         );
         check(Change::remove("/d/e"), object, json!([{"op": "remove", "path": "/d/e"}]));
+    }
+
+    #[test]
+    fn yaml_in_a_string_keeps_its_comments() {
+        let object = json!({"l": ["a: 1 # why\nb:\n  - x\n"]});
+        check(
+            Change::append("/b", "y").inside("/l/0"),
+            object.clone(),
+            json!([{"op": "replace", "path": "/l/0", "value": "a: 1 # why\nb:\n  - x\n  - y\n"}]),
+        );
+        check(Change::set("/a", 1).inside("/l/0"), object, json!([]));
+        check(Change::set("/a", 1).inside("/l"), json!({"l": "a: 2\n---\na: 3\n"}), json!([]));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! A finding: what is wrong where, how sure the fix is, and the changes that make it.
 
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{PatchOperation, RemoveOperation, ReplaceOperation};
+
 use super::{Change, Rule, Safety, Severity};
 use crate::model::Container;
+use crate::template::RenderedFile;
 
 /// One problem in one object.
 #[derive(Debug, Clone)]
@@ -20,9 +24,39 @@ pub struct Finding {
     /// Facts the verdict rests on.
     pub evidence: Vec<String>,
     pub changes: Vec<Change>,
+    /// What becomes of the whole object, instead of changes to its fields.
+    pub whole: Option<Whole>,
     pub new_files: Vec<NewFile>,
     /// Names the fix that this one is a part of: all its parts are made, or none.
     pub together: Option<String>,
+    /// A diff would show a secret along with one of the fix's parts.
+    pub hidden: bool,
+}
+
+/// What becomes of an object as a whole. It must be a document of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Whole {
+    /// Another object takes its place.
+    Replaced(RenderedFile),
+    /// Another one is applied in its place, which is made only when somebody wants to see it: what it will be is
+    /// settled, not its text.
+    ReplacedLater,
+    /// It is taken out: what takes its place is elsewhere.
+    Removed,
+}
+
+impl Whole {
+    /// The same as RFC 6902, from the object.
+    pub fn operations(&self) -> Vec<PatchOperation> {
+        let path = PointerBuf::new();
+        match self {
+            Whole::Replaced(file) => {
+                vec![PatchOperation::Replace(ReplaceOperation { path, value: file.value.clone() })]
+            }
+            Whole::ReplacedLater => Vec::new(),
+            Whole::Removed => vec![PatchOperation::Remove(RemoveOperation { path })],
+        }
+    }
 }
 
 /// A file to create.
@@ -46,8 +80,10 @@ impl Finding {
             notes: Vec::new(),
             evidence: Vec::new(),
             changes: Vec::new(),
+            whole: None,
             new_files: Vec::new(),
             together: None,
+            hidden: false,
         }
     }
 
@@ -63,6 +99,17 @@ impl Finding {
     /// Adds a change. How far it can be trusted must be said with [`Finding::safety`].
     pub fn change(mut self, change: Change) -> Finding {
         self.changes.push(change);
+        self
+    }
+
+    /// Whether something of its object would be changed.
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty() || self.whole.is_some()
+    }
+
+    /// Says what becomes of the whole object.
+    pub fn whole(mut self, whole: Whole) -> Finding {
+        self.whole = Some(whole);
         self
     }
 
@@ -105,6 +152,7 @@ impl Finding {
     pub fn make_manual(&mut self, why: impl Into<String>) {
         self.safety = Safety::Manual;
         self.changes.clear();
+        self.whole = None;
         self.new_files.clear();
         self.notes.push(why.into());
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::charts::Rendered;
 use super::{Change, Finding, NewFile, Rule, Safety, Settings};
 use crate::config::Profile;
 use crate::model::{Model, Object};
@@ -66,18 +67,21 @@ pub struct RepoFindings {
     /// What is in templates of charts: path, line, finding. There is no object to place them in.
     pub in_templates: Vec<(String, usize, Finding)>,
     pub namespaces: Vec<NamespaceVerdict>,
+    /// What became of workloads that charts render.
+    pub rendered: Rendered,
 }
 
 impl RepoFindings {
     /// Adds what was found elsewhere.
     pub fn append(&mut self, other: RepoFindings) {
-        let RepoFindings { by_file, new_files, in_templates, namespaces } = other;
+        let RepoFindings { by_file, new_files, in_templates, namespaces, rendered } = other;
         for (file, mut placed) in by_file {
             self.by_file.entry(file).or_default().append(&mut placed);
         }
         self.new_files.extend(new_files);
         self.in_templates.extend(in_templates);
         self.namespaces.extend(namespaces);
+        self.rendered.add(rendered);
     }
 }
 

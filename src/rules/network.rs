@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use self::labels::NewLabel;
 use super::namespace::hidden_pods;
 use super::{Finding, Placed, RepoFindings, Rule, Settings};
 use crate::config::Dialect;
@@ -18,6 +19,7 @@ mod coverage;
 mod egress_unexplained;
 mod homes;
 mod host_network_unprotected;
+mod labels;
 mod namespace_open_to_network;
 mod needs;
 mod network_policy_too_wide;
@@ -48,10 +50,30 @@ struct View<'a> {
     members_in: HashMap<Space, Vec<MemberId>>,
     /// Specs of the dialect's own policies, by namespace and name.
     of_dialect: HashMap<(Space, String), Value>,
+    /// Labels that fixes add to pods without any, by file and object.
+    new_labels: HashMap<(usize, usize), NewLabel>,
     /// The first manifest of each namespace.
     manifests: HashMap<&'a str, &'a Object>,
     /// Objects whose pods nobody sees here, by namespace.
     hidden: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What labels are chosen by, before there is a [`View`].
+struct Fixed<'a> {
+    model: &'a Model<'a>,
+    settings: &'a Settings<'a>,
+    connections: &'a Connections,
+}
+
+impl Fixed<'_> {
+    fn is_left_alone(&self, space: &Space) -> bool {
+        is_left_alone(self.settings, space)
+    }
+}
+
+fn is_left_alone(settings: &Settings<'_>, space: &Space) -> bool {
+    // A variable that something fills in later is no namespace to work on either.
+    space.name().is_some_and(|name| name.contains('$') || settings.config.is_system_namespace(name))
 }
 
 fn is_namespace(object: &Object) -> bool {
@@ -120,6 +142,7 @@ impl<'a> View<'a> {
             manifests.entry(&*object.id.name).or_insert(object);
         }
         let hidden = hidden_pods(model);
+        let new_labels = labels::new_labels(&Fixed { model, settings, connections: &connections });
         View {
             model,
             settings,
@@ -131,6 +154,7 @@ impl<'a> View<'a> {
             guesses,
             policies_in,
             members_in,
+            new_labels,
             manifests,
             of_dialect: of_dialect(model, settings.config.network.dialect),
             hidden,
@@ -184,8 +208,7 @@ impl<'a> View<'a> {
     }
 
     fn is_left_alone(&self, space: &Space) -> bool {
-        // A variable that something fills in later is no namespace to work on either.
-        space.name().is_some_and(|name| name.contains('$') || self.settings.config.is_system_namespace(name))
+        is_left_alone(self.settings, space)
     }
 
     /// What makes pods in the namespace that the repo does not show.

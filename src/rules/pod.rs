@@ -21,8 +21,6 @@ mod root_filesystem_writable;
 mod runs_as_root;
 mod seccomp_not_set;
 mod seccomp_unconfined;
-mod secret_in_env_literal;
-mod secret_text;
 mod selinux_options;
 mod service_account_token_mounted;
 mod standard_not_met;
@@ -56,6 +54,5 @@ pub(super) const RULES: &[&Rule] = &[
     // What no level of the standard looks at.
     &root_filesystem_writable::RULE,
     &service_account_token_mounted::RULE,
-    &secret_in_env_literal::RULE,
     &standard_not_met::RULE,
 ];

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::connections::Flows;
 use crate::lock::Lock;
 use crate::pss;
+use crate::sealing::Sealing;
 use crate::template::{self, TemplateError, Templates};
 
 /// Everything rules depend on beside the model.
@@ -24,6 +25,8 @@ pub struct Settings<'a> {
     pub audit: Option<&'a audit_log::Evidence>,
     /// What flow logs show; empty without one.
     pub flows: &'a Flows,
+    /// What became of Secrets that are to be encrypted.
+    pub sealing: &'a Sealing,
 }
 
 /// The security contexts that the templates render for the profile: what a hardened pod has.
@@ -43,7 +46,8 @@ impl<'a> Settings<'a> {
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        Ok(Settings { config, templates, level, version, standard, lock, flows, audit: None })
+        let sealing = &Sealing::Later;
+        Ok(Settings { config, templates, level, version, standard, lock, flows, audit: None, sealing })
     }
 }
 

@@ -188,5 +188,5 @@ fn a_hardened_pod_has_no_finding() {
 fn rules_about_workloads_are_asked_by_area() {
     let areas: BTreeSet<_> =
         all().filter(|rule| matches!(rule.check, Check::Workload(_))).map(|rule| rule.area).collect();
-    assert_eq!(areas, BTreeSet::from([Area::Pod, Area::Image]));
+    assert_eq!(areas, BTreeSet::from([Area::Pod, Area::Image, Area::Secret]));
 }

@@ -149,7 +149,7 @@ impl Templates {
     }
 }
 
-fn must_have_namespace(value: &Value, namespace: Option<&str>) -> Result<(), Problem> {
+pub(super) fn must_have_namespace(value: &Value, namespace: Option<&str>) -> Result<(), Problem> {
     match namespace {
         Some(namespace) => must_be(value, "/metadata/namespace", &json!(namespace)),
         None if value["metadata"]["namespace"].is_null() => Ok(()),

@@ -160,12 +160,13 @@ fn says_the_same(spec: &Value, wanted: &Value) -> Result<(), Problem> {
 }
 
 impl WantedPolicy {
-    /// Makes sure that labels which a build adds do not reach selectors of pods of other namespaces.
-    pub fn keep_from_labels(&mut self) {
+    /// Makes sure that labels which a build adds do not reach selectors of pods that it does not build: those of other
+    /// namespaces, and those of its own that are not `built_here`.
+    pub fn keep_from_labels(&mut self, built_here: &dyn Fn(&BTreeMap<String, String>) -> bool) {
         for rule in [&mut self.ingress, &mut self.egress].into_iter().flatten().flatten() {
             for peer in &mut rule.peers {
-                if let WantedPeer::Pods { namespace, foreign, .. } = peer {
-                    *foreign = *namespace != InNamespace::Own;
+                if let WantedPeer::Pods { namespace, foreign, labels } = peer {
+                    *foreign = *namespace != InNamespace::Own || !labels.is_empty() && !built_here(labels);
                 }
             }
         }
@@ -255,9 +256,8 @@ impl WantedPeer {
                     InNamespace::Named(name) => Some(name.as_str()),
                     InNamespace::Any => Some("*"),
                 };
-                let by_expression = *foreign && namespace.is_some();
                 let (plain, expressions) =
-                    if by_expression { (Vec::new(), pairs(labels)) } else { (pairs(labels), Vec::new()) };
+                    if *foreign { (Vec::new(), pairs(labels)) } else { (pairs(labels), Vec::new()) };
                 json!({"namespace": namespace, "labels": plain, "expressions": expressions})
             }
         }
@@ -269,7 +269,7 @@ impl WantedPeer {
             WantedPeer::Block { cidr, except } if except.is_empty() => json!({"ipBlock": {"cidr": cidr}}),
             WantedPeer::Block { cidr, except } => json!({"ipBlock": {"cidr": cidr, "except": except}}),
             WantedPeer::Pods { namespace, labels, foreign } => {
-                let pods = if *foreign && *namespace != InNamespace::Own {
+                let pods = if *foreign {
                     let expressions = labels
                         .iter()
                         .map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]}));

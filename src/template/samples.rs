@@ -3,10 +3,12 @@
 use serde_json::json;
 
 use super::{
-    AdmissionLabels, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, ProbeRow, Standard,
-    WantedPeer, WantedPolicy, WantedPort, WantedProbe, WantedRule, WritableDirectory,
+    AdmissionLabels, Attestor, ExceptedWorkload, ExceptionRecord, InNamespace, PolicyKind, ProbeRow,
+    Standard, WantedAdmission, WantedAttestor, WantedPeer, WantedPolicy, WantedPort, WantedProbe, WantedRule,
+    WantedSignatures, WantedValidation, WritableDirectory,
 };
-use crate::config::{Distribution, KubernetesVersion, Profile};
+use crate::admission::{Scope, Variable};
+use crate::config::{Distribution, ExternalStore, KubernetesVersion, Profile, Provider, StoreKind, Vault};
 use crate::connections::Protocol;
 use crate::pss::{Level, Version};
 
@@ -26,6 +28,24 @@ pub(super) fn standards() -> impl Iterator<Item = Standard> {
         target_version,
         distribution: Distribution::Generic,
     })
+}
+
+/// A store and what is behind it, with everything or with the least.
+pub(super) fn secret_store(provider: Provider, everything: bool) -> (Vault, ExternalStore) {
+    let given = |text: &str| Some(text.to_owned());
+    let optional = |text: &str| everything.then(|| text.to_owned());
+    let vault = Vault {
+        provider,
+        region: given("eu-central-1"),
+        project: given("sample"),
+        url: given("https://vault.example:8200"),
+        mount: "secret".to_owned(),
+        role: optional("arn:aws:iam::000000000000:role/sample"),
+        tenant: optional("00000000-0000-0000-0000-000000000000"),
+    };
+    let kind = if everything { StoreKind::SecretStore } else { StoreKind::ClusterSecretStore };
+    let store = ExternalStore { name: "sample".to_owned(), kind, vault: Some(vault.clone()), path: None };
+    (vault, store)
 }
 
 pub(super) fn labels() -> [AdmissionLabels; 2] {
@@ -75,6 +95,7 @@ pub(super) fn policies() -> [WantedPolicy; 2] {
     let peers = vec![
         pods(InNamespace::Own, &[], false),
         pods(InNamespace::Own, &app, false),
+        pods(InNamespace::Own, &app, true),
         pods(other(), &[], true),
         pods(other(), &app, false),
         pods(other(), &app, true),
@@ -128,4 +149,64 @@ pub(super) fn probe() -> WantedProbe {
             ProbeRow { host: "db".to_owned(), port: 5432, should_work: false },
         ],
     }
+}
+
+/// One for some namespaces with everything, one for all but some with the least.
+pub(super) fn admission() -> [WantedAdmission; 2] {
+    let validation = |notes: &[&str], expression: &str| WantedValidation {
+        notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        expression: expression.to_owned(),
+        message: "say: \"so\" # always".to_owned(),
+    };
+    let one = WantedAdmission {
+        name: "caseharden-sample".to_owned(),
+        purpose: "sample: \"of\"\npolicies".to_owned(),
+        notes: vec!["why: {".to_owned()],
+        variables: vec![
+            Variable { name: "spec", expression: "object.kind == 'Pod' ?\n  object.spec : {}" },
+            Variable { name: "no", expression: "no" },
+        ],
+        validations: vec![
+            validation(&["except: x"], "has(variables.spec.x) &&\n  true"),
+            validation(&[], "true"),
+        ],
+        scope: Scope { namespaces: vec!["yes".to_owned(), "b".to_owned()], all_but: None },
+        enforce: true,
+    };
+    let least = WantedAdmission {
+        variables: Vec::new(),
+        validations: vec![validation(&[], "true")],
+        notes: Vec::new(),
+        scope: Scope { namespaces: Vec::new(), all_but: Some(vec!["kube-system".to_owned()]) },
+        enforce: false,
+        ..one.clone()
+    };
+    [one, least]
+}
+
+pub(super) fn signatures() -> [WantedSignatures; 2] {
+    let keyless = |pattern: Option<&str>| Attestor::Keyless {
+        issuer: "https://issuer.example.com".to_owned(),
+        subject: "somebody: # else".to_owned(),
+        pattern: pattern.map(str::to_owned),
+    };
+    let named = |name: &str, by| WantedAttestor { name: name.to_owned(), by };
+    let key = Attestor::Key("-----BEGIN PUBLIC KEY-----\nMFk=\n-----END PUBLIC KEY-----".to_owned());
+    let full = WantedSignatures {
+        name: "caseharden-sample".to_owned(),
+        purpose: "sample".to_owned(),
+        notes: vec!["why".to_owned()],
+        globs: vec!["registry.example.com/*".to_owned(), "*".to_owned()],
+        attestors: vec![named("a", key), named("b", keyless(None)), named("c", keyless(Some("^x[.].*$")))],
+        scope: Scope { namespaces: vec!["shop".to_owned()], all_but: None },
+        enforce: true,
+    };
+    let least = WantedSignatures {
+        notes: Vec::new(),
+        attestors: vec![named("b", keyless(None))],
+        scope: Scope { namespaces: Vec::new(), all_but: Some(vec!["kube-system".to_owned()]) },
+        enforce: false,
+        ..full.clone()
+    };
+    [full, least]
 }

@@ -23,6 +23,28 @@ pub(crate) fn flow(value: &Value) -> String {
     }
 }
 
+/// `text` as a literal block below its key, each line behind `indent` blanks; as a string where a block could not
+/// hold it exactly, or where one line says it all.
+pub(crate) fn block(text: &str, indent: usize) -> String {
+    let (header, body) = text.strip_suffix('\n').map_or(("|-", text), |body| ("|", body));
+    let says_it_all = |line: &str| header == "|" || line.chars().count() < 90;
+    let is_exact = |line: &str| line.chars().all(|c| c != '\t' && is_shown(c)) && !line.ends_with(' ');
+    // A block's own indent is that of its first line.
+    let holds = indent > 0 && !body.starts_with([' ', '\n']) && !body.ends_with('\n');
+    if body.is_empty()
+        || !holds
+        || !body.split('\n').all(is_exact)
+        || !body.contains('\n') && says_it_all(body)
+    {
+        return string(text);
+    }
+    let margin = " ".repeat(indent);
+    body.split('\n').fold(header.to_owned(), |block, line| match line {
+        "" => block + "\n",
+        line => format!("{block}\n{margin}{line}"),
+    })
+}
+
 /// `text` as a comment of one line; what no reader would see is left out.
 pub(crate) fn comment(text: &str) -> String {
     let shown: String = text.chars().map(|c| if is_shown(c) { c } else { ' ' }).collect();
@@ -110,6 +132,18 @@ mod tests {
         check("a #b", "\"a #b\"");
         check("a\nb: \"c\"\\", "\"a\\nb: \\\"c\\\"\\\\\"");
         check("\u{1b}[31m\u{85}\u{2028}\u{202e}é", "\"\\x1b[31m\\x85\\u2028\\u202eé\"");
+    }
+
+    #[test]
+    fn text_of_several_lines_is_a_block_where_that_is_the_same_text() {
+        let check = |written: &str, expected: &str| assert_eq!(block(written, 2), expected);
+        check("a: b\n- c\n", "|\n  a: b\n  - c");
+        check("one\n\ntwo\n", "|\n  one\n\n  two");
+        check("a\nb", "|-\n  a\n  b");
+        check("one line", "one line");
+        for quoted in [" a\nb\n", "a \nb\n", "a\r\nb\n", "a\n\n", "\ta\nb\n"] {
+            check(quoted, &string(quoted));
+        }
     }
 
     #[test]

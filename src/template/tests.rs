@@ -366,13 +366,19 @@ fn every_template_says_what_it_is_for_and_names_its_variables() {
         let variables = templates.tera.0.get_template_variables(listed.name).unwrap();
         let mut variables: Vec<&str> = variables.into_iter().collect();
         variables.sort_unstable();
-        for variable in
-            variables.into_iter().filter(|name| !["record", "label", "check", "field", "loop"].contains(name))
-        {
+        for variable in variables.into_iter().filter(|name| {
+            !["record", "label", "check", "field", "loop", "annotation", "entry", "parameter"].contains(name)
+        }) {
             assert!(listed.description.contains(variable), "`{}` does not explain `{variable}`", listed.name);
         }
-        let official =
-            ["https://kubernetes.io/docs/", "https://docs.cilium.io/", "https://docs.tigera.io/calico/"];
+        let official = [
+            "https://kubernetes.io/docs/",
+            "https://docs.cilium.io/",
+            "https://docs.tigera.io/calico/",
+            "https://external-secrets.io/",
+            "https://github.com/bitnami-labs/sealed-secrets",
+            "https://secrets-store-csi-driver.sigs.k8s.io/",
+        ];
         let cites = official.iter().any(|site| listed.description.contains(site));
         assert!(cites || listed.name == CONFIG, "`{}` cites no source", listed.name);
     }

@@ -15,6 +15,10 @@ impl Stream {
 }
 
 impl<'a> Node<'a> {
+    pub fn stream(self) -> &'a Stream {
+        self.stream
+    }
+
     /// The text of [`Node::range`].
     pub fn source(self) -> &'a str {
         &self.stream.text[self.range()]

@@ -3,6 +3,7 @@
 mod access;
 mod branches;
 mod exits;
+mod generated;
 #[cfg(unix)]
 mod hostile;
 mod locks;

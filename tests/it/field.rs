@@ -103,7 +103,8 @@ fn judge(repo: &Path) -> Verdict {
     let earlier = report(&applied, &mut verdict);
     let unreadable = unreadable(&earlier);
 
-    let diff = applied.run(&["diff"]);
+    // What `apply` does, with the lines that hold secrets.
+    let diff = applied.run(&["diff", "--show-secrets"]);
     ran_well(&mut verdict, "diff", &diff, if unreadable { 2 } else { i32::from(!diff.stdout.is_empty()) });
     let branched = applied.run(&["branch"]);
     ran_well(&mut verdict, "branch", &branched, if unreadable { 2 } else { 0 });
@@ -119,7 +120,7 @@ fn judge(repo: &Path) -> Verdict {
     verdict.expect(unreadable == self::unreadable(&later), || "what cannot be read has changed".to_owned());
     levels::judge(&mut verdict, &before, &after, &later);
 
-    let again = applied.run(&["diff"]);
+    let again = applied.run(&["diff", "--show-secrets"]);
     ran_well(&mut verdict, "second diff", &again, if unreadable { 2 } else { 0 });
     verdict.expect(again.stdout.is_empty(), || format!("a second run wants more:\n{}", again.stdout));
     let twice = applied.run(&["apply", "--allow-dirty"]);

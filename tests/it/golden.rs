@@ -1,5 +1,5 @@
 //! A folder is a test: `golden/<rule>/<case>/` holds `before/`, the diff that is expected, and sometimes a
-//! `config.toml`, `args`, or `expected.txt` (what `check` says where a finding has no fix). A folder that is not
+//! `config.toml`, `args`, `diff-args`, or `expected.txt` (what `check` says where a finding has no fix). A folder that is not
 //! named after a rule runs all of them. `UPDATE_GOLDEN=1` rewrites what is expected; review it.
 //!
 //! What must hold for every case is asserted here and not in the cases: git and patch take the diff, it says
@@ -24,6 +24,8 @@ struct Case {
     rule: Option<&'static str>,
     /// What every command of the case gets.
     args: Vec<String>,
+    /// What `diff` gets, beside these.
+    diff_args: Vec<String>,
 }
 
 fn golden() -> PathBuf {
@@ -56,7 +58,9 @@ impl Case {
             Ok(args) => args.split_whitespace().map(str::to_owned).collect(),
             Err(_) => asked.into_iter().flat_map(|id| ["--select".to_owned(), id.to_owned()]).collect(),
         };
-        Case { name, path, rule, args }
+        let diff_args = fs::read_to_string(path.join("diff-args")).unwrap_or_default();
+        let diff_args = diff_args.split_whitespace().map(str::to_owned).collect();
+        Case { name, path, rule, args, diff_args }
     }
 
     fn repo(&self) -> Folder {
@@ -77,6 +81,12 @@ impl Case {
         command.iter().copied().chain(self.args.iter().map(String::as_str)).collect()
     }
 
+    /// Arguments of `diff` for this case.
+    fn diff(&self) -> Vec<&str> {
+        let own = self.diff_args.iter().map(String::as_str);
+        self.command(&["diff", "-q"]).into_iter().chain(own).collect()
+    }
+
     /// What is expected, or nothing where there is no such file.
     fn expected(&self, file: &str) -> Option<String> {
         fs::read_to_string(self.path.join(file)).ok()
@@ -91,7 +101,7 @@ impl Case {
 
     fn run(&self) -> Result<(), String> {
         let folder = self.repo();
-        let run = folder.run(&self.command(&["diff", "-q"]));
+        let run = folder.run(&self.diff());
         let code = i32::from(!run.stdout.is_empty());
         if run.code != code || !run.stderr.is_empty() {
             return Err(format!("diff ended with {} instead of {code}: {}", run.code, run.stderr));
@@ -147,13 +157,14 @@ impl Case {
                 return Err(format!("{program} makes other files of the diff than apply writes"));
             }
         }
-        let again = applied.run(&self.command(&["diff", "-q"]));
+        let again = applied.run(&self.diff());
         if again.code != 0 || !again.stdout.is_empty() {
             return Err(format!("a second run wants more:\n{}{}", again.stdout, again.stderr));
         }
         self.safe_means_safe(folder)?;
         lines::comments_survive(&before, &after)?;
-        lines::only_changed_lines_go(diff)
+        // What takes the place of a whole document may have lines of it.
+        if self.diff_args.is_empty() { lines::only_changed_lines_go(diff) } else { Ok(()) }
     }
 
     /// `--level safe` shows no fix that wants a review.

@@ -3,4 +3,6 @@
 mod dice;
 mod fixtures;
 mod oracle;
-mod random_pod;
+pub(crate) mod random_pod;
+
+pub(crate) use dice::Dice;

@@ -5,12 +5,14 @@
 
 mod access;
 mod access_replay;
+mod admission;
 mod builds;
 mod charts;
 mod decoders;
 mod kustomized_images;
 mod overlays;
 mod policies;
+mod renderings;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! `caseharden lock` against registries: a real one on loopback, and one that misbehaves.
 
 mod acceptance;
+mod charts;
 mod faults;
 mod helper;
 mod images;

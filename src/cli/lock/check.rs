@@ -62,6 +62,9 @@ impl Run<'_> {
                 }
             }
         }
+        let (of_charts, failed_charts) = self.check_charts(lock, out)?;
+        differences += of_charts;
+        failed += failed_charts;
         if !self.global.quiet {
             say(&format!(
                 "{} checked, {}\n",

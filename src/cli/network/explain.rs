@@ -8,7 +8,7 @@ use super::diff::Format;
 use super::state::{State, say_skipped};
 use crate::cli::inputs::{Inputs, Select};
 use crate::cli::{Global, Helped, Outcome};
-use crate::connections::{Protocol, Space};
+use crate::connections::{MemberId, Protocol, Service, Space};
 use crate::network_policy::{
     Cluster, End, Graph, Names, Workload, named_space, protocol, shown_space, unseen_pods,
 };
@@ -263,8 +263,10 @@ fn through_service(text: &str, state: &State) -> anyhow::Result<Option<usize>> {
         let bare = text.strip_prefix("svc/").or_else(|| text.strip_prefix("Service/")).unwrap_or(text);
         bare == name || bare == format!("{}/{name}", shown_space(space))
     };
-    let services = state.services.iter().filter(|service| fits(&service.space, &service.name));
-    let mut workloads: Vec<usize> = services.flat_map(|service| service.workloads(&state.cluster)).collect();
+    let services = state.connections.services.iter();
+    let named = services.filter(|service| fits(&service.space, &service.name));
+    let mut workloads: Vec<usize> =
+        named.flat_map(|service| &service.targets).map(|MemberId(idx)| *idx).collect();
     workloads.sort_unstable();
     workloads.dedup();
     match workloads.as_slice() {
@@ -287,11 +289,12 @@ fn translated(
         return None;
     }
     let named_first = |name: &str| text.rsplit('/').next() != Some(name);
-    let mut services: Vec<_> = state.services.iter().filter(|service| service.selects(pods)).collect();
+    let sends_here = |service: &&Service| service.targets.contains(&MemberId(workload));
+    let mut services: Vec<&Service> = state.connections.services.iter().filter(sends_here).collect();
     services.sort_by_key(|service| named_first(&service.name));
     services.into_iter().find_map(|service| {
         let port = service.ports.iter().find(|port| port.port == number && port.protocol == protocol)?;
-        let (_, first, last) = port.on(pods).ranges().next()?;
+        let (_, first, last) = pods.behind(port).ranges().next()?;
         (first == last && first != number).then(|| (service.name.clone(), first))
     })
 }

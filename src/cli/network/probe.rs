@@ -56,7 +56,7 @@ pub(super) fn run(args: &ProbeArgs, global: &Global, out: &mut dyn Write) -> any
     };
     let graph = Graph::new(&state.cluster, &state.connections);
     let shows = shown(&state.cluster, &args.select);
-    let probes = probes(&graph, &state.services, &shows, args.all);
+    let probes = probes(&graph, &state.connections.services, &shows, args.all);
     let (mut works, mut blocked) = (0, 0);
     for probe in &probes {
         let workload = &state.cluster.workloads[probe.from];

@@ -5,7 +5,7 @@ use crate::cli::inputs::{Inputs, Select};
 use crate::cli::say;
 use crate::connections::Connections;
 use crate::model::Model;
-use crate::network_policy::{Cluster, Service};
+use crate::network_policy::Cluster;
 use crate::render::{escaped, plural};
 use crate::repo::{Repo, Skip, SkipReason};
 
@@ -13,7 +13,6 @@ use crate::repo::{Repo, Skip, SkipReason};
 pub(super) struct State {
     pub(super) cluster: Cluster,
     pub(super) connections: Connections,
-    pub(super) services: Vec<Service>,
 }
 
 impl State {
@@ -31,7 +30,7 @@ impl State {
         let model = Model::new(repo, &inputs.config.workloads);
         let connections = Connections::of(&model, &inputs.config, &inputs.flows);
         let cluster = Cluster::read(&model, &connections);
-        State { cluster, connections, services: Service::all(&model) }
+        State { cluster, connections }
     }
 }
 

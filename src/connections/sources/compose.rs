@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::super::found::Found;
-use super::super::resolve::declared;
+use super::super::resolve::{declared, exposed_only};
 use super::super::scene::Scene;
 use super::super::{Certainty, Evidence, MemberId, Peer, Port};
 use crate::yaml::{Kind, Node};
@@ -80,7 +80,10 @@ fn join(scene: &Scene<'_>, from: MemberId, to: MemberId, evidence: &Evidence, fo
     ports.sort();
     ports.dedup();
     if !ports.is_empty() {
-        let why = "the compose file may describe another arrangement than the manifests".to_owned();
+        let mut why = "the compose file may describe another arrangement than the manifests".to_owned();
+        if let Some((_, exposed)) = scene.exposed.get(&to).and_then(|exposed| exposed.first()) {
+            why = format!("{why}, and {}", exposed_only(exposed));
+        }
         found.add(&Peer::Member(from), &Peer::Member(to), &ports, None, &Certainty::Likely(why), evidence);
     }
 }

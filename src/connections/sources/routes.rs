@@ -6,10 +6,10 @@
 use serde_json::Value;
 
 use super::super::found::Found;
-use super::super::scene::Scene;
+use super::super::scene::{From, Scene};
 use super::super::services::Target;
 use super::super::{Certainty, Evidence, Peer, Port, Protocol, Space};
-use crate::model::Object;
+use crate::model::{Object, Passage};
 
 /// A Service that a route leads to.
 struct Backend {
@@ -62,12 +62,13 @@ fn lead(
     found: &mut Found,
 ) {
     let spaces = match &backend.namespace {
-        Some(namespace) => vec![Space::Named(namespace.clone())],
-        None => scene.spaces(object),
+        Some(namespace) => vec![(Space::Named(namespace.clone()), Passage::default())],
+        None => scene.landings(object),
     };
     let words = format!("{}/{} leads to Service/{}", object.id.kind, object.id.name, backend.name);
-    for space in spaces {
-        let Some(service) = scene.service(&space, file, &backend.name) else { continue };
+    for (space, way) in spaces {
+        let from = From { file, ways: std::slice::from_ref(&way) };
+        let Some(service) = scene.service(&space, from, &backend.name) else { continue };
         let evidence: Evidence = scene.evidence(file, object, &backend.pointer, 0, words.clone());
         for target in &service.targets {
             let member = scene.member(*target);

@@ -4,7 +4,7 @@
 
 use super::super::found::Found;
 use super::super::resolve::declared;
-use super::super::scene::Scene;
+use super::super::scene::{From, Scene};
 use super::super::{Certainty, Peer};
 
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
@@ -17,7 +17,7 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
         let Some(value) = scene.model.value(object) else { continue };
         let replicas = value["spec"]["replicas"].as_u64().unwrap_or(1);
         let Some(name) = value["spec"]["serviceName"].as_str() else { continue };
-        let Some(service) = scene.service(&member.space, member.file, name) else { continue };
+        let Some(service) = scene.service(&member.space, From::member(member), name) else { continue };
         if replicas < 2 || !service.headless || !service.targets.contains(&id) {
             continue;
         }

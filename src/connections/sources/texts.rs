@@ -5,18 +5,20 @@
 mod config_maps;
 mod pieces;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
+use serde_json::Value;
 
 use self::config_maps::ConfigMaps;
 use self::pieces::{Piece, Pieces, Place};
 use super::super::address::{Form, mentions};
 use super::super::found::Found;
 use super::super::resolve::{Outcome, resolve};
-use super::super::scene::Scene;
+use super::super::scene::{From, Scene};
 use super::super::{Certainty, Evidence, MemberId, Peer, Port};
-use crate::model::pods;
+use crate::model::{Object, Passage, pods};
 
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     let maps = ConfigMaps::new(scene);
@@ -39,34 +41,65 @@ fn of_object(scene: &Scene<'_>, maps: &ConfigMaps, id: MemberId) -> Found {
     let member = scene.member(id);
     let object = scene.object(member);
     let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { return found };
-    let members = scene.of_object(member.file, member.object);
-    let mut said: BTreeSet<(String, String)> = BTreeSet::new();
-    let mut take = |pieces: Pieces, patch: Option<&str>| {
-        for piece in pieces.texts {
-            let is_new = said.insert((piece.words.clone(), piece.text.clone()));
-            if patch.is_none() || is_new {
-                for member in members {
+    let read = |value: &Value| -> Pieces {
+        let mut all = Pieces::default();
+        for pod in pods(layout, value) {
+            let Pieces { texts, opaque } = pieces::of_pod(scene, maps, id, &pod);
+            all.texts.extend(texts);
+            all.opaque.extend(opaque);
+        }
+        all
+    };
+    let Pieces { texts: own, opaque } = read(&value);
+    for member in scene.of_object(member.file, member.object) {
+        for opaque in &opaque {
+            let evidence = opaque.place.evidence(scene, 0, opaque.words.clone());
+            found.unresolved(*member, opaque.reason.clone(), evidence);
+        }
+        let mut said: BTreeSet<(String, String)> = BTreeSet::new();
+        for way in &scene.member(*member).ways {
+            for (piece, patch) in along(scene, way, object, &value, &own, &read) {
+                if said.insert((piece.words.clone(), piece.text.clone())) {
                     state(scene, *member, &piece, patch, &mut found);
                 }
             }
         }
-        for opaque in pieces.opaque.into_iter().filter(|_| patch.is_none()) {
-            for member in members {
-                let evidence = opaque.place.evidence(scene, 0, opaque.words.clone());
-                found.unresolved(*member, opaque.reason.clone(), evidence);
-            }
-        }
-    };
-    for pod in pods(layout, &value) {
-        take(pieces::of_pod(scene, maps, id, &pod), None);
-    }
-    for patch in scene.model.builds.patches_on(&scene.model.file(object).path, &object.id) {
-        let patched = patch.applied(&value);
-        for pod in pods(layout, &patched) {
-            take(pieces::of_pod(scene, maps, id, &pod), Some(&patch.path));
-        }
     }
     found
+}
+
+/// The texts of an object as the patches of a build leave them, each with the patch that says it; none for the
+/// object's own file. What a patch takes away is not said by that build.
+fn along<'m>(
+    scene: &Scene<'m>,
+    way: &Passage,
+    object: &Object,
+    value: &Value,
+    own: &[Piece],
+    read: &dyn Fn(&Value) -> Pieces,
+) -> Vec<(Piece, Option<&'m str>)> {
+    let mut texts: Vec<(Piece, Option<&str>)> = own.iter().map(|piece| (piece.clone(), None)).collect();
+    let mut current = Cow::Borrowed(value);
+    for (patch, is_sure) in scene.model.builds.patches_along(way, &object.id) {
+        let patched = patch.applied(&current);
+        let now = read(&patched).texts;
+        let is_in = |list: &[(Piece, Option<&str>)], piece: &Piece| {
+            list.iter().any(|(known, _)| (&known.words, &known.text) == (&piece.words, &piece.text))
+        };
+        if is_sure {
+            let stays = |piece: &Piece| {
+                now.iter().any(|other| (&other.words, &other.text) == (&piece.words, &piece.text))
+            };
+            texts.retain(|(piece, _)| stays(piece));
+            current = Cow::Owned(patched);
+        }
+        for piece in now {
+            if !is_in(&texts, &piece) {
+                texts.push((piece, Some(&patch.path)));
+            }
+        }
+    }
+    texts
 }
 
 /// Turns what one text says into connections of one member.
@@ -109,7 +142,7 @@ fn state(scene: &Scene<'_>, client: MemberId, piece: &Piece, patch: Option<&str>
 /// The name of a Service where nothing says that an address is meant.
 fn guess(scene: &Scene<'_>, client: MemberId, name: &str, evidence: Evidence, found: &mut Found) {
     let member = scene.member(client);
-    let Some(service) = scene.service(&member.space, member.file, name) else { return };
+    let Some(service) = scene.service(&member.space, From::member(member), name) else { return };
     if service.targets.contains(&client) {
         return;
     }
@@ -137,7 +170,7 @@ fn is_own_address(scene: &Scene<'_>, client: MemberId, peer: &Peer, via: Option<
     }
     let headless = via.and_then(|via| via.strip_prefix("Service/")).is_some_and(|via| {
         let name = via.split(':').next().unwrap_or(via);
-        scene.service(&own.space, own.file, name).is_some_and(|service| service.headless)
+        scene.service(&own.space, From::member(own), name).is_some_and(|service| service.headless)
     });
     !headless && &*own.id.kind != "StatefulSet"
 }

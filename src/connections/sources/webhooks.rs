@@ -5,9 +5,9 @@
 use serde_json::Value;
 
 use super::super::found::Found;
-use super::super::scene::Scene;
+use super::super::scene::{From, Scene};
 use super::super::{Certainty, Peer, Space};
-use crate::model::Object;
+use crate::model::{Object, Passage};
 
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     let wanted = |object: &Object| {
@@ -27,8 +27,9 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                 "the API server calls Service/{name}:{port} for {}/{}",
                 object.id.kind, object.id.name
             );
+            let ways: Vec<Passage> = scene.landings(object).into_iter().map(|(_, way)| way).collect();
             for space in namespaces(scene, object, service) {
-                let Some(called) = scene.service(&space, file, name) else { continue };
+                let Some(called) = scene.service(&space, From { file, ways: &ways }, name) else { continue };
                 let evidence = scene.evidence(file, object, &pointer, 0, words.clone());
                 for target in &called.targets {
                     let ports = called.ports_on(Some(scene.member(*target)), Some(port)).unwrap_or_default();

@@ -22,7 +22,7 @@ pub struct Trace {
     pub(in crate::model) object: usize,
     pub steps: Vec<Step>,
     /// The kustomizations it goes through, components included, as they are done with it: the build's own comes last.
-    pub passages: Vec<Passage>,
+    pub passages: Vec<Stage>,
     /// Whether something else than patches may change its fields too.
     pub is_rewritten: bool,
     /// What it is called in the end, and the namespace it has; `None`: nothing gives it one.
@@ -39,7 +39,7 @@ pub struct Step {
 
 /// A kustomization that a workload goes through.
 #[derive(Debug, Clone)]
-pub struct Passage {
+pub struct Stage {
     kustomization: usize,
     /// How many steps are done when it has been through the kustomization's `patches`: what is added there comes next.
     pub patched: usize,
@@ -132,7 +132,7 @@ impl Builds {
     fn transform(&self, idx: usize, by: &Kustomization, workload: &mut Carried, workloads: &Workloads<'_>) {
         self.patch(idx, workload, workloads, |patch| patch.list != PatchList::Json6902);
         let (name, namespace) = workload.id().clone();
-        let passage = Passage {
+        let passage = Stage {
             kustomization: idx,
             patched: workload.trace.steps.len(),
             name: name.clone(),
@@ -150,7 +150,8 @@ impl Builds {
             let (name, namespace) = workload.id().clone();
             workload.ids.push((format!("{}{name}{}", by.name_prefix, by.name_suffix), namespace));
         }
-        workload.labels.extend(by.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let labels = by.labels.iter().flat_map(|setting| &setting.pairs);
+        workload.labels.extend(labels.map(|(key, value)| (key.clone(), value.clone())));
         self.patch(idx, workload, workloads, |patch| patch.list == PatchList::Json6902);
         workload.trace.is_rewritten |= by.rewrites;
         let (name, namespace) = workload.id().clone();
@@ -185,7 +186,7 @@ impl Builds {
     }
 
     /// The kustomization of a passage.
-    pub fn passed(&self, passage: &Passage) -> &Kustomization {
+    pub fn passed(&self, passage: &Stage) -> &Kustomization {
         &self.kustomizations[passage.kustomization]
     }
 
@@ -213,12 +214,12 @@ impl Builds {
 
 impl Trace {
     /// The passage through the build's own kustomization.
-    pub fn last(&self) -> &Passage {
+    pub fn last(&self) -> &Stage {
         self.passages.last().expect("a workload is traced through at least one kustomization")
     }
 
     /// The passage through the kustomization that applies a step.
-    pub fn through(&self, step: &Step) -> Option<&Passage> {
+    pub fn through(&self, step: &Step) -> Option<&Stage> {
         self.passages.iter().find(|passage| passage.kustomization == step.kustomization)
     }
 }

@@ -98,9 +98,9 @@ impl Builders {
             }
         }
         let folders = repo
-            .build_folders
+            .dockerfiles
             .iter()
-            .filter_map(|folder| folder.rsplit('/').next())
+            .filter_map(|file| crate::repo::folder(&file.path).rsplit('/').next())
             .filter(|name| !name.is_empty());
         Builders { artifacts, folders: folders.map(str::to_owned).collect() }
     }

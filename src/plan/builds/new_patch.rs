@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::{Object, ObjectId, Passage};
+use crate::model::{Object, ObjectId, Stage};
 use crate::overlay;
 use crate::plan::{Judged, Planner};
 use crate::repo::folder;
@@ -32,7 +32,7 @@ impl WantedPatch {
     pub(super) fn new(
         planner: &Planner<'_>,
         object: &Object,
-        passage: &Passage,
+        passage: &Stage,
         before: &Value,
         after: &Value,
         judged: Vec<Judged>,

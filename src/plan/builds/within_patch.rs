@@ -168,6 +168,8 @@ fn in_steps(steps: &[Value], finding: &Finding) -> Option<Vec<Change>> {
             Change::Remove { .. } if rest.is_empty() => None,
             Change::Remove { .. } => Some(Change::remove(at)),
             Change::Append { value, .. } => Some(Change::append(at, value.clone())),
+            // Text within a value is no pod's.
+            Change::Inside { .. } => None,
         }
     };
     finding.changes.iter().map(said).collect()

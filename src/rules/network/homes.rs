@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::View;
+use crate::model::Model;
 use crate::repo::{Kustomization, folder};
 use crate::rules::{NewFile, RepoFindings, Rule, placement};
 use crate::template::WantedPolicy;
@@ -22,11 +23,14 @@ impl Home {
         Home { folder: folder(path).to_owned(), listings: listings.collect() }
     }
 
-    /// Whether some build of what lies here writes labels of its own into selectors.
-    pub(super) fn adds_labels(&self, view: &View<'_>) -> bool {
+    /// The kustomizations that write labels of their own into selectors of what lies here.
+    pub(super) fn labelling<'v>(&self, view: &'v View<'_>) -> Vec<&'v str> {
         let builds = &view.model.builds;
-        let mut using = self.listings.iter().flat_map(|kustomization| builds.using(kustomization));
-        using.any(|kustomization| kustomization.labels_selectors)
+        let using = self.listings.iter().flat_map(|kustomization| builds.using(kustomization));
+        using
+            .filter(|kustomization| kustomization.labels_selectors())
+            .map(|kustomization| kustomization.path.as_str())
+            .collect()
     }
 
     /// For what concerns all of some files: the innermost kustomization that takes them all, else the folder above.
@@ -35,7 +39,7 @@ impl Home {
         let path = |file: usize| view.model.repo().files[file].path.as_str();
         let takes_all = |kustomization: &&Kustomization| {
             !kustomization.component
-                && is_editable(view, &kustomization.path)
+                && is_editable(view.model, &kustomization.path)
                 && files.iter().all(|file| view.model.builds.takes(&kustomization.path, path(*file)))
         };
         let candidates: Vec<&Kustomization> =
@@ -61,8 +65,8 @@ impl Home {
 }
 
 /// Whether a file of the repo is there to be changed.
-pub(super) fn is_editable(view: &View<'_>, path: &str) -> bool {
-    let files = &view.model.repo().files;
+pub(super) fn is_editable(model: &Model<'_>, path: &str) -> bool {
+    let files = &model.repo().files;
     let found = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|idx| &files[idx]);
     found.is_some_and(|file| file.marker.is_none() && !file.context_only)
 }
@@ -136,7 +140,7 @@ impl Rendered {
         let mut files = Vec::new();
         for (home, text) in self.texts {
             let path = names.choose(&home.folder, &view.settings.config.network.file);
-            for kustomization in home.listings.iter().filter(|path| is_editable(view, path)) {
+            for kustomization in home.listings.iter().filter(|path| is_editable(view.model, path)) {
                 placement::list_in(view.model, kustomization, &path, rule, None, found);
             }
             files.push(NewFile { path, text });

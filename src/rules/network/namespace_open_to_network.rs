@@ -42,7 +42,7 @@ crate::rules::rule! {
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     let mut names = Names::new(view);
     let open: Vec<_> = groups(view).into_par_iter().filter_map(|group| find(view, &group)).collect();
-    for Open { object, mut finding, files, marker } in open {
+    for Open { object, mut finding, files, marker, unlabelled } in open {
         let files = files.into_files(view, &RULE, &mut names, found);
         if files.is_empty() {
             if let Some(marker) = marker {
@@ -50,6 +50,11 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
             }
         } else {
             finding.safety = Safety::Review;
+            if !unlabelled.is_empty() {
+                let fix = format!("{}: {}", RULE.id, files[0].path);
+                labels::add(view, &unlabelled, &RULE, &fix, found);
+                finding.together = Some(fix);
+            }
             finding.new_files = files;
         }
         found.new_files.push(placed(&RULE, &object, finding));
@@ -64,6 +69,8 @@ struct Open {
     files: Rendered,
     /// Why a workload of the group is not edited, if so.
     marker: Option<Marker>,
+    /// Members that get a label for their policy.
+    unlabelled: Vec<MemberId>,
 }
 
 fn find(view: &View<'_>, group: &Group) -> Option<Open> {
@@ -76,7 +83,18 @@ fn find(view: &View<'_>, group: &Group) -> Option<Open> {
     }
     let finding = describe(view, group, &lacking);
     let marker = group.members.iter().find_map(|id| view.model.file(view.object(view.member(*id))).marker);
-    Some(Open { object: subject(view, group), finding, files: lacking.files.render(view), marker })
+    let has_new_label = |id: &&MemberId| {
+        let member = view.member(**id);
+        view.new_labels.contains_key(&(member.file, member.object))
+    };
+    let unlabelled = group.members.iter().filter(has_new_label).copied().collect();
+    Some(Open {
+        object: subject(view, group),
+        finding,
+        files: lacking.files.render(view),
+        marker,
+        unlabelled,
+    })
 }
 
 /// Namespaces whose manifest is here and whose workloads are not: nothing is known to need anything.
@@ -110,7 +128,7 @@ fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
         };
         // Workloads beside it that name no namespace may be meant for it.
         let is_used = is_used || view.connections.members().any(|(_, member)| is_beside(&member.space));
-        if is_used || !is_editable(view, path) || !said.insert(object.id.name.clone()) {
+        if is_used || !is_editable(view.model, path) || !said.insert(object.id.name.clone()) {
             continue;
         }
         let mode = view.settings.config.network.mode;

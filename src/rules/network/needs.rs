@@ -90,9 +90,13 @@ fn callers(view: &View<'_>, own: &Member, caller: &Member) -> Vec<WantedPeer> {
     match (&own.space, &caller.space) {
         // Nothing tells where the caller runs.
         (Space::Named(_), Space::Unnamed(_)) if own.space.name() != Some("default") => {
-            vec![WantedPeer::Pods { namespace: InNamespace::Any, labels: selector(caller), foreign: false }]
+            vec![WantedPeer::Pods {
+                namespace: InNamespace::Any,
+                labels: selector(view, caller),
+                foreign: false,
+            }]
         }
-        _ => of_member(own, caller),
+        _ => of_member(view, own, caller),
     }
 }
 
@@ -100,16 +104,17 @@ fn called(view: &View<'_>, own: &Member, target: &Member) -> Vec<WantedPeer> {
     if target.host_network {
         return blocks(&view.settings.config.network.nodes);
     }
-    of_member(own, target)
+    of_member(view, own, target)
 }
 
-fn of_member(own: &Member, other: &Member) -> Vec<WantedPeer> {
-    let here = WantedPeer::Pods { namespace: InNamespace::Own, labels: selector(other), foreign: false };
+fn of_member(view: &View<'_>, own: &Member, other: &Member) -> Vec<WantedPeer> {
+    let here =
+        WantedPeer::Pods { namespace: InNamespace::Own, labels: selector(view, other), foreign: false };
     match (&own.space, &other.space) {
         (Space::Unnamed(_), Space::Named(name)) => {
             let there = WantedPeer::Pods {
                 namespace: InNamespace::Named(name.clone()),
-                labels: selector(other),
+                labels: selector(view, other),
                 foreign: false,
             };
             // Where nothing names the namespace it is often `default`.
@@ -118,7 +123,7 @@ fn of_member(own: &Member, other: &Member) -> Vec<WantedPeer> {
         (Space::Named(own), Space::Named(other_name)) if own != other_name => {
             vec![WantedPeer::Pods {
                 namespace: InNamespace::Named(other_name.clone()),
-                labels: selector(other),
+                labels: selector(view, other),
                 foreign: false,
             }]
         }
@@ -126,13 +131,12 @@ fn of_member(own: &Member, other: &Member) -> Vec<WantedPeer> {
     }
 }
 
-/// The labels that select a member's pods; none where nothing can.
-pub(super) fn selector(member: &Member) -> BTreeMap<String, String> {
-    if member.selector.is_empty() && &*member.id.kind == "Job" && !member.id.name.contains('*') {
-        // Every Job's pods carry its name: <https://kubernetes.io/docs/reference/labels-annotations-taints/#job-name>.
-        return [("job-name".to_owned(), member.id.name.to_string())].into();
+/// The labels that select a member's pods, once fixes have added those that it lacks; none where nothing can.
+pub(super) fn selector(view: &View<'_>, member: &Member) -> BTreeMap<String, String> {
+    match view.new_labels.get(&(member.file, member.object)) {
+        Some(label) => label.selector(),
+        None => member.selector.clone(),
     }
-    member.selector.clone()
 }
 
 fn pods_of(own: &Space, namespace: &Space, labels: BTreeMap<String, String>) -> WantedPeer {
@@ -281,7 +285,15 @@ fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&st
         })
     };
     let served = view.connections.served(id);
-    let ports: Vec<Port> = if served.is_empty() { declared().collect() } else { served.to_vec() };
+    let mut ports: Vec<Port> = if served.is_empty() { declared().collect() } else { served.to_vec() };
+    let mut said = Vec::new();
+    if ports.is_empty() {
+        // Nothing in the manifest says that it listens at all; its image may.
+        for (port, evidence) in view.connections.exposed.get(&id).into_iter().flatten() {
+            said.push(format!("check: {}", in_comment(view, member, evidence)));
+            ports.push(port.clone());
+        }
+    }
     if ports.is_empty() {
         return None;
     }
@@ -298,7 +310,8 @@ fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&st
     };
     let peer = WantedPeer::Pods { namespace, labels: BTreeMap::new(), foreign: false };
     let ports = ports.iter().map(|port| wanted_port(port, true)).collect();
-    Some(WantedRule { comments: vec![why], peers: vec![peer], ports })
+    let comments = std::iter::once(why).chain(said).collect();
+    Some(WantedRule { comments, peers: vec![peer], ports })
 }
 
 /// The last rule, so that what is known is there when this one goes.

@@ -38,7 +38,7 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     }
     let mut said: BTreeSet<(usize, usize, String)> = BTreeSet::new();
     for (_, member) in view.connections.members() {
-        let labels = selector(member);
+        let labels = selector(view, member);
         if labels.is_empty() || view.is_left_alone(&member.space) {
             continue;
         }

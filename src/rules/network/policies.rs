@@ -72,7 +72,7 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
     let hidden: BTreeSet<&str> = group.spaces.iter().flat_map(|space| view.hidden_in(space)).collect();
     let pods: Vec<MemberId> =
         group.members.iter().copied().filter(|id| !view.member(*id).host_network).collect();
-    let unlabelled = pods.iter().find(|id| selector(view.member(**id)).is_empty());
+    let unlabelled = pods.iter().find(|id| selector(view, view.member(**id)).is_empty());
     if mode != Mode::Full && !hidden.is_empty() {
         let list: Vec<&str> = hidden.iter().copied().take(3).collect();
         lacking.held_back = Some(format!("{} makes pods that the repo does not show", list.join(", ")));
@@ -86,7 +86,7 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         .filter(|direction| !group.spaces.iter().all(|space| isolates_all(view, space, *direction)))
         .collect();
     lacking.is_open = !directions.is_empty();
-    if !pods.iter().any(|id| is_editable(view, &view.model.repo().files[view.member(*id).file].path)) {
+    if !pods.iter().any(|id| is_editable(view.model, &view.model.repo().files[view.member(*id).file].path)) {
         lacking.is_empty = pods.is_empty();
         return lacking;
     }
@@ -118,8 +118,19 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
     }
     lacking.is_empty = policies.is_empty();
     for (home, mut policy) in policies {
-        if home.adds_labels(view) {
-            policy.keep_from_labels();
+        let labelling = home.labelling(view);
+        if !labelling.is_empty() {
+            // Another build's pods have other labels.
+            let of_group = |labels: &BTreeMap<String, String>| {
+                let members = group.members.iter().map(|id| view.member(*id));
+                members.filter(|member| selector(view, member) == *labels).map(|member| member.file).collect()
+            };
+            policy.keep_from_labels(&|labels| {
+                let files: Vec<usize> = of_group(labels);
+                let path = |file: usize| view.model.repo().files[file].path.as_str();
+                let takes_all = |by: &&str| files.iter().all(|file| view.model.builds.takes(by, path(*file)));
+                !files.is_empty() && labelling.iter().all(takes_all)
+            });
         }
         lacking.files.add(home, policy);
     }
@@ -168,7 +179,7 @@ fn workloads(
     let mut by_object: BTreeMap<Described<'_>, Vec<MemberId>> = BTreeMap::new();
     for id in pods {
         let member = view.member(*id);
-        let key = (Home::beside(view, member.file), &member.id, selector(member));
+        let key = (Home::beside(view, member.file), &member.id, selector(view, member));
         by_object.entry(key).or_default().push(*id);
     }
     let mut by_place: Vec<Vec<MemberId>> = by_object.into_values().collect();
@@ -177,7 +188,7 @@ fn workloads(
     for members in by_place {
         let member = view.member(members[0]);
         let file = member.file;
-        let labels = selector(member);
+        let labels = selector(view, member);
         if labels.is_empty() {
             continue;
         }
@@ -214,7 +225,7 @@ fn workloads(
         egress.extend(dns.filter(|_| needs_own || !egress.is_empty()).cloned());
         let id = &view.object(member).id;
         // Where the workload may not be changed, neither may what lies beside it.
-        let editable = is_editable(view, &view.model.repo().files[file].path);
+        let editable = is_editable(view.model, &view.model.repo().files[file].path);
         let home = if editable { Home::beside(view, file) } else { home.clone() };
         let name = names.of_workload(id, &home);
         policies.push((
@@ -239,7 +250,7 @@ fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Opti
     let mut spaces_of: BTreeMap<(usize, usize), BTreeSet<&Space>> = BTreeMap::new();
     for id in pods {
         let member = view.member(*id);
-        if is_editable(view, &view.model.repo().files[member.file].path) {
+        if is_editable(view.model, &view.model.repo().files[member.file].path) {
             spaces_of.entry((member.file, member.object)).or_default().insert(&member.space);
         }
     }

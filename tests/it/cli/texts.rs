@@ -8,6 +8,7 @@ use crate::program::Folder;
 const COMMANDS: &[&str] = &[
     "",
     "check",
+    "checklist",
     "diff",
     "apply",
     "branch",
@@ -23,6 +24,7 @@ const COMMANDS: &[&str] = &[
     "rbac show",
     "rbac graph",
     "generate",
+    "generate admission",
     "generate apiserver",
     "rules",
     "explain",
@@ -37,7 +39,7 @@ const COMMANDS: &[&str] = &[
 #[test]
 fn help_is_as_reviewed() {
     let folder = Folder::new();
-    for command in COMMANDS {
+    for &command in COMMANDS {
         let name = if command.is_empty() { "caseharden".to_owned() } else { command.replace(' ', "-") };
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/help/{name}.txt"));
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -111,3 +111,126 @@ fn no_fix_denies_what_a_real_repo_needs() {
     }
     assert!(changed > 0, "some repo must have something to change");
 }
+
+/// An application whose maintainers wrote policies for it, and where ours are known to differ.
+struct Compared {
+    repo: &'static str,
+    folder: &'static str,
+    config: &'static str,
+    /// Pairs of workloads that only ours connect; `*` for every source.
+    ours_only: &'static [(&'static str, &'static str)],
+    /// Pairs that only theirs connect.
+    theirs_only: &'static [(&'static str, &'static str)],
+    /// Targets that both let the same sources reach, on other ports.
+    other_ports: &'static [&'static str],
+}
+
+/// `docs/network-policies-compared.md` has the reasons.
+const COMPARED: &[Compared] = &[
+    Compared {
+        repo: "np-guard__netpol-analyzer",
+        folder: "tests/acs-security-demos",
+        config: "",
+        ours_only: &[],
+        theirs_only: &[],
+        other_ports: &[],
+    },
+    Compared {
+        repo: "np-guard__netpol-analyzer",
+        folder: "tests/netpol-analysis-example-minimal",
+        config: "",
+        ours_only: &[],
+        theirs_only: &[],
+        other_ports: &[],
+    },
+    Compared {
+        repo: "np-guard__netpol-analyzer",
+        folder: "tests/onlineboutique_workloads",
+        config: "",
+        ours_only: &[("cartservice", "redis-cart")],
+        theirs_only: &[],
+        other_ports: &[],
+    },
+    Compared {
+        repo: "prometheus-operator__kube-prometheus",
+        folder: "manifests",
+        config: "[system-namespaces]\nnot = [\"monitoring\"]\n",
+        ours_only: &[
+            ("*", "blackbox-exporter"),
+            ("*", "grafana"),
+            ("*", "kube-state-metrics"),
+            ("*", "prometheus-operator"),
+        ],
+        theirs_only: &[],
+        other_ports: &["prometheus-adapter"],
+    },
+];
+
+/// The YAML below a folder, with the policies in it or without them.
+fn application(from: &Path, compared: &Compared, with_policies: bool) -> Folder {
+    let folder = Folder::new();
+    let is_policy = |document: &str| document.lines().any(|line| line.trim_end() == "kind: NetworkPolicy");
+    let mut open = vec![from.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            if !path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let documents = text.split("\n---").filter(|document| with_policies || !is_policy(document));
+            let kept = documents.collect::<Vec<_>>().join("\n---");
+            if !kept.trim_matches(['-', '\n', ' ']).is_empty() {
+                folder.write(&path.strip_prefix(from).unwrap().to_string_lossy(), kept);
+            }
+        }
+    }
+    folder.write("caseharden.toml", compared.config.to_owned());
+    folder.git(&["init", "--quiet"]);
+    folder.git(&["add", "--all"]);
+    folder.git(&["commit", "--quiet", "--message=as found"]);
+    folder
+}
+
+#[test]
+fn the_result_connects_what_maintainers_of_real_applications_connect() {
+    for compared in COMPARED {
+        let Some(repo) = corpus(compared.repo) else { return };
+        let from = repo.join(compared.folder);
+        let theirs = allowed(&application(&from, compared, true));
+        let folder = application(&from, compared, false);
+        folder.run(&["apply", "--include-generated", "--select", "namespace-open-to-network"]).expect_code(0);
+        let ours = allowed(&folder);
+        let pairs = |all: &BTreeSet<(String, String, u64, u64)>| -> BTreeSet<(String, String)> {
+            all.iter().map(|(from, to, _, _)| (from.clone(), to.clone())).collect()
+        };
+        let (our_pairs, their_pairs) = (pairs(&ours), pairs(&theirs));
+        let is_known = |list: &[(&str, &str)], (from, to): &(String, String)| {
+            list.iter().any(|known| (known.0 == "*" || known.0 == from) && known.1 == to)
+        };
+        let show = |label: &str, pairs: &BTreeSet<(String, String)>| {
+            for (from, to) in pairs {
+                println!("{}/{}: {label}: {from} -> {to}", compared.repo, compared.folder);
+            }
+        };
+        let ours_only: BTreeSet<_> = our_pairs.difference(&their_pairs).cloned().collect();
+        let theirs_only: BTreeSet<_> = their_pairs.difference(&our_pairs).cloned().collect();
+        show("only ours", &ours_only);
+        show("only theirs", &theirs_only);
+        assert!(ours_only.iter().all(|pair| is_known(compared.ours_only, pair)), "{ours_only:?}");
+        assert!(theirs_only.iter().all(|pair| is_known(compared.theirs_only, pair)), "{theirs_only:?}");
+        for pair in our_pairs.intersection(&their_pairs) {
+            let ports = |all: &BTreeSet<(String, String, u64, u64)>| -> BTreeSet<(u64, u64)> {
+                let of_pair = all.iter().filter(|(from, to, _, _)| (from, to) == (&pair.0, &pair.1));
+                of_pair.map(|(_, _, first, last)| (*first, *last)).collect()
+            };
+            let is_alike = ports(&ours) == ports(&theirs) || compared.other_ports.contains(&pair.1.as_str());
+            assert!(is_alike, "{}: {pair:?} on other ports", compared.folder);
+        }
+        assert!(!our_pairs.is_empty(), "{}: nothing was compared", compared.folder);
+    }
+}

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-pub(super) struct Dice {
+pub(crate) struct Dice {
     state: u64,
     /// Chance of an unusual value where a usual one would do.
-    pub(super) mischief: f64,
+    pub(crate) mischief: f64,
 }
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Dice { state: seed, mischief: 0.0 }
     }
 
@@ -20,28 +20,28 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
-    pub(super) fn chance(&mut self, probability: f64) -> bool {
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64 <= probability
     }
 
-    pub(super) fn misbehaves(&mut self) -> bool {
+    pub(crate) fn misbehaves(&mut self) -> bool {
         self.chance(self.mischief)
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
     /// One of `choices` as a string, or now and then `null`.
-    pub(super) fn text(&mut self, choices: &[&str]) -> Value {
+    pub(crate) fn text(&mut self, choices: &[&str]) -> Value {
         if self.chance(0.05) { Value::Null } else { self.pick(choices).into() }
     }
 
-    pub(super) fn switch(&mut self) -> Value {
+    pub(crate) fn switch(&mut self) -> Value {
         self.pick(&[Some(true), Some(false), None]).into()
     }
 }

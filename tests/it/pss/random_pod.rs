@@ -112,7 +112,7 @@ const ANNOTATED: [&str; 12] = [
 ];
 
 /// A Pod object. Every field has the type that the API wants, or is `null`.
-pub(super) fn pod(dice: &mut Dice) -> Value {
+pub(crate) fn pod(dice: &mut Dice) -> Value {
     dice.mischief = dice.pick(&[0.0, 0.01, 0.03, 0.1, 0.3, 0.7]);
     let annotations = object(dice, |dice, annotations| {
         let n_annotations = if dice.misbehaves() { 1 + dice.below(4) } else { 0 };

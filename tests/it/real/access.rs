@@ -61,6 +61,12 @@ impl Server {
     }
 }
 
+/// A server, and the turn that nobody else has until it has ended.
+pub(super) fn alone(program: &OsStr) -> (Server, std::sync::MutexGuard<'static, ()>) {
+    let turn = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    (Server::start(program, None), turn)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.requests.take());

@@ -93,8 +93,19 @@ fn lock(repo: &Folder) -> String {
     lock
 }
 
+/// Cases of our own that have charts.
+pub(super) fn own(golden: &Path) -> Vec<PathBuf> {
+    let folders =
+        |path: &Path| std::fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let cases = folders(golden).flat_map(|rule| folders(&rule).collect::<Vec<_>>());
+    let mut own: Vec<PathBuf> =
+        cases.map(|case| case.join("before")).filter(|case| case.join("charts").is_dir()).collect();
+    own.sort();
+    own
+}
+
 /// The folder of each chart that no other contains, with the files of values in it.
-fn charts(repo: &Folder) -> Vec<(String, Vec<String>)> {
+pub(super) fn charts(repo: &Folder) -> Vec<(String, Vec<String>)> {
     let files = repo.tree();
     let folders: BTreeSet<&str> = files.keys().filter_map(|path| path.strip_suffix("/Chart.yaml")).collect();
     let is_inner = |folder: &str| {

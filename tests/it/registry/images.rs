@@ -57,7 +57,7 @@ pub(crate) fn index(images: &[(&str, &Image)]) -> Part {
     Part { bytes: index.to_string().into_bytes(), media_type: INDEX }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

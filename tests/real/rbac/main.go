@@ -7,6 +7,9 @@
 //	{"op": "ask", "questions": [...]}   SubjectAccessReview of each; answers {"allowed": "0110..."}
 //	{"op": "act", "script": {...}}      makes requests as a service account; answers {"codes": [200, ...]}, and its log is
 //	                                    FOLDER/audit.log
+//	{"op": "admit", "objects": [...], "try": [...]}
+//	                                    makes policies and namespaces and tries to create the others; answers
+//	                                    {"verdicts": [{"refused": "", "warnings": []}]}
 //	{"op": "record"}                    the built-in roles, bindings and API resources of the server
 //
 // usage: rbac-oracle FOLDER [EMULATED-VERSION]
@@ -94,6 +97,7 @@ type request struct {
 	Objects   []json.RawMessage `json:"objects"`
 	Questions []question        `json:"questions"`
 	Script    script            `json:"script"`
+	Try       []json.RawMessage `json:"try"`
 }
 
 func serve(ctx context.Context, oracle *oracle, answers *os.File) {
@@ -136,6 +140,8 @@ func (o *oracle) answer(ctx context.Context, request *request) (any, error) {
 	case "act":
 		codes, err := o.act(ctx, &request.Script)
 		return map[string]any{"codes": codes}, err
+	case "admit":
+		return o.admit(ctx, request.Objects, request.Try)
 	case "record":
 		return o.record(ctx)
 	}

@@ -53,6 +53,7 @@ func start(folder, version string) (*rest.Config, error) {
 		"--endpoint-reconciler-type=none",
 		// Roles go into namespaces that nobody made, and nothing is deleted with them.
 		"--disable-admission-plugins=ServiceAccount,NamespaceLifecycle",
+		"--allow-privileged=true",
 		"--profiling=false",
 		"--enable-priority-and-fairness=false",
 		"--v=0",

@@ -1,0 +1,223 @@
+//! Charts that are not in the repo: which ones objects name, where those are fetched from, and the values they get.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::given::{Given, Layer, given};
+use super::sets::place;
+use super::{Gifts, ValuesSet, gives_values};
+use crate::helm::layered;
+use crate::model::{Model, Object, ObjectId};
+
+/// A chart of one version in a repository of charts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RemoteChart {
+    /// With its scheme: `oci`, `https` or `http`. Of an OCI chart its whole name.
+    pub url: String,
+    /// In a repository of HTTP; empty for OCI.
+    pub name: String,
+    pub version: String,
+}
+
+impl fmt::Display for RemoteChart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.as_str() {
+            "" => write!(f, "{}:{}", self.url, self.version),
+            name => write!(f, "{}/{name}:{}", self.url, self.version),
+        }
+    }
+}
+
+/// An object that gives values to a chart that is not here.
+#[derive(Debug, Clone)]
+pub struct ReleaseElsewhere {
+    /// How a user finds it.
+    pub place: String,
+    /// What the chart is called in its repository, without a path.
+    pub chart: String,
+    /// What the release is called.
+    pub name: String,
+    /// Where the chart is; or why that is not known.
+    pub source: Result<RemoteChart, String>,
+    /// The values, with nothing of the chart below them; or why they are not all known.
+    pub values: Result<ValuesSet, String>,
+}
+
+/// All objects of a repo whose charts are not in it.
+pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> {
+    let mut found = Vec::new();
+    for object in model.objects().filter(|object| gives_values(&object.id)) {
+        let Some(value) = model.value(object) else { continue };
+        for (at, given) in given(model, &gifts.around, &object.id, &value).iter().enumerate() {
+            if given.chart(model.repo()).is_ok() || is_no_chart(&object.id, &value, at) {
+                continue;
+            }
+            let source = source(model, &object.id, &value, at);
+            let chart = match &source {
+                Ok(remote) => remote.name.rsplit('/').next().filter(|name| !name.is_empty()),
+                Err(_) => value["spec"]["chart"]["spec"]["chart"].as_str(),
+            };
+            let of_url = || source.as_ref().ok().and_then(|remote| remote.url.rsplit('/').next());
+            let chart = chart.or_else(of_url).unwrap_or_default().to_owned();
+            let file = &model.file(object).path;
+            found.push(ReleaseElsewhere {
+                place: format!("{file}: {}/{}", object.id.kind, object.id.name),
+                chart,
+                name: value["spec"]["releaseName"].as_str().unwrap_or(&object.id.name).to_owned(),
+                source,
+                values: values(given, object, &value, at),
+            });
+        }
+    }
+    found
+}
+
+/// Sources of Argo CD that are plain manifests or a kustomization, and other repositories' folders.
+fn is_no_chart(id: &ObjectId, value: &Value, at: usize) -> bool {
+    match &*id.kind {
+        "Application" | "ApplicationSet" => argo_source(id, value, at)["chart"].as_str().is_none(),
+        _ => false,
+    }
+}
+
+fn argo_source<'v>(id: &ObjectId, value: &'v Value, at: usize) -> &'v Value {
+    let spec =
+        if &*id.kind == "ApplicationSet" { &value["spec"]["template"]["spec"] } else { &value["spec"] };
+    if spec["sources"].is_array() { &spec["sources"][at] } else { &spec["source"] }
+}
+
+fn values(given: &Given, object: &Object, value: &Value, at: usize) -> Result<ValuesSet, String> {
+    if let Some(why) = given.overruled.as_ref().or(given.unknown.as_ref()) {
+        return Err(why.clone());
+    }
+    let Some(own) = given.layers.iter().position(|layer| matches!(layer, Layer::Own(_))) else {
+        return Err("its values are not used".to_owned());
+    };
+    let known = |layer: &Layer| match layer {
+        Layer::Own(values) | Layer::Fixed(values) => Ok(values.clone()),
+        Layer::File(path) => Err(format!("its values `{path}` are not followed here")),
+    };
+    let mut below = Value::Null;
+    for layer in &given.layers[..own] {
+        below = layered(&below, &known(layer)?);
+    }
+    let (outer, is_text) = place(&object.id, value, at);
+    Ok(ValuesSet {
+        below,
+        above: given.layers[own + 1..].iter().map(known).collect::<Result<_, _>>()?,
+        is_default: false,
+        own: known(&given.layers[own])?,
+        object: object.clone(),
+        outer,
+        is_text,
+        is_final: true,
+    })
+}
+
+/// Where the chart is that an object names.
+fn source(model: &Model<'_>, id: &ObjectId, value: &Value, at: usize) -> Result<RemoteChart, String> {
+    match &*id.kind {
+        "HelmRelease" => match value["spec"]["chartRef"]["name"].as_str() {
+            Some(name) => of_reference(model, id, &value["spec"]["chartRef"], name),
+            None => of_template(model, id, &value["spec"]["chart"]["spec"]),
+        },
+        "Application" | "ApplicationSet" => {
+            let source = argo_source(id, value, at);
+            let (url, name) = (source["repoURL"].as_str(), source["chart"].as_str());
+            let (Some(url), Some(name)) = (url, name) else { return Err(UNNAMED.to_owned()) };
+            let version = version(&source["targetRevision"])?;
+            Ok(match url.contains("://") && !url.starts_with("oci://") {
+                true => of_repository(url, name, version),
+                false => of_repository(&format!("oci://{}", url.trim_start_matches("oci://")), name, version),
+            })
+        }
+        _ => Err(UNNAMED.to_owned()),
+    }
+}
+
+const UNNAMED: &str = "where its chart is cannot be read from it";
+
+/// `spec.chart.spec` of a HelmRelease, `spec` of a HelmChart.
+fn of_template(model: &Model<'_>, id: &ObjectId, spec: &Value) -> Result<RemoteChart, String> {
+    let reference = &spec["sourceRef"];
+    let (Some(chart), Some("HelmRepository"), Some(name)) =
+        (spec["chart"].as_str(), reference["kind"].as_str(), reference["name"].as_str())
+    else {
+        return Err(UNNAMED.to_owned());
+    };
+    let version = version(&spec["version"])?;
+    let repository = named(model, id, "HelmRepository", reference, name)?;
+    let url = repository["spec"]["url"].as_str().ok_or(UNNAMED)?;
+    Ok(of_repository(url, chart, version))
+}
+
+fn of_reference(
+    model: &Model<'_>,
+    id: &ObjectId,
+    reference: &Value,
+    name: &str,
+) -> Result<RemoteChart, String> {
+    let kind = reference["kind"].as_str().unwrap_or_default();
+    let object = named(model, id, kind, reference, name)?;
+    let spec = &object["spec"];
+    match kind {
+        "OCIRepository" => {
+            let url = spec["url"].as_str().ok_or(UNNAMED)?.trim_end_matches('/').to_owned();
+            let version = match spec["ref"]["digest"].as_str() {
+                Some(digest) => digest.to_owned(),
+                None if spec["ref"]["tag"].is_string() => version(&spec["ref"]["tag"])?,
+                None => version(&spec["ref"]["semver"])?,
+            };
+            Ok(RemoteChart { url, name: String::new(), version })
+        }
+        "HelmChart" => of_template(model, id, spec),
+        _ => Err(UNNAMED.to_owned()),
+    }
+}
+
+fn of_repository(url: &str, chart: &str, version: String) -> RemoteChart {
+    let url = url.trim_end_matches('/');
+    match url.starts_with("oci://") {
+        true => RemoteChart { url: format!("{url}/{chart}"), name: String::new(), version },
+        false => RemoteChart { url: url.to_owned(), name: chart.to_owned(), version },
+    }
+}
+
+/// A source of Flux by its name: the one in the namespace that is asked for, or the only one there is.
+fn named(
+    model: &Model<'_>,
+    id: &ObjectId,
+    kind: &str,
+    reference: &Value,
+    name: &str,
+) -> Result<Value, String> {
+    let wanted = reference["namespace"].as_str().or(id.namespace.as_deref());
+    let is_it = |object: &&Object| {
+        &*object.id.kind == kind
+            && &*object.id.name == name
+            && object.id.group() == "source.toolkit.fluxcd.io"
+            && (object.id.namespace.is_none() || wanted.is_none() || object.id.namespace.as_deref() == wanted)
+    };
+    let mut values: Vec<Value> =
+        model.objects().filter(is_it).filter_map(|object| model.value(object)).collect();
+    values.dedup_by(|a, b| a["spec"] == b["spec"]);
+    match values.len() {
+        1 => Ok(values.swap_remove(0)),
+        0 => Err(format!("{kind}/{name} is not in this repo")),
+        _ => Err(format!("there is more than one {kind}/{name}")),
+    }
+}
+
+/// A version that names one chart for good.
+fn version(value: &Value) -> Result<String, String> {
+    let Some(text) = value.as_str() else {
+        return Err("it names no version of its chart, so the newest is taken".to_owned());
+    };
+    let numbers = text.trim_start_matches('v').split(['-', '+']).next().unwrap_or_default();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match numbers.split('.').count() == 3 && numbers.split('.').all(is_number) && !text.contains(' ') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("the version `{text}` of its chart may become another one")),
+    }
+}

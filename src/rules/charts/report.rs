@@ -1,0 +1,135 @@
+//! Findings about rendered workloads as findings about the values and templates that they come from.
+
+use serde_json::Value;
+
+use super::knobs::Knobs;
+use super::{Group, Job, Raised};
+use crate::helm::concrete::Render;
+use crate::model::KubernetesOrder;
+use crate::model::charts::ValuesSet;
+use crate::pointer::decoded;
+use crate::repo::LIMITS;
+use crate::rules::{Change, Finding, Placed, RepoFindings, Safety};
+use crate::yaml::Stream;
+
+/// Places a fix at the values that make it.
+pub(super) fn fix(
+    job: &Job<'_, '_>,
+    set: &ValuesSet,
+    before: &Render,
+    group: Group,
+    text: Option<&Change>,
+    found: &mut RepoFindings,
+) {
+    let Group { changes, raised } = group;
+    let others = raised.len() - 1;
+    let safety = raised.iter().map(|raised| raised.finding.safety).min().unwrap_or(Safety::Manual);
+    let mut raised = raised.into_iter();
+    let Some(first) = raised.next() else { return };
+    let template = match before.objects[first.object].template.as_str() {
+        "" => job.called,
+        template => template,
+    };
+    let mut finding = first.finding;
+    for note in raised.flat_map(|raised| raised.finding.notes) {
+        finding = finding.note(note);
+    }
+    if others > 0 {
+        finding.message.push_str(&format!(" (and {others} more that take the same value)"));
+    }
+    let path = dotted(changes[0].pointer());
+    finding = finding
+        .evidence(format!("{template} takes it from the value `{path}`, and renders all else as before"));
+    // Whoever installs the chart has values of its own over these.
+    finding.safety = if set.is_final { safety } else { safety.min(Safety::Review) };
+    finding.pointer = format!("{}{}", set.outer, changes[0].pointer());
+    match (set.is_text, text) {
+        (false, _) => finding.changes = changes.iter().map(|change| lowered(set, change)).collect(),
+        // One text has all of them.
+        (true, Some(text)) => {
+            finding.changes = vec![text.clone()];
+            finding.together = Some(format!("{} {}", set.place(job.model), set.outer));
+        }
+        (true, None) => finding.make_manual("the values are text in which this cannot be changed alone"),
+    }
+    if set.is_text {
+        finding.pointer.clone_from(&set.outer);
+    }
+    let object = set.object.clone();
+    found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
+}
+
+/// A change from the object's root.
+fn lowered(set: &ValuesSet, change: &Change) -> Change {
+    change.moved(|pointer| format!("{}{pointer}", set.outer))
+}
+
+/// The change of the text that the values are in, for all groups together.
+pub(super) fn text(job: &Job<'_, '_>, set: &ValuesSet, groups: &[Group]) -> Option<Change> {
+    let object = job.model.value(&set.object)?;
+    let text = object.pointer(&set.outer)?.as_str()?.to_owned();
+    let changes: Vec<Change> = groups.iter().flat_map(|group| group.changes.clone()).collect();
+    Some(Change::set(set.outer.as_str(), edited(text, &changes)?))
+}
+
+/// A text of values with changes made, all else kept.
+fn edited(text: String, changes: &[Change]) -> Option<String> {
+    let stream = Stream::parse(text, &LIMITS).ok()?;
+    let value = stream.root(0)?.value().ok()?;
+    let wanted = super::changed(&value, changes)?;
+    let edits = stream.edits(0, &wanted, &KubernetesOrder).ok()?;
+    let mut values: Vec<Option<&Value>> = vec![None; stream.documents()];
+    values[0] = Some(&wanted);
+    Some(stream.prove(stream.apply(edits), &values, 0).ok()?.into_text())
+}
+
+/// Says at the template what no value decides.
+pub(super) fn without(
+    job: &mut Job<'_, '_>,
+    set: &ValuesSet,
+    before: &Render,
+    knobs: &Knobs<'_>,
+    raised: Raised,
+    found: &mut RepoFindings,
+) {
+    let Raised { object, mut finding } = raised;
+    let rendered = &before.objects[object];
+    let key = format!("{} {} {} {}", rendered.template, finding.rule.id, finding.pointer, finding.message);
+    if !job.reported.insert(key) {
+        return;
+    }
+    let value = knobs.source(object, &finding.pointer).filter(|value| set.own.pointer(value).is_some());
+    if let Some(value) = value.filter(|_| !set.is_text) {
+        if !finding.changes.is_empty() {
+            finding.make_manual("the values cannot be changed for just this");
+        }
+        finding.pointer = format!("{}{value}", set.outer);
+        let object = set.object.clone();
+        found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
+        return;
+    }
+    if !finding.changes.is_empty() {
+        finding.make_manual("no value of the chart decides just this");
+    }
+    let Some(source) = job.source else {
+        // The chart is another's: what it lacks is said where it is used.
+        let object = set.object.clone();
+        finding.pointer.clone_from(&set.outer);
+        found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
+        return;
+    };
+    let text = source.templates.iter().find(|template| template.path == rendered.template);
+    let at = rendered.place(&finding.pointer).map_or(0, |place| place.at);
+    let line = text.map_or(1, |template| {
+        let before = template.text.get(..at).unwrap_or_default();
+        before.matches('\n').count() + 1
+    });
+    finding.pointer = String::new();
+    finding = Finding { changes: Vec::new(), ..finding };
+    found.in_templates.push((rendered.template.clone(), line, finding));
+}
+
+/// A pointer as people write paths of values.
+fn dotted(pointer: &str) -> String {
+    pointer.split('/').skip(1).map(decoded).collect::<Vec<_>>().join(".")
+}

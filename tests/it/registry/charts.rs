@@ -1,0 +1,206 @@
+//! Charts that are not in the repo: fetched from a real registry and from an HTTP repository, and hardened through the
+//! values of what installs them.
+
+use std::collections::BTreeMap;
+
+use caseharden::image::Digest;
+use serde_json::{Value, json};
+
+use super::images::{Image, Part, Push, file, gzip, tar};
+use super::running::{Registry, is_missing};
+use super::server::{Request, Server, reply};
+use crate::program::Folder;
+
+const TEMPLATE: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  replicas: {{ .Values.replicas }}
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      {{- with .Values.podSecurityContext }}
+      securityContext: {{- toYaml . | nindent 8 }}
+      {{- end }}
+      containers:
+        - name: web
+          image: ghcr.io/example/web:1.0
+          {{- if .Values.containerSecurityContext.enabled }}
+          securityContext: {{- omit .Values.containerSecurityContext "enabled" | toYaml | nindent 12 }}
+          {{- end }}
+          volumeMounts:
+            - {name: tmp, mountPath: /tmp}
+      volumes:
+        - {name: tmp, emptyDir: {}}
+"#;
+
+const VALUES: &str = "replicas: 1\npodSecurityContext: {}\ncontainerSecurityContext:\n  enabled: false\n  readOnlyRootFilesystem: true\n";
+
+fn archive() -> Vec<u8> {
+    gzip(&tar(&[
+        file("web/Chart.yaml", 0o644, b"apiVersion: v2\nname: web\nversion: 1.2.3\n"),
+        file("web/values.yaml", 0o644, VALUES.as_bytes()),
+        file("web/templates/deployment.yaml", 0o644, TEMPLATE.as_bytes()),
+    ]))
+}
+
+/// As `helm push` writes it.
+fn packaged() -> Image {
+    let config = Part {
+        bytes: br#"{"name":"web","version":"1.2.3","apiVersion":"v2"}"#.to_vec(),
+        media_type: "application/vnd.cncf.helm.config.v1+json",
+    };
+    let layer = Part { bytes: archive(), media_type: "application/vnd.cncf.helm.chart.content.v1.tar+gzip" };
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "config": config.descriptor(),
+        "layers": [layer.descriptor()],
+    });
+    let manifest = Part { bytes: manifest.to_string().into_bytes(), media_type };
+    Image { manifest, blobs: vec![config, layer] }
+}
+
+fn release(host: &str) -> Folder {
+    Folder::committed(&[
+        (
+            "source.yaml",
+            &format!(
+                "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata:\n  name: charts\n  namespace: flux-system\nspec:\n  type: oci\n  url: oci://{host}/charts\n"
+            ),
+        ),
+        (
+            "web.yaml",
+            "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata:\n  name: web\n  namespace: shop\nspec:\n  interval: 5m\n  chart:\n    spec:\n      chart: web\n      version: 1.2.3\n      sourceRef:\n        kind: HelmRepository\n        name: charts\n        namespace: flux-system\n  values:\n    # three of them\n    replicas: 3\n",
+        ),
+    ])
+}
+
+#[test]
+fn a_release_of_a_chart_in_a_registry_is_hardened_through_its_values() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(false);
+    let origin = format!("http://{}", registry.host);
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: None };
+    let chart = packaged();
+    push.image("charts/web", "1.2.3", &chart);
+    let folder = release(&registry.host);
+
+    let unlocked = folder.run(&["check", "-v", "--select", "pod"]);
+    assert!(unlocked.stdout.contains("`caseharden lock` fetches it"), "{}", unlocked.stdout);
+    assert_eq!(folder.run(&["lock", "--check"]).code, 1);
+    let run = folder.run(&["lock"]).expect_code(0);
+    assert!(run.stderr.contains("1 chart locked: 1 new"), "{}", run.stderr);
+    let lock = folder.read("caseharden.lock");
+    let name = format!("[chart.\"oci://{}/charts/web:1.2.3\"]", registry.host);
+    assert!(lock.contains(&name) && lock.contains(chart.manifest.digest().as_str()), "{lock}");
+    drop(registry);
+
+    let diff = folder.run(&["diff", "--offline", "--select", "pod"]);
+    assert_eq!(diff.code, 1, "{}{}", diff.stdout, diff.stderr);
+    folder.run(&["apply", "--select", "pod", "--allow-dirty"]).expect_code(0);
+    let after: Value = serde_yaml::from_str(&folder.read("web.yaml")).unwrap();
+    assert_eq!(
+        after["spec"]["values"],
+        json!({
+            "replicas": 3,
+            "podSecurityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } },
+            "containerSecurityContext": {
+                "enabled": true,
+                "allowPrivilegeEscalation": false,
+                "capabilities": { "drop": ["ALL"] },
+            },
+        })
+    );
+    assert!(folder.read("web.yaml").contains("    # three of them\n    replicas: 3\n"));
+    let again = folder.run(&["diff", "--select", "pod"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
+    renders_hardened(&folder, &after["spec"]["values"]);
+}
+
+/// What Helm itself makes of the values, where there is one.
+fn renders_hardened(folder: &Folder, values: &Value) {
+    let Some(helm) = std::env::var_os("CASEHARDEN_HELM") else { return };
+    folder.write("web.tgz", archive());
+    folder.write("values.json", values.to_string());
+    let args = ["template", "web.tgz", "-f", "values.json"];
+    let output = folder.command(&folder.path(), &helm.to_string_lossy(), &args).output().unwrap();
+    let rendered: Value = serde_yaml::from_slice(&output.stdout).unwrap();
+    let pod = &rendered["spec"]["template"]["spec"];
+    let container = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": { "drop": ["ALL"] },
+        "readOnlyRootFilesystem": true,
+    });
+    assert_eq!(pod["containers"][0]["securityContext"], container);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+}
+
+/// An HTTP repository with one chart, whose index announces a digest.
+fn repository(digest: Digest) -> Server {
+    Server::start(move |_, request: &Request| match request.path.as_str() {
+        "/charts/index.yaml" => {
+            let hex = digest.hex();
+            reply(
+                200,
+                &[],
+                format!(
+                    "apiVersion: v1\nentries:\n  web:\n    - version: 2.0.0\n      urls: [web-2.0.0.tgz]\n    - version: 1.2.3\n      digest: {hex}\n      urls: [web-1.2.3.tgz]\n"
+                ),
+            )
+        }
+        "/charts/web-1.2.3.tgz" => reply(200, &[], archive()),
+        _ => reply(404, &[], ""),
+    })
+}
+
+fn application(host: &str) -> Folder {
+    Folder::committed(&[(
+        "web.yaml",
+        &format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: web}}\nspec:\n  source:\n    repoURL: http://{host}/charts\n    chart: web\n    targetRevision: 1.2.3\n    helm:\n      values: |\n        replicas: 3 # three\n"
+        ),
+    )])
+}
+
+#[test]
+fn a_chart_of_an_http_repository_is_taken_at_its_version_and_digest() {
+    let server = repository(Digest::of(&archive()));
+    let folder = application(&server.host);
+    folder.run(&["lock"]).expect_code(0);
+    assert!(folder.read("caseharden.lock").contains(Digest::of(&archive()).as_str()));
+    assert_eq!(folder.run(&["lock", "--check"]).code, 0);
+    folder.run(&["apply", "--select", "pod", "--allow-dirty"]).expect_code(0);
+    let after: BTreeMap<String, Value> = serde_yaml::from_str(&folder.read("web.yaml")).unwrap();
+    let values = after["spec"]["source"]["helm"]["values"].as_str().unwrap();
+    assert!(values.starts_with("replicas: 3 # three\n"), "{values}");
+    let values: Value = serde_yaml::from_str(values).unwrap();
+    assert_eq!(values["containerSecurityContext"]["enabled"], true);
+    assert_eq!(folder.run(&["diff", "--select", "pod"]).code, 0);
+}
+
+#[test]
+fn a_chart_that_is_not_what_its_index_says_is_refused() {
+    let server = repository(Digest::of(b"another"));
+    let folder = application(&server.host);
+    let run = folder.run(&["lock"]).expect_code(2);
+    assert!(run.stderr.contains("refused"), "{}", run.stderr);
+    assert!(!folder.path().join("caseharden.lock").exists());
+}
+
+#[test]
+fn other_values_than_those_that_were_locked_are_not_guessed_about() {
+    let server = repository(Digest::of(&archive()));
+    let folder = application(&server.host);
+    folder.run(&["lock"]).expect_code(0);
+    let text = folder.read("web.yaml");
+    folder.write("web.yaml", text.replace("replicas: 3", "replicas: 4"));
+    let run = folder.run(&["check", "-v", "--select", "pod"]);
+    assert!(run.stdout.contains("not those that its chart was locked with"), "{}", run.stdout);
+    assert_eq!(folder.run(&["diff", "--select", "pod"]).code, 0);
+}
