@@ -5,10 +5,10 @@
 //! repo as its fixes make it ──> judge ──> kept, with exceptions · left out, with reasons ──> policies
 //! ```
 //!
-//! - [`expression`]: what each requirement says, in CEL; one text for every engine that speaks it.
-//! - [`judge`]: which requirements the repo meets, and for whom it knowingly makes an exception.
-//! - [`exception`]: how an exception names a workload and what its controllers make.
-//! - [`signatures`]: which images have to be signed, and by whom.
+//! - `expression`: what each requirement says, in CEL; one text for every engine that speaks it.
+//! - `judge`: which requirements the repo meets, and for whom it knowingly makes an exception.
+//! - `exception`: how an exception names a workload and what its controllers make.
+//! - `signatures`: which images have to be signed, and by whom.
 //!
 //! Knows the model, settings and what was allowed; nothing of engines, templates or files.
 

@@ -19,10 +19,13 @@ mod lock;
 mod man;
 mod network;
 mod overlay;
+mod patch_files;
 mod prove;
 mod rbac;
+mod review;
 mod rules;
 mod templates;
+mod terminal;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -227,6 +230,12 @@ impl Global {
                 !matches!(anstream::AutoStream::choice(&io::stdout()), anstream::ColorChoice::Never)
             }
         };
-        crate::render::Style { terminal, color, quiet: self.quiet, verbose: self.verbose }
+        crate::render::Style {
+            terminal,
+            color,
+            quiet: self.quiet,
+            verbose: self.verbose,
+            links: terminal::has_links(),
+        }
     }
 }

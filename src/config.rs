@@ -25,6 +25,7 @@ use json_patch::jsonptr::PointerBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::pipeline::Pins;
 use crate::pss;
 
 pub use allow::{Allow, AllowIndex, Allowable};
@@ -79,6 +80,9 @@ pub struct Config {
     pub signatures: Vec<SignedBy>,
     pub registries: Registries,
     pub network: Network,
+    pub resources: Resources,
+    /// What pipelines are made of.
+    pub pipeline: Pins,
     pub secrets: Secrets,
     pub cluster: Cluster,
     pub allow: Vec<Allow>,
@@ -203,6 +207,21 @@ pub struct Identity {
     pub subject: String,
 }
 
+/// What quotas are made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resources {
+    /// What is added to the sums, in percent.
+    pub headroom: u16,
+    /// How many nodes run a pod of a DaemonSet.
+    pub nodes: u16,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Resources { headroom: 50, nodes: 3 }
+    }
+}
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -250,6 +269,8 @@ impl Default for Config {
             signatures: Vec::new(),
             registries: Registries::default(),
             network: Network::default(),
+            resources: Resources::default(),
+            pipeline: Pins::default(),
             secrets: Secrets::default(),
             cluster: Cluster::default(),
             allow: Vec::new(),

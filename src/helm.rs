@@ -16,6 +16,7 @@ pub mod landing;
 pub mod outline;
 mod parse;
 mod run;
+pub mod schema;
 mod value;
 mod version;
 
@@ -98,21 +99,24 @@ impl Chart {
             if uses.is_empty() {
                 uses.push(repo::Dependency { name: inner.name.clone(), ..repo::Dependency::default() });
             }
-            let inner_path = format!("{path}/charts/{}", inner.name);
             subcharts.extend(uses.into_iter().map(|dependency| Chart {
                 condition: dependency.condition.clone().unwrap_or_default(),
                 tags: dependency.tags.clone(),
-                ..Chart::below(inner, all, dependency.key().to_owned(), &inner_path)
+                // With an alias the chart is called so, by itself too.
+                ..Chart::below(
+                    inner,
+                    all,
+                    dependency.key().to_owned(),
+                    &format!("{path}/charts/{}", dependency.key()),
+                )
             }));
         }
+        let metadata = chart.metadata.iter().map(|(key, text)| (key.clone(), Value::text(text.as_str())));
+        let called = [("Name".to_owned(), Value::text(key.as_str()))];
         let mut read = Chart {
             key,
             base: format!("{path}/templates"),
-            metadata: chart
-                .metadata
-                .iter()
-                .map(|(key, text)| (key.clone(), Value::text(text.as_str())))
-                .collect(),
+            metadata: metadata.chain(called).collect(),
             defaults: chart.values.clone(),
             files: Vec::new(),
             condition: String::new(),
@@ -157,6 +161,18 @@ impl Chart {
         };
         let is_allowed = self.schema.as_ref().is_none_or(|schema| schema.contains(&format!("\"{word}\"")));
         is_allowed && self.words.match_indices(word).any(is_whole)
+    }
+
+    /// Whether its schema, and those of the charts it brings along, let a value be.
+    pub fn allows(&self, pointer: &str, value: &Json) -> bool {
+        let is_allowed = |text: &String| {
+            serde_json::from_str(text).is_ok_and(|schema| schema::allows(&schema, pointer, value))
+        };
+        let own = self.schema.as_ref().is_none_or(is_allowed);
+        own && self.subcharts.iter().all(|subchart| {
+            let below = pointer.strip_prefix(&format!("/{}", crate::pointer::token(&subchart.key)));
+            below.is_none_or(|below| !below.starts_with('/') || subchart.allows(below, value))
+        })
     }
 
     /// Proves that with the new values the chart renders the image with its digest wherever it rendered it

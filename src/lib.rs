@@ -16,6 +16,7 @@
 //! - [`rules`] are pure functions from the model to findings that carry wanted changes.
 //! - [`admission`] tells what a cluster may ask of every object because the repo meets it already.
 //! - [`availability`] sums up what workloads ask for; [`checklist`] is the report on all areas.
+//! - [`pipeline`] is the shell of a pipeline that keeps a repo hardened.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
 //! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
@@ -51,6 +52,7 @@ pub mod lock;
 pub mod model;
 pub mod network_policy;
 pub mod overlay;
+pub mod pipeline;
 pub mod plan;
 mod pointer;
 pub mod pss;

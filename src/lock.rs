@@ -123,6 +123,9 @@ impl Lock {
 
     /// What a reference, as a manifest writes it, runs. One with a digest is found only if that digest was locked.
     pub fn lookup(&self, reference: &str) -> Option<&Locked> {
+        if self.is_empty() {
+            return None;
+        }
         self.find(&Reference::parse(reference).ok()?)
     }
 

@@ -163,10 +163,19 @@ impl<'r> Model<'r> {
         self.by_file.iter().flat_map(|range| &self.objects[range.clone()])
     }
 
+    /// Where the object stands.
+    pub fn node(&self, object: &Object) -> Option<Node<'r>> {
+        self.file(object).stream.root(object.document)?.at(&object.pointer)
+    }
+
     /// The object's value; `None` when an alias makes it too large or endless.
     pub fn value(&self, object: &Object) -> Option<Value> {
-        let root = self.file(object).stream.root(object.document)?;
-        root.at(&object.pointer)?.value().ok()
+        self.node(object)?.value().ok()
+    }
+
+    /// The value of a part of the object, where the rest is long and of no interest.
+    pub fn part(&self, object: &Object, pointer: &str) -> Option<Value> {
+        self.node(object)?.at(pointer)?.value().ok()
     }
 
     /// Namespaces the object lands in: its own, or those of the builds that use its file. An object without a
@@ -183,8 +192,7 @@ impl<'r> Model<'r> {
     /// The line an object starts on.
     pub fn line(&self, object: &Object) -> usize {
         let stream = &self.file(object).stream;
-        let node = stream.root(object.document).and_then(|root| root.at(&object.pointer));
-        node.map_or(1, |node| stream.position(node.range().start).line)
+        self.node(object).map_or(1, |node| stream.position(node.range().start).line)
     }
 }
 

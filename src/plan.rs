@@ -8,14 +8,16 @@
 //! Knows no disk, git or output format. Nothing leaves a report that was not proved.
 
 mod allow;
+mod alone;
 mod builds;
 mod document;
 mod exceptions;
 mod exposure;
 mod merge;
+mod object_patch;
 mod together;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -25,13 +27,15 @@ use serde_json::Value;
 
 pub use self::allow::{AllowUse, Selection};
 pub use self::exceptions::Exceptions;
+pub use self::object_patch::ObjectPatch;
 use crate::config;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
 use crate::pss;
 use crate::repo::Skip;
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings};
-use crate::yaml::Edit;
+use crate::secret::secret_values;
+use crate::yaml::{Edit, Stream};
 
 /// Plans the files of a run.
 pub struct Planner<'a> {
@@ -118,6 +122,8 @@ pub struct FileReport<'r> {
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
     pub defects: Vec<String>,
+    stream: &'r Stream,
+    model: &'r Model<'r>,
     /// Of the documents that were judged, as they are.
     values: Vec<(usize, Value)>,
 }
@@ -133,6 +139,11 @@ pub struct Judged {
     pub line: usize,
     pub column: usize,
     pub fate: Fate,
+    /// What its fix is a part of: a name shared by all parts, or the new file it is of use with. Empty for a fix of
+    /// its own.
+    pub part_of: Vec<String>,
+    /// When its fix is made, among those of its file: what is appended to lists comes in this order.
+    pub turn: usize,
 }
 
 /// How far the fixes of a run reach.
@@ -173,6 +184,9 @@ pub enum Fate {
 
 /// Files handled at once: enough to keep all threads busy, few enough to keep memory flat.
 const WINDOW: usize = 256;
+
+/// Parts of a secret that are shorter are in too many other words.
+const SHORTEST_SECRET: usize = 6;
 
 /// Bytes of shown reports that the survey keeps. What comes after is shown when its turn comes.
 const MOST_KEPT: usize = 64 << 20;
@@ -288,6 +302,13 @@ impl<'a> Planner<'a> {
             let allowed = self.selection.config_allow_at(path, ("", "", None), finding);
             !self.is_use(allowed) && is_about_all
         });
+        if self.selection.chosen.is_some() {
+            repo.new_files.retain(|placed| {
+                let path = &self.model.repo().files[placed.object.file].path;
+                let judged = document::placed_judged(self, placed, Fate::Planned);
+                !self.selection.leaves_out(|| judged.key(path))
+            });
+        }
         self.survey = repo;
         self.keep_wanted_mentions();
         together::settle(self, &parts);
@@ -297,7 +318,7 @@ impl<'a> Planner<'a> {
     /// Takes out what is of use only along with a new file that is not made.
     fn keep_wanted_mentions(&mut self) {
         let mut repo = std::mem::take(&mut self.survey);
-        let wanted: Vec<String> = repo
+        let wanted: HashSet<String> = repo
             .new_files
             .iter()
             .filter(|placed| placed.finding.safety >= self.level && !placed.finding.hidden)
@@ -383,6 +404,8 @@ impl<'a> Planner<'a> {
                 context: exposure::CONTEXT_LINES,
                 findings: Vec::new(),
                 defects: vec![failure],
+                stream: &source.stream,
+                model: self.model,
                 values: Vec::new(),
             })
         })
@@ -497,14 +520,36 @@ impl FileReport<'_> {
 
     /// The changes of one of its findings as RFC 6902, from the object.
     pub fn operations(&self, judged: &Judged) -> Vec<PatchOperation> {
-        let document = self.values.iter().find(|(document, _)| *document == judged.document);
-        let Some(object) = document.and_then(|(_, value)| value.pointer(&judged.prefix)) else {
-            return Vec::new();
-        };
+        let Some(object) = self.object(judged) else { return Vec::new() };
         match &judged.finding.whole {
             Some(whole) => whole.operations(),
             None => judged.finding.changes.iter().flat_map(|change| change.operations(object, "")).collect(),
         }
+    }
+
+    /// Where the object of a finding lands, as far as the repo tells.
+    pub fn namespaces(&self, judged: &Judged) -> Vec<String> {
+        match &*judged.object.kind {
+            "Namespace" => vec![judged.object.name.to_string()],
+            _ => self.model.namespaces_at(self.path, &judged.object),
+        }
+    }
+
+    /// The object that a finding is about, as it is.
+    pub fn object(&self, judged: &Judged) -> Option<&Value> {
+        self.value(judged.document)?.pointer(&judged.prefix)
+    }
+
+    fn value(&self, document: usize) -> Option<&Value> {
+        self.values.iter().find(|(of, _)| *of == document).map(|(_, value)| value)
+    }
+
+    /// Texts of the file that nothing but the file itself may show.
+    pub fn secrets(&self) -> Vec<String> {
+        let roots = (0..self.stream.documents()).filter_map(|document| self.stream.root(document));
+        let values: BTreeSet<String> = roots.flat_map(secret_values).collect();
+        let lines = values.iter().flat_map(|value| value.lines()).map(str::trim);
+        lines.filter(|line| line.len() >= SHORTEST_SECRET).map(str::to_owned).collect()
     }
 
     fn shown(&self, show: &Show<'_>) -> Shown {
@@ -538,6 +583,28 @@ impl std::ops::AddAssign for Tally {
 }
 
 impl Judged {
+    /// A finding that is about no object that could be read.
+    pub fn of_no_object(finding: Finding, line: usize) -> Judged {
+        Judged {
+            finding,
+            object: ObjectId::unknown(),
+            document: 0,
+            prefix: String::new(),
+            line,
+            column: 1,
+            fate: Fate::Manual,
+            part_of: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    /// Names a finding of a file within runs over the same files.
+    pub fn key(&self, path: &str) -> String {
+        let rule = self.finding.rule.id;
+        let container = self.finding.container.as_deref().unwrap_or_default();
+        format!("{rule}\0{path}\0{}\0{}\0{container}", self.document, self.document_pointer())
+    }
+
     /// Where the finding is in the document.
     pub fn document_pointer(&self) -> String {
         format!("{}{}", self.prefix, self.finding.pointer)

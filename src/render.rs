@@ -5,8 +5,19 @@
 
 mod checklist;
 mod escape;
+mod github;
+mod gitlab;
+mod html;
+pub(crate) mod hunks;
 mod json;
+mod json_patch;
+mod markdown;
+mod markdown_text;
 pub mod network;
+mod rdjson;
+mod rows;
+mod sarif;
+mod side_by_side;
 mod text;
 mod unified;
 
@@ -14,14 +25,18 @@ use std::io::{self, Write};
 
 pub use self::checklist::{ChecklistFormat, checklist};
 pub use self::escape::{escaped, shown};
+use self::escape::{masked, uri};
+pub use self::html::Pictures;
 pub(crate) use self::json::line as json_line;
 pub use self::json::schema;
+pub use self::json_patch::PatchLine;
+use self::rows::{Rows, Scope};
 pub(crate) use self::text::{closing, plural};
 use crate::model::{Object, ObjectId};
 use crate::plan::{FileReport, Judged, Planner, Reach, Tally};
 use crate::pss;
 use crate::repo::Skip;
-use crate::rules::{NamespaceVerdict, NewFile, Rendered};
+use crate::rules::{self, NamespaceVerdict, NewFile, Rendered};
 
 /// How `check` shows its findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +45,18 @@ pub enum CheckFormat {
     Text,
     /// For programs: one stable object; `caseharden check --format json --schema` describes it
     Json,
+    /// For code scanning: SARIF 2.1.0, with the fix of every finding that has one
+    Sarif,
+    /// For reviewdog: one object, with suggestions
+    Rdjson,
+    /// For reviewdog: one diagnostic a line, with suggestions
+    Rdjsonl,
+    /// For GitLab: a Code Quality report
+    Gitlab,
+    /// For GitHub Actions: annotations
+    Github,
+    /// For comments and summaries on forges
+    Markdown,
 }
 
 /// How `diff` shows its changes.
@@ -37,7 +64,24 @@ pub enum CheckFormat {
 pub enum DiffFormat {
     /// For `git apply` and `patch -p1`, with the reason of every change above its file
     Unified,
+    /// For people: the old text beside the new one, as wide as the terminal
+    SideBySide,
+    /// For reviews in a browser: one page that needs nothing else, with filters, keys and a choice to save
+    Html,
+    /// For the body of a pull request: what, why and risk, with the diffs folded away
+    Markdown,
+    /// For kubectl and kustomize: an RFC 6902 patch for each object, one a line
+    JsonPatch,
+    /// For code scanning: SARIF 2.1.0, each change as the fix of its finding
+    Sarif,
+    /// For reviewdog: one object, with suggestions
+    Rdjson,
+    /// For reviewdog: one diagnostic a line, with suggestions
+    Rdjsonl,
 }
+
+/// Longest Markdown that all of GitHub, GitLab and Gitea take, with room for what they add.
+pub const MAX_MARKDOWN: usize = 58_000;
 
 /// What a renderer may depend on beside the findings.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,12 +94,22 @@ pub struct Style {
     pub quiet: bool,
     /// Every detail: notes, evidence, skipped files one by one.
     pub verbose: bool,
+    /// Whether names of rules become links to what is known about them.
+    pub links: bool,
 }
 
 impl Style {
     /// The paint, or none.
     fn paint(self, paint: anstyle::Style) -> anstyle::Style {
         if self.color { paint } else { anstyle::Style::new() }
+    }
+
+    /// The name of a rule, as a link (OSC 8) where that is wanted.
+    fn link(self, rule: &rules::Rule) -> String {
+        match rule.link().filter(|_| self.links) {
+            Some(address) => format!("\x1b]8;;{address}\x1b\\{}\x1b]8;;\x1b\\", rule.id),
+            None => rule.id.to_owned(),
+        }
     }
 }
 
@@ -127,22 +181,45 @@ pub trait Renderer: Sync {
     fn wants_workloads(&self) -> bool {
         false
     }
+    /// Whether [`Renderer::created`] shows the texts of new files: making them takes time.
+    fn wants_new_texts(&self) -> bool {
+        true
+    }
     fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()>;
 }
 
 impl CheckFormat {
-    pub fn renderer(self, version: pss::Version, style: Style) -> Box<dyn Renderer> {
+    pub fn renderer(self, version: pss::Version, style: Style, max_bytes: usize) -> Box<dyn Renderer> {
         match self {
             CheckFormat::Text => Box::new(text::Text::new(style)),
             CheckFormat::Json => Box::new(json::Json::new(version)),
+            CheckFormat::Sarif => Box::new(Rows::new(sarif::Sarif, Scope::Findings)),
+            CheckFormat::Rdjson => Box::new(Rows::new(rdjson::Rdjson, Scope::Findings)),
+            CheckFormat::Rdjsonl => Box::new(Rows::new(rdjson::Rdjsonl, Scope::Findings)),
+            CheckFormat::Gitlab => Box::new(Rows::new(gitlab::Gitlab, Scope::Findings)),
+            CheckFormat::Github => Box::new(Rows::new(github::Github, Scope::Findings)),
+            CheckFormat::Markdown => Box::new(markdown::Markdown::new(Scope::Findings, max_bytes)),
         }
     }
 }
 
 impl DiffFormat {
-    pub fn renderer(self, style: Style) -> Box<dyn Renderer> {
+    pub fn renderer<'p>(
+        self,
+        style: Style,
+        width: usize,
+        max_bytes: usize,
+        pictures: &'p Pictures<'p>,
+    ) -> Box<dyn Renderer + 'p> {
         match self {
             DiffFormat::Unified => Box::new(unified::Unified::new(style)),
+            DiffFormat::SideBySide => Box::new(side_by_side::SideBySide::new(style, width)),
+            DiffFormat::Html => Box::new(html::Html::new(pictures)),
+            DiffFormat::Markdown => Box::new(markdown::Markdown::new(Scope::Fixes, max_bytes)),
+            DiffFormat::JsonPatch => Box::new(json_patch::JsonPatch),
+            DiffFormat::Sarif => Box::new(Rows::new(sarif::Sarif, Scope::Fixes)),
+            DiffFormat::Rdjson => Box::new(Rows::new(rdjson::Rdjson, Scope::Fixes)),
+            DiffFormat::Rdjsonl => Box::new(Rows::new(rdjson::Rdjsonl, Scope::Fixes)),
         }
     }
 }

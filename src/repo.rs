@@ -53,8 +53,12 @@ impl Repo {
 
     /// The file at a path.
     pub fn file(&self, path: &str) -> Option<&File> {
-        let idx = self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()?;
-        Some(&self.files[idx])
+        Some(&self.files[self.position(path)?])
+    }
+
+    /// Where the file at a path is among all.
+    pub fn position(&self, path: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()
     }
 
     /// The chart of a folder.
@@ -336,27 +340,21 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
     }
     let marker = classify::marker(path, &text, facts, config);
     let has_actions = text.contains("{{");
-    let is_template = has_actions || text.contains("{%");
+    // Go's templates, and those that `templates export` writes.
+    let action = ["{{", "{%", "{#"].into_iter().find(|action| text.contains(action));
     match Stream::parse(text, &LIMITS) {
         Ok(stream) => judge_parsed(entry, stream, marker, has_actions, facts),
-        Err(error) if is_template => Outcome::Skipped(Skip {
-            path: path.to_owned(),
-            line: Some(error.line),
-            column: Some(error.column),
-            reason: SkipReason::HelmTemplate,
-            detail: format!("`{}` starts a template action", if has_actions { "{{" } else { "{%" }),
-        }),
-        Err(error) => Outcome::Skipped(Skip {
-            path: path.to_owned(),
-            line: Some(error.line),
-            column: Some(error.column),
-            reason: if error.message.contains("nest") || error.message.contains("recursion") {
-                SkipReason::TooDeep
-            } else {
-                SkipReason::SyntaxError
-            },
-            detail: error.message,
-        }),
+        Err(error) => {
+            let (reason, detail) = match action {
+                Some(action) => (SkipReason::HelmTemplate, format!("`{action}` starts a template action")),
+                None if error.message.contains("nest") || error.message.contains("recursion") => {
+                    (SkipReason::TooDeep, error.message)
+                }
+                None => (SkipReason::SyntaxError, error.message),
+            };
+            let (line, column) = (Some(error.line), Some(error.column));
+            Outcome::Skipped(Skip { path: path.to_owned(), line, column, reason, detail })
+        }
     }
 }
 
@@ -385,7 +383,7 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
 
 fn judge_parsed(
     entry: &Entry,
-    stream: Stream,
+    mut stream: Stream,
     marker: Option<Marker>,
     has_actions: bool,
     facts: &Facts,
@@ -419,6 +417,10 @@ fn judge_parsed(
     }
     if has_actions && let Some(line) = classify::template_line(&stream) {
         return skip(SkipReason::HelmTemplate, "`{{` starts a template action", Some(line));
+    }
+    if classify::defines_resources(&stream) {
+        // Nothing here is about what custom resources may hold, and it is long.
+        stream.forget_below("openAPIV3Schema");
     }
     Outcome::File(Box::new(File {
         path,

@@ -6,8 +6,10 @@
 
 mod content;
 mod lines;
+mod settings;
 mod text;
 
 pub use self::content::{Entry, Nature, entries, holds_real_values, is_secret_object};
 pub use self::lines::{SecretLines, secret_values};
-pub use self::text::{Token, argument, file_content, is_secret_name, is_secret_value, known_token, literal};
+pub use self::settings::{SecretArgument, SecretLine, argument, file_content};
+pub use self::text::{Token, is_secret_name, is_secret_value, known_token, literal};

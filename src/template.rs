@@ -15,7 +15,9 @@ mod inputs;
 mod network;
 mod network_dialects;
 mod overlay;
+mod pipeline;
 mod probe;
+mod resources;
 mod samples;
 mod scalar;
 mod secrets;
@@ -39,7 +41,9 @@ pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
 pub use overlay::PatchedObject;
+pub use pipeline::WantedPipeline;
 pub use probe::{ProbeRow, WantedProbe};
+pub use resources::{Amounts, WantedBound, WantedLimits};
 pub use secrets::{OutlinedKey, RemoteKey, SecretOutline, VolumeWithMount};
 use sources::Source;
 pub use sources::{ExportError, Exported};
@@ -273,6 +277,10 @@ impl Templates {
         Ok(value)
     }
 
+    fn is_built_in(&self, name: &str) -> bool {
+        self.sources.iter().any(|source| source.name == name && source.path.is_none())
+    }
+
     fn file(
         &self,
         name: &'static str,
@@ -327,8 +335,10 @@ impl Templates {
         let others = [
             self.try_out_access(),
             self.try_out_admission(),
-            self.try_out_cluster(),
             self.try_out_overlays(),
+            self.try_out_resources(),
+            self.try_out_pipelines(),
+            self.try_out_cluster(),
             self.try_out_secrets(),
         ];
         others.into_iter().flatten().for_each(|error| note(Err(error)));

@@ -38,6 +38,7 @@ mod comment;
 mod edit;
 #[cfg(test)]
 mod field;
+mod forget;
 mod layout;
 mod line_index;
 #[cfg(test)]
@@ -229,7 +230,10 @@ impl Stream {
 
     /// All comments in text order. What they speak of is found on the first call.
     pub fn comments(&self) -> &[Comment] {
-        self.comments.get_or_init(|| self.describe_comments())
+        self.comments.get_or_init(|| match self.whole() {
+            Some(whole) => whole.describe_comments(),
+            None => self.describe_comments(),
+        })
     }
 
     pub fn position(&self, offset: usize) -> Position {
@@ -279,7 +283,10 @@ impl Stream {
         wanted: &Value,
         order: &dyn KeyOrder,
     ) -> Result<Vec<Edit>, Refusal> {
-        edit::edits(self, document, value, wanted, order)
+        match self.whole() {
+            Some(whole) => edit::edits(&whole, document, value, wanted, order),
+            None => edit::edits(self, document, value, wanted, order),
+        }
     }
 
     /// Whether the text has characters that some edits are refused for. Without them no edit of a document is whose

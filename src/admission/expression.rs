@@ -57,8 +57,11 @@ impl Group {
     }
 }
 
+/// Group, version, and kinds with the names of their resources.
+pub(super) type KindsOfGroup = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Kinds that make pods, by API group: what the policies are asked about.
-pub const KINDS: &[(&str, &str, &[(&str, &str)])] = &[
+pub const KINDS: &[KindsOfGroup] = &[
     ("", "v1", &[("Pod", "pods"), ("ReplicationController", "replicationcontrollers")]),
     (
         "apps",
@@ -177,7 +180,7 @@ const PROC_MOUNT: &str =
     "variables.containers.all(c, c.?securityContext.?procMount.orValue('Default') == 'Default')";
 
 const SECCOMP_TYPES: &str = "variables.contexts.all(s,\n  \
-                             s.?seccompProfile.?type.orValue('RuntimeDefault') in ['RuntimeDefault', 'Localhost'])";
+                             !has(s.seccompProfile) || s.seccompProfile.?type.orValue('') in ['RuntimeDefault', 'Localhost'])";
 
 /// What a check says, given the version its revision began with. `None` where no text is known: annotations that
 /// clusters with such policies no longer read.
@@ -192,7 +195,7 @@ fn in_words_and_cel(id: &str, since: u32) -> Option<(&'static str, String)> {
         "appArmorProfile" => (
             "AppArmor must not be switched off",
             "variables.contexts.all(s,\n  \
-               s.?appArmorProfile.?type.orValue('RuntimeDefault') in ['RuntimeDefault', 'Localhost']) &&\n\
+               !has(s.appArmorProfile) || s.appArmorProfile.?type.orValue('') in ['RuntimeDefault', 'Localhost']) &&\n\
              variables.annotations.all(key,\n  \
                !key.startsWith('container.apparmor.security.beta.kubernetes.io/') ||\n  \
                variables.annotations[key] in ['', 'runtime/default'] ||\n  \

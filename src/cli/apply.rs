@@ -24,14 +24,14 @@ use crate::{apply, repo};
     Exit codes: 0 done, 2 something failed or could not be read (the rest was still done)")]
 pub(super) struct ApplyArgs {
     /// Files and folders to change
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
     /// Also change files with uncommitted changes
     #[arg(long)]
-    allow_dirty: bool,
+    pub(super) allow_dirty: bool,
     #[command(flatten)]
-    prove: ProveArgs,
+    pub(super) prove: ProveArgs,
     #[command(flatten)]
-    select: Select,
+    pub(super) select: Select,
 }
 
 pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {

@@ -25,7 +25,7 @@ use crate::rules;
     Exit codes: 0 done, 2 something failed or could not be read (the rest was still done)")]
 pub(super) struct BranchArgs {
     /// Folder or file of the repo; all of it without one
-    path: Option<PathBuf>,
+    pub(super) path: Option<PathBuf>,
     /// How to divide the changes into branches
     #[arg(long, value_name = "GROUP", default_value = "run")]
     per: Per,
@@ -42,9 +42,9 @@ pub(super) struct BranchArgs {
     #[arg(long, value_name = "REMOTE")]
     push: Option<String>,
     #[command(flatten)]
-    prove: ProveArgs,
+    pub(super) prove: ProveArgs,
     #[command(flatten)]
-    select: Select,
+    pub(super) select: Select,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

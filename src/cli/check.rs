@@ -28,6 +28,10 @@ pub(super) struct CheckArgs {
     /// Print the JSON Schema of `--format json` and stop
     #[arg(long)]
     schema: bool,
+    /// Longest `--format markdown`, in bytes; forges take 65,536 (GitHub) to 4,000 (Azure)
+    #[arg(long, value_name = "N", default_value_t = render::MAX_MARKDOWN,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2_000..))]
+    max_bytes: usize,
     #[command(flatten)]
     select: Select,
 }
@@ -39,7 +43,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global, out: &mut dyn Write) -> any
     }
     // The process ends with this; see `Inputs::show`.
     let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
-    let renderer = args.format.renderer(inputs.config.profile.version, global.style());
+    let renderer = args.format.renderer(inputs.config.profile.version, global.style(), args.max_bytes);
     inputs.show(&args.select, Purpose::Findings, &*renderer, out, |planner, counts| {
         match counts.tally.findings {
             _ if has_failed(&inputs, planner, counts) => Outcome::Failed,

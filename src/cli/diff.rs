@@ -5,10 +5,12 @@ use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed};
+use super::patch_files::PatchFiles;
 use super::prove::{ProveArgs, on_disk};
-use super::{Global, Outcome, say};
+use super::terminal::{self, Pager};
+use super::{Global, Outcome, network, review, say};
 use crate::plan::Purpose;
-use crate::render::{DiffFormat, closing, plural};
+use crate::render::{self, DiffFormat, closing, plural};
 
 /// Show the changes that would harden a repo
 ///
@@ -31,6 +33,19 @@ pub(super) struct DiffArgs {
     /// Also show changes on or beside lines that hold a secret: the diff then shows the secret
     #[arg(long)]
     show_secrets: bool,
+    /// Go through the changes one by one, then write the files or make a branch of those taken
+    #[arg(short, long, conflicts_with = "format")]
+    interactive: bool,
+    /// Write straight to the terminal, without the pager that git would use
+    #[arg(long)]
+    no_pager: bool,
+    /// Longest `--format markdown`, in bytes; forges take 65,536 (GitHub) to 4,000 (Azure)
+    #[arg(long, value_name = "N", default_value_t = render::MAX_MARKDOWN,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2_000..))]
+    max_bytes: usize,
+    /// Write `--format json-patch` as files into this folder, one for each object
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
     #[command(flatten)]
     prove: ProveArgs,
     #[command(flatten)]
@@ -38,25 +53,54 @@ pub(super) struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let purpose = if args.show_secrets { Purpose::Changes } else { Purpose::Diff };
+    if args.interactive {
+        return review::run(&args.paths, &args.select, &args.prove, purpose, global, out);
+    }
+    let is_patch = args.format == DiffFormat::JsonPatch;
+    anyhow::ensure!(args.output_dir.is_none() || is_patch, "`--output-dir` goes with `--format json-patch`");
     // The process ends with this; see `Inputs::show`.
     let mut inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
     let files = on_disk(&inputs.root.folder);
     let unproved = args.prove.hold(&mut inputs, &args.select, &files, global)?;
-    let renderer = args.format.renderer(global.style());
-    let purpose = if args.show_secrets { Purpose::Changes } else { Purpose::Diff };
-    inputs.show(&args.select, purpose, &*renderer, out, |planner, counts| {
+    let pictures = || network::pictures(&inputs, &args.select);
+    let renderer = args.format.renderer(global.style(), terminal::width(), args.max_bytes, &pictures);
+    let for_people = matches!(args.format, DiffFormat::Unified | DiffFormat::SideBySide);
+    let mut pager = if for_people && !args.no_pager { Pager::start() } else { None };
+    let mut files;
+    let out: &mut dyn Write = match &args.output_dir {
+        Some(folder) => {
+            files = PatchFiles::new(folder, out);
+            &mut files
+        }
+        None => match &mut pager {
+            Some(pager) => pager,
+            None => out,
+        },
+    };
+    let mut talk = String::new();
+    let outcome = inputs.show(&args.select, purpose, &*renderer, out, |planner, counts| {
         if counts.tally.hidden > 0 {
-            say(&hidden(counts.tally.hidden));
+            talk.push_str(&hidden(counts.tally.hidden));
         }
         if !global.quiet {
-            say(&closing(counts, &inputs.skipped(planner)));
+            talk.push_str(&closing(counts, &inputs.skipped(planner)));
+            let new: usize = planner.new_files().iter().map(|new| new.files.len()).sum();
+            if is_patch && new > 0 {
+                let files = plural(new, "new file");
+                talk.push_str(&format!("left out: {files}, which no patch makes, and what goes with them\n"));
+            }
         }
         match counts.tally.changed_files {
             _ if unproved || has_failed(&inputs, planner, counts) => Outcome::Failed,
             0 if counts.tally.hidden == 0 => Outcome::Done,
             _ => Outcome::Found,
         }
-    })
+    });
+    // What is said comes behind what is shown.
+    drop(pager);
+    say(&talk);
+    outcome
 }
 
 /// Said even with `-q`: without it the diff would pass for all there is.

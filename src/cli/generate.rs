@@ -3,6 +3,8 @@
 mod admission;
 mod apiserver;
 mod output;
+mod pipeline;
+mod resources;
 
 use std::io::Write;
 
@@ -16,7 +18,8 @@ use super::{Global, Outcome};
 #[command(after_help = "Examples:\n  \
     caseharden generate apiserver --for kubeadm       show the files\n  \
     caseharden generate apiserver --for kind --output kind/\n  \
-    caseharden generate admission --engine kyverno    policies that keep the repo as its fixes make it")]
+    caseharden generate admission --engine kyverno    policies that keep the repo as its fixes make it\n  \
+    caseharden generate quota --output quotas/        what each namespace may take")]
 pub(super) struct GenerateArgs {
     #[command(subcommand)]
     what: What,
@@ -25,12 +28,20 @@ pub(super) struct GenerateArgs {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Admission(admission::AdmissionArgs),
+    Pipeline(pipeline::PipelineArgs),
+    Quota(resources::QuotaArgs),
+    Limits(resources::LimitsArgs),
+    Budgets(resources::BudgetsArgs),
     Apiserver(apiserver::ApiserverArgs),
 }
 
 pub(super) fn run(args: &GenerateArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     match &args.what {
         What::Admission(args) => admission::run(args, global, out),
+        What::Pipeline(args) => pipeline::run(args, global, out),
+        What::Quota(args) => resources::quota(args, global, out),
+        What::Limits(args) => resources::limits(args, global, out),
+        What::Budgets(args) => resources::budgets(args, global, out),
         What::Apiserver(args) => apiserver::run(args, global, out),
     }
 }

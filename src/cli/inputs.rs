@@ -1,6 +1,6 @@
 //! What check, diff, apply and branch share: which files, rules and objects a run is about, and reading them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Read};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use crate::suggestion;
 use crate::template::Templates;
 
 /// Selection, the same for every command that judges.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct Select {
     /// Only these rules or areas (repeat, or separate by commas)
@@ -56,6 +56,9 @@ pub(super) struct Select {
     pub(super) include_generated: bool,
     #[command(flatten)]
     pub(super) evidence: EvidenceArgs,
+    /// What somebody took hunk by hunk.
+    #[arg(skip)]
+    pub(super) chosen: Option<BTreeSet<String>>,
 }
 
 /// Everything that was read before a run.
@@ -170,7 +173,8 @@ impl Inputs {
         // Nothing comes after what is shown: to take all this apart would only keep the user waiting.
         let model = ManuallyDrop::new(Model::new(&self.repo, &self.config.workloads));
         let sealing = self.seal(&model, &selection, purpose);
-        let settings = Settings { sealing: &sealing, ..self.settings()? };
+        let reads_new_files = renderer.wants_new_texts();
+        let settings = Settings { sealing: &sealing, reads_new_files, ..self.settings()? };
         let planner = ManuallyDrop::new(self.planner(&model, &settings, &selection, purpose, Some(&show)));
         let counts = show_plan(self, &planner, renderer, out)?;
         out.flush()?;
@@ -233,7 +237,7 @@ impl Inputs {
         Planner::new(model, settings, selection, &self.exceptions, level, purpose, &self.held, show)
     }
 
-    pub(super) fn selection(&self, select: &Select) -> anyhow::Result<Selection<'_>> {
+    pub(super) fn selection<'a>(&'a self, select: &'a Select) -> anyhow::Result<Selection<'a>> {
         let object = match &select.object {
             None => None,
             Some(text) => match text.split_once('/') {
@@ -250,6 +254,7 @@ impl Inputs {
             ignore: select.ignore.clone(),
             namespace: select.namespace.clone(),
             object,
+            chosen: select.chosen.as_ref(),
         })
     }
 

@@ -8,7 +8,12 @@ mod state;
 
 use std::io::Write;
 
+use self::graph::shown;
+use self::state::State;
+use super::inputs::{Inputs, Select};
 use super::{Global, Outcome};
+use crate::network_policy::Graph;
+use crate::render::network::graph_svg;
 
 /// Show which connections network policies allow, why, and what the fixes change
 ///
@@ -40,4 +45,14 @@ pub(super) fn run(args: &NetworkArgs, global: &Global, out: &mut dyn Write) -> a
         Action::Diff(args) => diff::run(args, global, out),
         Action::Probe(args) => probe::run(args, global, out),
     }
+}
+
+/// Pictures of the connections as they are, and as the fixes would make them.
+pub(super) fn pictures(inputs: &Inputs, select: &Select) -> Option<(String, String)> {
+    let now = State::now(inputs);
+    let after = State::after(inputs, select).ok()??;
+    let picture = |state: &State| {
+        graph_svg(&Graph::new(&state.cluster, &state.connections), &shown(&state.cluster, select))
+    };
+    Some((picture(&now), picture(&after)))
 }

@@ -91,6 +91,10 @@ pub(crate) struct RawConfig {
     pub(crate) secrets: RawSecrets,
     /// How control planes are configured.
     pub(crate) cluster: RawCluster,
+    /// What quotas are made with.
+    pub(crate) resources: RawResources,
+    /// What pipelines are made of: commits of actions, digests of images.
+    pub(crate) pipeline: RawPipeline,
     /// Findings that are accepted, each with its reason.
     #[schemars(with = "Vec<RawAllow>")]
     pub(crate) allow: Vec<Spanned<RawAllow>>,
@@ -282,6 +286,32 @@ pub(crate) struct RawSecrets {
     /// Whether Secrets and ConfigMaps that nothing updates are to be immutable, even under names that stay when their
     /// contents change: each change then needs a new name, or the old object deleted first. Default: false.
     pub(crate) immutable: Option<bool>,
+}
+
+/// What `generate quota` makes quotas with.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawResources {
+    /// What is added to what the workloads ask for, in percent. Default: 50.
+    pub(crate) headroom: Option<u16>,
+    /// How many nodes run a pod of each DaemonSet. Default: 3.
+    #[schemars(extend("minimum" = 1))]
+    pub(crate) nodes: Option<std::num::NonZeroU16>,
+}
+
+/// What `generate pipeline` pins. What is not pinned here stands as REPLACE in what it writes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct RawPipeline {
+    /// The image that has caseharden, with its digest.
+    #[schemars(with = "Option<String>")]
+    pub(crate) image: Option<Spanned<String>>,
+    /// Commits of actions, in full: "owner/action" = 40 hex digits.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub(crate) actions: BTreeMap<String, Spanned<String>>,
+    /// Digests of images by their names: "sha256:" and 64 hex digits.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub(crate) images: BTreeMap<String, Spanned<String>>,
 }
 
 /// Pods by namespace and labels.

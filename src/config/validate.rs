@@ -8,14 +8,16 @@ use toml::Spanned;
 use super::mistake::Mistakes;
 use super::network::network;
 use super::raw::{
-    RawAllow, RawCluster, RawConfig, RawImageField, RawSignature, RawWorkload, RawWritablePath,
+    RawAllow, RawCluster, RawConfig, RawImageField, RawPipeline, RawSignature, RawWorkload, RawWritablePath,
 };
 use super::reading::span_of;
 use super::registries::{file_inside, registries};
 use super::secrets::secrets;
 use super::{
-    Allow, Cluster, Config, CustomWorkload, Identity, ImageFields, SignedBy, SystemNamespaces, WritablePaths,
+    Allow, Cluster, Config, CustomWorkload, Identity, ImageFields, Resources, SignedBy, SystemNamespaces,
+    WritablePaths,
 };
+use crate::pipeline::Pins;
 
 pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'_>) -> Config {
     let default = Config::default();
@@ -50,6 +52,11 @@ pub(crate) fn validate(raw: RawConfig, known: &[&str], mistakes: &mut Mistakes<'
         signatures: raw.signature.into_iter().map(|entry| signed_by(entry, mistakes)).collect(),
         registries: registries(raw.registries, mistakes),
         network: network(raw.network, mistakes),
+        pipeline: pins(raw.pipeline, mistakes),
+        resources: Resources {
+            headroom: raw.resources.headroom.unwrap_or(default.resources.headroom),
+            nodes: raw.resources.nodes.map_or(default.resources.nodes, std::num::NonZeroU16::get),
+        },
         secrets: secrets(raw.secrets, mistakes),
         cluster: cluster(raw.cluster, mistakes),
         allow: raw.allow.into_iter().map(|entry| allow(entry, known, mistakes)).collect(),
@@ -229,6 +236,29 @@ fn writable_path(entry: Spanned<RawWritablePath>, mistakes: &mut Mistakes<'_>) -
         }
     }
     WritablePaths { image, paths: paths.into_iter().map(Spanned::into_inner).collect() }
+}
+
+fn pins(raw: RawPipeline, mistakes: &mut Mistakes<'_>) -> Pins {
+    let RawPipeline { image, actions, images } = raw;
+    if let Some(image) = image.as_ref().filter(|image| {
+        !crate::image::Reference::parse(image.get_ref()).is_ok_and(|reference| reference.digest().is_some())
+    }) {
+        let shown = image.get_ref().escape_debug();
+        mistakes.add(image.span(), format!("`{shown}` is no image with its digest"), None);
+    }
+    let is_hex = |text: &str| text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    for commit in actions.values().filter(|commit| commit.get_ref().len() != 40 || !is_hex(commit.get_ref()))
+    {
+        let help = Some("a tag or a short commit can be moved or taken by another one".to_owned());
+        mistakes.add(commit.span(), "an action is pinned by its full commit, 40 hex digits", help);
+    }
+    for digest in images.values().filter(|digest| crate::image::Digest::parse(digest.get_ref()).is_none()) {
+        mistakes.add(digest.span(), "an image is pinned by its digest, `sha256:` and 64 hex digits", None);
+    }
+    let plain = |map: std::collections::BTreeMap<String, Spanned<String>>| {
+        map.into_iter().map(|(name, pin)| (name, pin.into_inner())).collect()
+    };
+    Pins { image: image.map(Spanned::into_inner), actions: plain(actions), images: plain(images) }
 }
 
 fn signed_by(entry: Spanned<RawSignature>, mistakes: &mut Mistakes<'_>) -> SignedBy {

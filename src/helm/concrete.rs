@@ -31,6 +31,11 @@ pub trait Renders {
     /// # Errors
     /// Why Helm would not render it either, or why it is no chart.
     fn rendered(&self, values: &Json) -> Result<Render, NotRendered>;
+
+    /// Whether a value may be at a place of the values, as far as anything says so.
+    fn allows(&self, _pointer: &str, _value: &Json) -> bool {
+        true
+    }
 }
 
 /// An object that a template renders.
@@ -76,6 +81,10 @@ pub fn readable(text: &str) -> String {
 pub const KUBERNETES: (&str, &str) = ("1", "33");
 
 impl Renders for Chart {
+    fn allows(&self, pointer: &str, value: &Json) -> bool {
+        Chart::allows(self, pointer, value)
+    }
+
     fn rendered(&self, values: &Json) -> Result<Render, NotRendered> {
         if let Some(path) = &self.broken {
             return Err(NotRendered::Broken(path.clone()));

@@ -68,6 +68,7 @@ impl Outline {
             .iter()
             .filter(|landing| specs[landing.object].is_some())
             .filter(|landing| is_verbatim(landing, &all, &render))
+            .filter(|landing| may_have_fields(chart, landing))
             .map(|landing| Knob {
                 value: landing.values.clone(),
                 workload: place[landing.object],
@@ -153,6 +154,13 @@ impl Renders for Outline {
 
 fn has_switch(value: &Value) -> bool {
     value.get("enabled").is_some_and(Value::is_boolean)
+}
+
+/// Whether the chart's schema lets fields into a security context that it does not have yet.
+fn may_have_fields(chart: &dyn Renders, landing: &Landing) -> bool {
+    let is_context = landing.pointer.ends_with("/securityContext");
+    let profile = format!("{}/seccompProfile", landing.values);
+    !is_context || chart.allows(&profile, &json!({ "type": "RuntimeDefault" }))
 }
 
 /// Whether a mapping is all that is at its place; lists may have others' items around theirs.

@@ -4,14 +4,19 @@
 //! A condition that does not depend on the change may be another one in the next cluster: both of its ways are
 //! looked at, the one not taken in a text of its own.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+mod mappings;
+mod only;
+
+use std::collections::BTreeMap;
 use std::rc::Rc;
+
+use self::mappings::{Undo, mutate};
+pub(super) use self::only::HAS_VERSION;
+use self::only::{Only, is_builtin, is_missing, shortened, word};
 
 use super::functions;
 use super::parse::{self, Block, Head, Node, Operand, Pipeline};
-use super::value::{Data, Map, TERM_END, TERM_START, Value};
-use crate::image::Digest;
+use super::value::{Data, TERM_END, TERM_START, Value};
 
 /// More than any chart needs; a chart that needs more is not understood.
 const MOST_STEPS: usize = 1_000_000;
@@ -41,19 +46,6 @@ pub(super) struct Run<'d> {
     gave_up: bool,
     /// Set where one set of values is followed as Helm would, and nothing else looked at.
     pub(super) only: Option<Only>,
-}
-
-/// What a run of one set of values learns.
-#[derive(Debug, Default)]
-pub(super) struct Only {
-    /// Pointers of the values that the templates asked for.
-    pub(super) reads: BTreeSet<Rc<str>>,
-    /// Where the text of the file's own lines is: in what was rendered, in the file, and how long.
-    pub(super) spans: Vec<(usize, usize, usize)>,
-    /// Why the file that is rendered cannot be.
-    pub(super) refused: Option<String>,
-    /// Why Helm itself would not render the chart.
-    pub(super) failed: Option<String>,
 }
 
 impl<'d> Run<'d> {
@@ -509,87 +501,6 @@ impl<'d> Run<'d> {
     }
 }
 
-/// How the method that asks for an API version is known here.
-pub(super) const HAS_VERSION: &str = "Capabilities.APIVersions.Has";
-
-/// Whether `helm template` takes a cluster to serve an API version, or a kind of one: those of Kubernetes itself
-/// (`DefaultVersionSet` in <https://github.com/helm/helm/blob/main/pkg/chart/common/capabilities.go>).
-fn is_builtin(version: &str) -> bool {
-    const GROUPS: &[&str] = &[
-        "admissionregistration.k8s.io/v1",
-        "apps/v1",
-        "authentication.k8s.io/v1",
-        "authorization.k8s.io/v1",
-        "autoscaling/v1",
-        "autoscaling/v2",
-        "batch/v1",
-        "certificates.k8s.io/v1",
-        "coordination.k8s.io/v1",
-        "discovery.k8s.io/v1",
-        "events.k8s.io/v1",
-        "flowcontrol.apiserver.k8s.io/v1",
-        "networking.k8s.io/v1",
-        "node.k8s.io/v1",
-        "policy/v1",
-        "rbac.authorization.k8s.io/v1",
-        "scheduling.k8s.io/v1",
-        "storage.k8s.io/v1",
-        "v1",
-    ];
-    let is_kind = |rest: &str| rest.strip_prefix('/').is_some_and(|kind| !kind.contains('/'));
-    GROUPS
-        .iter()
-        .any(|group| version.strip_prefix(group).is_some_and(|rest| rest.is_empty() || is_kind(rest)))
-}
-
-/// As Helm's `required` sees it.
-fn is_missing(value: &Value) -> bool {
-    match &value.data {
-        Data::Null => true,
-        Data::Text(text) => text.is_empty(),
-        _ => false,
-    }
-}
-
-fn shortened(term: &str) -> String {
-    let plain: String = term.chars().filter(|c| !matches!(*c, TERM_START | TERM_END)).take(80).collect();
-    plain.replace('\n', " ")
-}
-
-/// The text with each term as one word of its own, which YAML takes for plain text wherever it stands.
-fn word(text: &str) -> Cow<'_, str> {
-    if !text.contains(TERM_START) {
-        return Cow::Borrowed(text);
-    }
-    let mut words = String::with_capacity(text.len());
-    let (mut depth, mut start) = (0, 0);
-    for (at, c) in text.char_indices() {
-        match c {
-            TERM_START => {
-                if depth == 0 {
-                    start = at + c.len_utf8();
-                }
-                depth += 1;
-            }
-            TERM_END if depth > 0 => {
-                depth -= 1;
-                if depth == 0 {
-                    let term = &text[start..at];
-                    let is_word = term.len() <= 16 && term.chars().all(|c| c.is_ascii_hexdigit());
-                    let hash = Digest::of(term.as_bytes());
-                    let name = if is_word { term } else { &hash.hex()[..16] };
-                    words.extend([TERM_START].iter());
-                    words.push_str(name);
-                    words.push(TERM_END);
-                }
-            }
-            c if depth == 0 => words.push(c),
-            _ => {}
-        }
-    }
-    Cow::Owned(words)
-}
-
 /// A value that nothing more is known of than what it is made from.
 pub(super) fn term(name: &str, arguments: &[Value]) -> Value {
     let terms: Vec<String> = arguments.iter().map(Value::term).collect();
@@ -604,71 +515,4 @@ fn fields(value: Value, names: &[String]) -> Value {
 fn number_value(text: &str) -> Value {
     let number = text.parse().map(Data::Int).or_else(|_| text.parse().map(Data::Float));
     number.map_or_else(|_| Value::unknown(text), Value::new)
-}
-
-/// The functions that change their first argument.
-fn mutate(name: &str, map: &Map, rest: &[Value], undo: &mut Undo) -> Option<()> {
-    match (name, rest) {
-        ("set", [key, value]) => {
-            if holds(value, map) {
-                return None;
-            }
-            put(map, key.as_text()?, Some(value.clone()), undo);
-        }
-        ("unset", [key]) => {
-            put(map, key.as_text()?, None, undo);
-        }
-        ("set" | "unset", _) => return None,
-        (_, sources) => {
-            let overwrites = name.ends_with("Overwrite");
-            for source in sources {
-                match &source.data {
-                    Data::Map(source) if !Rc::ptr_eq(source, map) => merge(map, source, overwrites, undo),
-                    Data::Map(_) | Data::Null => {}
-                    _ => return None,
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-/// Whether a mapping is somewhere in a value: to put that value into it would have no end.
-fn holds(value: &Value, map: &Map) -> bool {
-    match &value.data {
-        Data::Map(entries) => {
-            Rc::ptr_eq(entries, map) || entries.borrow().values().any(|value| holds(value, map))
-        }
-        Data::List(items) => items.iter().any(|value| holds(value, map)),
-        _ => false,
-    }
-}
-
-type Undo = Vec<(Map, String, Option<Value>)>;
-
-fn put(map: &Map, key: &str, value: Option<Value>, undo: &mut Undo) {
-    let before = match value {
-        Some(value) => map.borrow_mut().insert(key.to_owned(), value),
-        None => map.borrow_mut().remove(key),
-    };
-    undo.push((Rc::clone(map), key.to_owned(), before));
-}
-
-fn merge(into: &Map, from: &Map, overwrites: bool, undo: &mut Undo) {
-    let entries: Vec<(String, Value)> =
-        from.borrow().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    for (key, value) in &entries {
-        let known = into.borrow().get(key).cloned();
-        match (known.as_ref().map(|known| &known.data), &value.data) {
-            (Some(Data::Map(known)), Data::Map(value)) if !Rc::ptr_eq(known, value) => {
-                merge(known, value, overwrites, undo);
-            }
-            // mergo fills in what is empty, and overwrites with nothing empty.
-            (Some(_), _) if overwrites && value.truth() == Some(false) => {}
-            (Some(_), _) if !overwrites && known.as_ref().and_then(Value::truth) != Some(false) => {}
-            _ => {
-                put(into, key, Some(value.deep_copy()), undo);
-            }
-        }
-    }
 }

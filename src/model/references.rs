@@ -10,6 +10,7 @@ mod values;
 
 use std::collections::{BTreeSet, HashMap};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::charts::Release;
@@ -74,19 +75,8 @@ pub enum Class {
 pub fn references(model: &Model<'_>, custom: &[CustomWorkload], fields: &[ImageFields]) -> Vec<ImageUse> {
     let repo = model.repo();
     let scope = Scope { model, custom, fields, gifts: super::charts::Gifts::new(model) };
-    let mut uses = Vec::new();
-    for file in repo.files.iter().filter(|file| !file.context_only) {
-        match file.content {
-            Content::Values => of_values(&scope, file, &mut uses),
-            Content::ClusterConfig => {}
-            Content::Objects if model.builds.is_kustomization(&file.path) => {
-                inline_patches(&scope, file, &mut uses);
-                inline_values(&scope, file, &mut uses);
-            }
-            // Patches hold no object, or part of one.
-            Content::Objects | Content::Patch => of_objects(&scope, file, &mut uses),
-        }
-    }
+    let files = repo.files.par_iter().filter(|file| !file.context_only);
+    let mut uses: Vec<ImageUse> = files.flat_map_iter(|file| of_file(&scope, file)).collect();
     overridden(model, &mut uses);
     kustomize(model, &mut uses);
     templates::find(model, &mut uses);
@@ -104,6 +94,21 @@ struct Scope<'s, 'r> {
     custom: &'s [CustomWorkload],
     fields: &'s [ImageFields],
     gifts: super::charts::Gifts<'s>,
+}
+
+fn of_file(scope: &Scope<'_, '_>, file: &File) -> Vec<ImageUse> {
+    let mut uses = Vec::new();
+    match file.content {
+        Content::Values => of_values(scope, file, &mut uses),
+        Content::ClusterConfig => {}
+        Content::Objects if scope.model.builds.is_kustomization(&file.path) => {
+            inline_patches(scope, file, &mut uses);
+            inline_values(scope, file, &mut uses);
+        }
+        // Patches hold no object, or part of one.
+        Content::Objects | Content::Patch => of_objects(scope, file, &mut uses),
+    }
+    uses
 }
 
 fn of_values(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {

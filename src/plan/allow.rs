@@ -22,6 +22,8 @@ pub struct Selection<'a> {
     pub namespace: Option<String>,
     /// `(kind, name)`, compared without regard to the kind's case.
     pub object: Option<(String, String)>,
+    /// The only findings whose fixes are made, by [`Judged::key`]; all without it.
+    pub chosen: Option<&'a BTreeSet<String>>,
 }
 
 /// Allows of the configuration that matched something.
@@ -54,6 +56,11 @@ impl Selection<'_> {
             object.id.kind.eq_ignore_ascii_case(kind) && *object.id.name == **name
         });
         namespace && named
+    }
+
+    /// Whether somebody picked findings, and not this one.
+    pub(super) fn leaves_out(&self, key: impl FnOnce() -> String) -> bool {
+        self.chosen.is_some_and(|chosen| !chosen.contains(&key()))
     }
 
     /// Whether the run sees everything, so that an allow without a match is really unmatched.
@@ -257,5 +264,7 @@ fn notice(
         line: position.line,
         column: position.column,
         fate: Fate::Manual,
+        part_of: Vec::new(),
+        turn: 0,
     }
 }

@@ -43,7 +43,7 @@ fn try_merge(document: &Value, findings: &mut [Judged]) -> Result<Value, (usize,
     Ok(wanted)
 }
 
-fn patch(wanted: &mut Value, prefix: &str, change: &Change) -> Result<(), String> {
+pub(super) fn patch(wanted: &mut Value, prefix: &str, change: &Change) -> Result<(), String> {
     let object = wanted.pointer(prefix).ok_or("the object is not there")?;
     let operations = change.operations(object, prefix);
     json_patch::patch(wanted, &operations).map_err(|error| error.to_string())

@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use super::{Fate, Planner, document};
-use crate::rules::{Finding, RepoFindings, Safety};
+use crate::rules::{Finding, Placed, RepoFindings, Safety};
 
 /// How many parts each fix has.
 pub(super) type Parts = BTreeMap<String, usize>;
@@ -57,19 +59,22 @@ fn broken(planner: &Planner<'_>, parts: &Parts) -> BTreeMap<String, Option<Strin
             *planned.entry(fix.clone()).or_default() += 1;
         }
     }
-    for (file, placed) in &planner.survey.by_file {
-        if placed.iter().all(|placed| placed.finding.together.is_none()) {
-            continue;
-        }
-        for judged in document::planned(planner, *file, placed) {
-            let Some(fix) = judged.finding.together else { continue };
-            match judged.fate {
-                Fate::Planned => *planned.entry(fix).or_default() += 1,
-                Fate::Held(reason) => drop(reasons.insert(fix, reason)),
-                Fate::BelowLevel => drop(reasons.insert(fix, "the run is about safe fixes".to_owned())),
-                Fate::Hidden => drop(hidden.insert(fix)),
-                Fate::Manual | Fate::Allowed => {}
-            }
+    let has_parts = |placed: &[Placed]| placed.iter().any(|placed| placed.finding.together.is_some());
+    let files: Vec<_> = planner.survey.by_file.iter().filter(|(_, placed)| has_parts(placed)).collect();
+    let fates: Vec<(String, Fate)> = files
+        .into_par_iter()
+        .flat_map_iter(|(file, placed)| {
+            let judged = document::planned(planner, *file, placed).into_iter();
+            judged.filter_map(|judged| Some((judged.finding.together?, judged.fate)))
+        })
+        .collect();
+    for (fix, fate) in fates {
+        match fate {
+            Fate::Planned => *planned.entry(fix).or_default() += 1,
+            Fate::Held(reason) => drop(reasons.insert(fix, reason)),
+            Fate::BelowLevel => drop(reasons.insert(fix, "the run is about safe fixes".to_owned())),
+            Fate::Hidden => drop(hidden.insert(fix)),
+            Fate::Manual | Fate::Allowed => {}
         }
     }
     let fixes = findings(&planner.survey).filter_map(|finding| finding.together.as_ref());

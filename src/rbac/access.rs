@@ -3,10 +3,12 @@
 //! A repo is rarely one cluster: names repeat between applications and overlays. A binding refers to the nearest
 //! role of its name, and what a build puts into several namespaces is in all of them.
 
+mod index;
 mod read;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
+use self::index::Index;
 pub use self::read::{LegacyToken, TokenUse};
 use super::policy::{Binding, Policy, Role, RoleKey, Selector};
 use super::recorded::Recorded;
@@ -32,6 +34,7 @@ pub struct Access<'m> {
     pub users: Vec<AccountUser>,
     /// Secrets that hold a token of an account for as long as they exist.
     pub tokens: Vec<LegacyToken>,
+    index: Index,
     recorded: Recorded,
 }
 
@@ -171,16 +174,23 @@ impl<'m> Access<'m> {
 
     /// The bindings of a role of the repo.
     pub fn bindings_of(&self, role: usize) -> impl Iterator<Item = &BindingObject> {
-        self.bindings.iter().filter(move |binding| binding.role == RoleSource::Repo(role))
+        self.index.bindings_of(role).iter().map(|idx| &self.bindings[*idx])
+    }
+
+    /// The accounts of a name, whatever namespace they are in.
+    fn accounts_named(&self, name: &str) -> impl Iterator<Item = &AccountObject> {
+        self.index.accounts_named(name).iter().map(|idx| &self.accounts[*idx])
     }
 
     /// The workloads that run as an account. One whose namespace nothing tells counts by its name.
     pub fn users_of<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a AccountUser> {
-        self.users.iter().filter(move |user| match subject {
-            Subject::ServiceAccount { namespace, name } => {
-                user.account == *name && (user.namespaces.is_empty() || user.namespaces.contains(namespace))
-            }
-            _ => false,
+        let account = match subject {
+            Subject::ServiceAccount { namespace, name } => Some((namespace, name)),
+            _ => None,
+        };
+        account.into_iter().flat_map(|(namespace, name)| {
+            let users = self.index.users_named(name).iter().map(|idx| &self.users[*idx]);
+            users.filter(move |user| user.namespaces.is_empty() || user.namespaces.contains(namespace))
         })
     }
 
@@ -195,11 +205,17 @@ impl<'m> Access<'m> {
             let accounts = subjects.filter(|(_, subject)| matches!(subject, Subject::ServiceAccount { .. }));
             known.extend(accounts.map(|(_, subject)| subject.clone()));
         }
+        let names: HashSet<&str> = known
+            .iter()
+            .filter_map(|subject| match subject {
+                Subject::ServiceAccount { name, .. } => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
         let mut placed: BTreeSet<Subject> = BTreeSet::new();
         for user in &self.users {
             placed.extend(user.namespaces.iter().map(|place| Subject::account(place, &user.account)));
-            let named = |subject: &&Subject| matches!(subject, Subject::ServiceAccount { name, .. } if *name == user.account);
-            if user.namespaces.is_empty() && !known.iter().any(|subject| named(&subject)) {
+            if user.namespaces.is_empty() && !names.contains(user.account.as_str()) {
                 placed.insert(Subject::account(DEFAULT_NAMESPACE, &user.account));
             }
         }
@@ -210,11 +226,10 @@ impl<'m> Access<'m> {
     /// Whether an account is defined here, or is one that every namespace has.
     pub fn is_defined(&self, namespace: &str, name: &str) -> bool {
         name == DEFAULT_ACCOUNT
-            || self.accounts.iter().any(|account| {
-                *account.object.id.name == *name
-                    && (account.places.is_empty()
-                        || account.places.iter().any(|place| place == namespace)
-                        || self.model.namespaces(&account.object).is_empty())
+            || self.accounts_named(name).any(|account| {
+                account.places.is_empty()
+                    || account.places.iter().any(|place| place == namespace)
+                    || self.model.namespaces(&account.object).is_empty()
             })
     }
 }

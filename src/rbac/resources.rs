@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::yaml::{Kind, Node};
 
 /// The verbs of a resource that can be stored, in the order people write them.
 pub const VERBS: [&str; 8] =
@@ -58,24 +59,26 @@ impl Resources {
     }
 
     /// Reads a CustomResourceDefinition (apiextensions.k8s.io/v1 or v1beta1).
-    pub fn add_definition(&mut self, definition: &Value) {
-        let spec = &definition["spec"];
-        let (Some(group), Some(plural)) = (spec["group"].as_str(), spec["names"]["plural"].as_str()) else {
+    pub fn add_definition(&mut self, definition: Node<'_>) {
+        let text = |pointer: &str| definition.at(pointer).and_then(Node::as_str);
+        let (Some(group), Some(plural)) = (text("/spec/group"), text("/spec/names/plural")) else {
             return;
         };
-        let namespaced = spec["scope"] != "Cluster";
+        let namespaced = text("/spec/scope").as_deref() != Some("Cluster");
         let resource = |name: String, verbs: &[&str]| Resource {
-            group: group.to_owned(),
+            group: group.to_string(),
             name,
             namespaced,
             verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
         };
-        self.add(resource(plural.to_owned(), &VERBS));
-        let versions = spec["versions"].as_array().into_iter().flatten();
-        let parts: Vec<&Value> =
-            versions.map(|version| &version["subresources"]).chain([&spec["subresources"]]).collect();
+        self.add(resource(plural.to_string(), &VERBS));
+        let spec = definition.get("spec");
+        let versions = spec.and_then(|spec| spec.get("versions"));
+        let all = versions.into_iter().flat_map(Node::items).chain(spec);
+        let parts: Vec<Node<'_>> = all.filter_map(|version| version.get("subresources")).collect();
         for name in ["status", "scale"] {
-            if parts.iter().any(|part| part[name].is_object()) {
+            let is_object = |part: Node<'_>| matches!(part.kind(), Kind::Mapping | Kind::Alias);
+            if parts.iter().filter_map(|part| part.get(name)).any(is_object) {
                 self.add(resource(format!("{plural}/{name}"), &["get", "patch", "update"]));
             }
         }
@@ -145,6 +148,7 @@ mod tests {
     use super::*;
     use crate::config::KubernetesVersion;
     use crate::rbac::Recorded;
+    use crate::yaml::{Limits, Stream};
 
     fn known() -> Resources {
         Resources::new(Recorded::of(KubernetesVersion { minor: 37 }).resources)
@@ -153,10 +157,12 @@ mod tests {
     #[test]
     fn a_definition_brings_its_resource_and_subresources() {
         let mut known = known();
-        known.add_definition(&json!({"spec": {
+        let definition = json!({"spec": {
             "group": "x.example", "names": {"plural": "things"}, "scope": "Namespaced",
             "versions": [{"name": "v1", "subresources": {"status": {}}}, {"name": "v2", "subresources": {"scale": {}}}],
-        }}));
+        }});
+        let stream = Stream::parse(definition.to_string(), &Limits::default()).unwrap();
+        known.add_definition(stream.root(0).unwrap());
         let names: Vec<&str> = known.of_group("x.example").unwrap().map(|r| r.name.as_str()).collect();
         assert_eq!(names, ["things", "things/scale", "things/status"]);
         assert_eq!(known.is_namespaced("x.example", "things/status"), Some(true));

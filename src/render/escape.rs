@@ -28,6 +28,29 @@ fn escape(text: &str) -> String {
     safe
 }
 
+/// The text without its secrets.
+pub(super) fn masked(text: &str, secrets: &[String]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets {
+        text = text.replace(secret, "••••••");
+    }
+    text
+}
+
+/// A path as a relative reference (RFC 3986): all but unreserved characters and `/` by their bytes.
+pub(super) fn uri(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                uri.push(char::from(byte));
+            }
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri
+}
+
 /// Control characters, and the bidirectional overrides that make a line read as another
 /// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
 pub(super) fn is_unsafe(char: char) -> bool {

@@ -195,15 +195,7 @@ impl Renderer for Json {
 
     fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
         for (path, line, notice) in &ending.notices {
-            let judged = Judged {
-                finding: notice.clone(),
-                object: ObjectId::unknown(),
-                document: 0,
-                prefix: String::new(),
-                line: *line,
-                column: 1,
-                fate: Fate::Manual,
-            };
+            let judged = Judged::of_no_object(notice.clone(), *line);
             self.finding(out, path, &judged, &[])?;
         }
         write!(out, "],\n\"workloads\":[")?;
@@ -231,7 +223,7 @@ pub(crate) fn line(out: &mut dyn io::Write, value: &impl Serialize) -> io::Resul
 }
 
 /// JSON allows characters raw that a terminal must not see; outside of strings it has none of them.
-fn text(value: &impl Serialize) -> io::Result<String> {
+pub(super) fn text(value: &impl Serialize) -> io::Result<String> {
     let json = serde_json::to_string(value).map_err(io::Error::from)?;
     if !json.chars().any(is_unsafe) {
         return Ok(json);

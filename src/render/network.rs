@@ -7,6 +7,7 @@ mod explain;
 mod json;
 mod lines;
 mod mermaid;
+mod svg;
 mod text;
 
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ use std::io::{self, Write};
 pub use self::diff::{diff_json, diff_text};
 pub use self::explain::{Answer, Explanation, Question, explain_json, explain_text};
 pub use self::json::{graph_json, graph_schema};
+pub use self::svg::graph_svg;
 use super::Style;
 use crate::connections::{Connection, Peer};
 use crate::network_policy::{Foreign, Graph, Names, Policy, shown_space};

@@ -30,7 +30,7 @@ impl Text {
             "  {place:>7}  {paint}{:<8}{paint:#}  {}  {dim}[{}: {}]{dim:#}",
             finding.severity().id(),
             escaped(&finding.message),
-            finding.rule.id,
+            self.style.link(finding.rule),
             fix(judged)
         )?;
         if let Fate::Held(reason) = &judged.fate {
@@ -186,6 +186,10 @@ impl Renderer for Text {
         writeln!(out)
     }
 
+    fn wants_new_texts(&self) -> bool {
+        false
+    }
+
     fn created(
         &self,
         out: &mut dyn Write,
@@ -296,6 +300,7 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
     match (count, noun.split_once(' ')) {
         (1, _) => format!("1 {noun}"),
         // "fixes to review", "findings left"
+        (_, None) if noun == "fix" => format!("{count} fixes"),
         (_, Some(("fix", rest))) => format!("{count} fixes {rest}"),
         _ => format!("{count} {noun}s"),
     }

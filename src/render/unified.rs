@@ -27,18 +27,21 @@ impl Unified {
     pub(super) fn new(style: Style) -> Unified {
         Unified { style }
     }
+}
 
-    /// Lines in front of `diff --git` are ignored by git and patch.
-    fn reason(&self, out: &mut dyn Write, judged: &Judged) -> io::Result<()> {
-        if self.style.quiet {
-            return Ok(());
-        }
+/// Says of every planned fix why it is made. Lines in front of `diff --git` are ignored by git and patch.
+pub(super) fn write_reasons<'j>(
+    out: &mut dyn Write,
+    findings: impl Iterator<Item = &'j Judged>,
+    style: Style,
+) -> io::Result<()> {
+    for judged in findings.filter(|judged| judged.fate == Fate::Planned && !style.quiet) {
         let finding = &judged.finding;
         writeln!(
             out,
             "# line {}: {} ({}): {}",
             judged.line,
-            finding.rule.id,
+            style.link(finding.rule),
             finding.safety.id(),
             escaped(&finding.message)
         )?;
@@ -48,19 +51,15 @@ impl Unified {
         for fact in &finding.evidence {
             writeln!(out, "#   because: {}", escaped(fact))?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 impl Renderer for Unified {
     fn file(&self, out: &mut Vec<u8>, report: &FileReport<'_>) -> io::Result<()> {
         let Some(after) = &report.after else { return Ok(()) };
-        for judged in report.findings.iter().filter(|judged| judged.fate == Fate::Planned) {
-            self.reason(out, judged)?;
-        }
-        let (edits, context) = (report.edits.as_slice(), report.context);
-        let texts = Texts { before: Some(report.before), after, edits, context };
-        write_diff(out, report.path, &texts, self.style)
+        write_reasons(out, report.findings.iter(), self.style)?;
+        write_diff(out, report.path, &Texts::of(report, after), self.style)
     }
 
     fn created(
@@ -70,13 +69,10 @@ impl Renderer for Unified {
         findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
-        for judged in findings.iter().filter(|judged| judged.fate == Fate::Planned || !files.is_empty()) {
-            self.reason(out, judged)?;
-        }
+        let told = findings.iter().filter(|judged| judged.fate == Fate::Planned || !files.is_empty());
+        write_reasons(out, told, self.style)?;
         for created in files {
-            let (before, after) = (created.before, created.file.text.as_str());
-            let texts = Texts { before, after, edits: &[], context: CONTEXT_LINES };
-            write_diff(out, &created.file.path, &texts, self.style)?;
+            write_diff(out, &created.file.path, &Texts::of_created(created), self.style)?;
         }
         Ok(())
     }
@@ -87,7 +83,7 @@ impl Renderer for Unified {
 }
 
 /// The texts of one file.
-struct Texts<'t> {
+pub(super) struct Texts<'t> {
     /// `None` for a new file.
     before: Option<&'t str>,
     after: &'t str,
@@ -97,8 +93,20 @@ struct Texts<'t> {
     context: usize,
 }
 
+impl<'t> Texts<'t> {
+    pub(super) fn of(report: &'t FileReport<'_>, after: &'t str) -> Texts<'t> {
+        let (edits, context) = (report.edits.as_slice(), report.context);
+        Texts { before: Some(report.before), after, edits, context }
+    }
+
+    pub(super) fn of_created(created: &'t Created<'_>) -> Texts<'t> {
+        let (before, after) = (created.before, created.file.text.as_str());
+        Texts { before, after, edits: &[], context: CONTEXT_LINES }
+    }
+}
+
 /// Writes the diff of one file.
-fn write_diff(out: &mut dyn Write, path: &str, texts: &Texts<'_>, style: Style) -> io::Result<()> {
+pub(super) fn write_diff(out: &mut dyn Write, path: &str, texts: &Texts<'_>, style: Style) -> io::Result<()> {
     let Texts { before, after, .. } = *texts;
     let old = lines(before.unwrap_or_default());
     let new = lines(after);
@@ -182,7 +190,7 @@ fn write_line(out: &mut dyn Write, sign: char, line: &str, paint: Paint, style: 
 }
 
 /// The name as git writes it: quoted only where it holds a quote, a backslash or a control character.
-fn quoted(prefix: &str, path: &str) -> String {
+pub(super) fn quoted(prefix: &str, path: &str) -> String {
     if !path.contains(|char: char| char.is_control() || char == '"' || char == '\\') {
         return format!("{prefix}{path}");
     }

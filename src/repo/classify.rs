@@ -176,6 +176,15 @@ pub(super) fn holds_objects(stream: &Stream) -> bool {
     (0..stream.documents()).filter_map(|document| stream.root(document)).any(is_object)
 }
 
+/// Whether a stream consists of definitions of custom resources.
+pub(super) fn defines_resources(stream: &Stream) -> bool {
+    let mut roots = (0..stream.documents()).filter_map(|document| stream.root(document)).peekable();
+    let is_definition = |root: Node<'_>| {
+        root.get("kind").and_then(Node::as_str).as_deref() == Some("CustomResourceDefinition")
+    };
+    roots.peek().is_some() && roots.all(is_definition)
+}
+
 fn is_object(root: Node<'_>) -> bool {
     root.kind() == Kind::Mapping && root.get("kind").is_some() && root.get("apiVersion").is_some()
 }

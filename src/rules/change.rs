@@ -252,9 +252,9 @@ mod tests {
     fn yaml_in_a_string_keeps_its_comments() {
         let object = json!({"l": ["a: 1 # why\nb:\n  - x\n"]});
         check(
-            Change::append("/b", "y").inside("/l/0"),
+            Change::append("/b", "z").inside("/l/0"),
             object.clone(),
-            json!([{"op": "replace", "path": "/l/0", "value": "a: 1 # why\nb:\n  - x\n  - y\n"}]),
+            json!([{"op": "replace", "path": "/l/0", "value": "a: 1 # why\nb:\n  - x\n  - z\n"}]),
         );
         check(Change::set("/a", 1).inside("/l/0"), object, json!([]));
         check(Change::set("/a", 1).inside("/l"), json!({"l": "a: 2\n---\na: 3\n"}), json!([]));

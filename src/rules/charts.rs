@@ -186,9 +186,8 @@ impl<'m> Job<'_, 'm> {
         if set.is_default {
             self.fixed.clone_from(&changes);
         }
-        let text = if set.is_text { report::text(self, set, &kept) } else { None };
         for group in kept {
-            report::fix(self, set, &before, group, text.as_ref(), found);
+            report::fix(self, set, &before, group, found);
         }
         for raised in without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised)) {
             report::without(self, set, &before, &knobs, raised, found);
@@ -212,6 +211,9 @@ impl<'m> Job<'_, 'm> {
     fn raised(&self, render: &Render, set: &ValuesSet) -> Vec<Raised> {
         let mut raised = Vec::new();
         for (idx, rendered) in render.objects.iter().enumerate() {
+            if self.is_manifest(&rendered.template) {
+                continue;
+            }
             let object = self.object(rendered, set);
             let Some(workload) = Workload::new(self.settings, self.model, &object, &rendered.value) else {
                 continue;
@@ -223,6 +225,12 @@ impl<'m> Job<'_, 'm> {
             }));
         }
         raised
+    }
+
+    /// Whether a template has no actions: it is judged and edited as the manifest that it is.
+    fn is_manifest(&self, template: &str) -> bool {
+        let file = self.model.repo().file(template);
+        file.is_some_and(|file| file.content == repo::Content::Objects && !file.context_only)
     }
 
     /// The rendered object as one that lies where its values do.
@@ -242,7 +250,8 @@ impl<'m> Job<'_, 'm> {
     }
 
     fn count(&self, before: &Render, after: &[Value], rendered: &mut Rendered) {
-        for (object, after) in before.objects.iter().zip(after) {
+        let objects = before.objects.iter().zip(after);
+        for (object, after) in objects.filter(|(object, _)| !self.is_manifest(&object.template)) {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let id = ObjectId::named(&text(&object.value["apiVersion"]), &text(&object.value["kind"]), "");
             let Some(layout) = layout(&id, &self.settings.config.workloads) else { continue };
@@ -330,6 +339,16 @@ impl Trial<'_> {
         objects
     }
 
+    /// Whether the chart's schema allows the values.
+    fn may_be(&self, changes: &[Change]) -> bool {
+        changes.iter().all(|change| match change {
+            Change::Set { pointer, value } => self.chart.allows(pointer, value),
+            // A schema knows strings, not what is in them.
+            Change::Remove { .. } | Change::Inside { .. } => true,
+            Change::Append { list, value } => self.chart.allows(list, &Value::Array(vec![value.clone()])),
+        })
+    }
+
     fn render(&self, changes: &[Change]) -> Option<Vec<Value>> {
         let own = changed(self.own, changes)?;
         let after = self.chart.rendered(&(self.all)(&own)).ok()?;
@@ -355,7 +374,7 @@ impl Trial<'_> {
             }
             let mut candidates = knobs.candidates(raised.object, &self.wanted[raised.object], change);
             let makes = |changes: &[Change]| self.objects(changes).as_ref().is_some_and(is_made);
-            let own = candidates.find(|candidate| makes(candidate))?;
+            let own = candidates.find(|candidate| self.may_be(candidate) && makes(candidate))?;
             let own = fewest(own, &makes);
             fix.extend(own.into_iter().filter(|change| !fix.contains(change)).collect::<Vec<_>>());
         }

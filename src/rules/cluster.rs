@@ -1,6 +1,6 @@
 //! Rules about how clusters are set up: the API server and what runs beside it, as far as files of the repo say it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -75,8 +75,6 @@ struct Context<'a> {
     settings: &'a Settings<'a>,
     planes: Vec<Plane>,
     parts: Vec<Part>,
-    /// Paths that files have.
-    taken: BTreeSet<String>,
 }
 
 /// A configuration document that is no flag: of its own, or the text of a string.
@@ -107,8 +105,7 @@ pub(super) fn check_repo(
     if !RULES.iter().any(|rule| selected(rule)) {
         return;
     }
-    let taken = model.repo().files.iter().map(|file| file.path.clone()).collect();
-    let mut context = Context { model, settings, planes: Vec::new(), parts: Vec::new(), taken };
+    let mut context = Context { model, settings, planes: Vec::new(), parts: Vec::new() };
     context.read();
     if context.planes.is_empty() && context.parts.is_empty() {
         return;
@@ -180,7 +177,7 @@ impl Context<'_> {
             finding.make_manual(format!("not edited: {}", marker.detail()));
         }
         let placed = Placed { object: object.clone(), finding, needs_file: None };
-        found.by_file.entry(object.file).or_default().push(placed);
+        found.place(placed);
     }
 
     /// A finding about a plane, with how its fix takes effect.
@@ -211,10 +208,9 @@ impl Context<'_> {
         let stem = file.path.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or("cluster");
         let beside = if home.is_empty() { wanted.name.to_owned() } else { format!("{home}/{}", wanted.name) };
         let is_shared = planned.get(&*beside) == Some(&wanted.text);
-        let mut taken = self.taken.clone();
-        taken.extend(planned.keys().map(|path| (*path).to_owned()));
+        let is_taken = |path: &str| self.model.repo().file(path).is_some() || planned.contains_key(path);
         let path =
-            if is_shared { Some(beside) } else { placement::free_path(wanted.name, home, stem, &taken) };
+            if is_shared { Some(beside) } else { placement::free_path(wanted.name, home, stem, is_taken) };
         let delivery = path.as_ref().and_then(|path| plane.deliver(wanted.name, wanted.text, path));
         let change = |path: &str| match wanted.instead_of {
             Some(old) => plane.replace(Component::ApiServer, old, wanted.flag, path),

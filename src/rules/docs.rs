@@ -17,6 +17,23 @@ pub fn page(rule: &Rule) -> String {
     page
 }
 
+impl Rule {
+    /// A part of the docs, in Markdown, without its heading.
+    pub fn section(&self, heading: &str) -> String {
+        let docs = unindented(self.docs);
+        let mut parts = docs.split("\n## ");
+        let found = parts.find_map(|part| part.strip_prefix(heading)?.strip_prefix('\n'));
+        found.unwrap_or_default().trim().to_owned()
+    }
+
+    /// The first of the sources that is a page.
+    pub fn link(&self) -> Option<String> {
+        let sources = self.section("Sources");
+        let link = sources.split('<').skip(1).find_map(|rest| rest.split_once('>'))?.0;
+        link.starts_with("https://").then(|| link.to_owned())
+    }
+}
+
 /// All rules as a Markdown table.
 pub fn markdown_table() -> String {
     let mut table = "| rule | area | severity | |\n|---|---|---|---|\n".to_owned();

@@ -63,7 +63,7 @@ pub(super) fn check_repo(
         for (rule, mut finding) in latest.into_iter().chain(pin) {
             finding.rule = rule;
             let object = elsewhere.object.clone();
-            found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
+            found.place(Placed { object, finding, needs_file: None });
         }
     }
 }

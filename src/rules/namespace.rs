@@ -1,5 +1,6 @@
 //! Rules about namespaces: which Pod Security level they enforce, given what all their workloads meet.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
@@ -72,11 +73,24 @@ pub struct RepoFindings {
 }
 
 impl RepoFindings {
+    /// Files a finding under its object's file.
+    pub fn place(&mut self, placed: Placed) {
+        let list = self.by_file.entry(placed.object.file).or_default();
+        // Most files have one or two.
+        if list.len() < 4 {
+            list.reserve_exact(1);
+        }
+        list.push(placed);
+    }
+
     /// Adds what was found elsewhere.
     pub fn append(&mut self, other: RepoFindings) {
         let RepoFindings { by_file, new_files, in_templates, namespaces, rendered } = other;
-        for (file, mut placed) in by_file {
-            self.by_file.entry(file).or_default().append(&mut placed);
+        for (file, list) in by_file {
+            match self.by_file.entry(file) {
+                Entry::Vacant(entry) => drop(entry.insert(list)),
+                Entry::Occupied(mut entry) => entry.get_mut().extend(list),
+            }
         }
         self.new_files.extend(new_files);
         self.in_templates.extend(in_templates);

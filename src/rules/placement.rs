@@ -1,16 +1,19 @@
 //! Where a new file goes, and who has to know of it. Knows folders and kustomizations; nothing of what is in the file.
 
-use std::collections::BTreeSet;
-
 use super::{Change, Finding, Placed, RepoFindings, Rule, Safety};
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::folder;
 
 /// A path in `folder` that nothing has yet: `file` itself, or with `name` behind its stem.
-pub(super) fn free_path(file: &str, folder: &str, name: &str, taken: &BTreeSet<String>) -> Option<String> {
+pub(super) fn free_path(
+    file: &str,
+    folder: &str,
+    name: &str,
+    is_taken: impl Fn(&str) -> bool,
+) -> Option<String> {
     let (stem, extension) = file.rsplit_once('.').unwrap_or((file, "yaml"));
     let at = |file: &str| if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") };
-    [at(file), at(&format!("{stem}-{name}.{extension}"))].into_iter().find(|path| !taken.contains(path))
+    [at(file), at(&format!("{stem}-{name}.{extension}"))].into_iter().find(|path| !is_taken(path))
 }
 
 /// Lists a new file in the kustomization of its folder, if that builds the object the file is for.
@@ -37,9 +40,7 @@ pub(super) fn list_in(
     together: Option<&str>,
     found: &mut RepoFindings,
 ) {
-    let Some(file) = model.repo().files.iter().position(|file| file.path == kustomization) else {
-        return;
-    };
+    let Some(file) = model.repo().position(kustomization) else { return };
     let name = relative(folder(kustomization), path);
     let mut finding = Finding::new("/resources", format!("{kustomization} does not list {name}"))
         .change(Change::append("/resources", name))
@@ -49,7 +50,7 @@ pub(super) fn list_in(
     let id = ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", kustomization);
     let object = Object { file, document: 0, pointer: "".into(), id, layout: None };
     let placed = Placed { object, finding, needs_file: Some(path.to_owned()) };
-    found.by_file.entry(file).or_default().push(placed);
+    found.place(placed);
 }
 
 /// `path` as a file in `folder` names it.

@@ -8,6 +8,7 @@ use crate::rbac::access::{BindingObject, RoleObject, RoleSource};
 use crate::rbac::difference::{Scoped, lost};
 use crate::rbac::subject::MASTERS;
 use crate::rbac::{Access, Policy, PolicyRule, Scope, Subject};
+use crate::repo::folder;
 
 mod cluster_admin_bound;
 mod cluster_role_binding_could_be_role_binding;
@@ -71,8 +72,10 @@ struct Context<'a> {
     settings: &'a Settings<'a>,
     access: &'a Access<'a>,
     policy: &'a Policy,
-    /// Paths that files have, or that new files will have.
-    taken: BTreeSet<String>,
+    /// Paths that new files of other areas will have.
+    planned: BTreeSet<String>,
+    /// Where the findings of this area begin among those about new files.
+    own_files: usize,
 }
 
 /// Asks the rules about roles, bindings, accounts and their tokens.
@@ -89,16 +92,31 @@ pub(super) fn check_repo(
     }
     let access = Access::new(model, settings.config.target_version);
     let policy = access.policy();
-    let mut taken: BTreeSet<String> = model.repo().files.iter().map(|file| file.path.clone()).collect();
-    let planned = found.new_files.iter().flat_map(|placed| &placed.finding.new_files);
-    taken.extend(planned.map(|file| file.path.clone()));
-    let context = Context { model, settings, access: &access, policy: &policy, taken };
+    let planned = new_paths(&found.new_files).map(str::to_owned).collect();
+    let own_files = found.new_files.len();
+    let context = Context { model, settings, access: &access, policy: &policy, planned, own_files };
     for (_, ask) in ASKED.iter().filter(|(rule, _)| selected(rule)) {
         ask(&context, found);
     }
 }
 
+/// Paths of new files that findings want.
+fn new_paths(placed: &[Placed]) -> impl Iterator<Item = &str> {
+    placed.iter().flat_map(|placed| &placed.finding.new_files).map(|file| file.path.as_str())
+}
+
 impl Context<'_> {
+    /// A path for a new file beside an object; nothing where all that come to mind are taken.
+    fn new_path(&self, beside: &Object, name: &str, found: &RepoFindings) -> Option<String> {
+        let is_taken = |path: &str| {
+            self.model.repo().file(path).is_some()
+                || self.planned.contains(path)
+                || new_paths(&found.new_files[self.own_files..]).any(|planned| planned == path)
+        };
+        let home = folder(&self.model.file(beside).path);
+        placement::free_path(&self.settings.config.rbac_file, home, name, is_taken)
+    }
+
     /// Files the finding under its object. What must not be edited is only reported.
     fn place(&self, rule: &'static Rule, object: &Object, mut finding: Finding, found: &mut RepoFindings) {
         let file = self.model.file(object);
@@ -112,7 +130,7 @@ impl Context<'_> {
             finding.make_manual(reason);
         }
         let placed = Placed { object: object.clone(), finding, needs_file: None };
-        found.by_file.entry(object.file).or_default().push(placed);
+        found.place(placed);
     }
 
     /// Why an object is not edited, if so.
@@ -132,7 +150,7 @@ impl Context<'_> {
     fn reason_against_listing(&self, beside: &Object) -> Option<String> {
         let listing = self.model.builds.listing(&self.model.file(beside).path);
         let marked = |path: &str| {
-            let file = self.model.repo().files.iter().find(|file| file.path == path)?;
+            let file = self.model.repo().file(path)?;
             (file.marker.is_some() || file.context_only).then(|| format!("{path} is not edited"))
         };
         listing.map(|kustomization| kustomization.path.as_str()).find_map(marked)

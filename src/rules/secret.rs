@@ -6,6 +6,7 @@ use super::{Finding, Placed, RepoFindings, Rule, Settings};
 use crate::model::{Model, Object};
 use crate::secret::is_secret_object;
 
+mod chart_values;
 mod configuration_not_immutable;
 mod csi;
 mod obstacles;
@@ -38,8 +39,14 @@ struct Context<'a> {
     settings: &'a Settings<'a>,
     uses: Uses,
     readers: Readers<'a>,
-    /// Paths that files have, or that new files will have.
-    taken: BTreeSet<String>,
+    /// Paths that new files will have.
+    planned: BTreeSet<String>,
+}
+
+impl Context<'_> {
+    fn is_taken(&self, path: &str) -> bool {
+        self.model.repo().file(path).is_some() || self.planned.contains(path)
+    }
 }
 
 /// Asks the rules that look at more than one workload.
@@ -54,12 +61,14 @@ pub(super) fn check_repo(
             || model.builds.kustomizations().iter().any(|build| !build.generated_secrets.is_empty())
     };
     if selected(&secret_in_plain_manifest::RULE) && has_secrets() {
-        let mut taken: BTreeSet<String> = model.repo().files.iter().map(|file| file.path.clone()).collect();
         let planned = found.new_files.iter().flat_map(|placed| &placed.finding.new_files);
-        taken.extend(planned.map(|file| file.path.clone()));
+        let planned = planned.map(|file| file.path.clone()).collect();
         let readers = Readers::new(model, settings);
-        let mut context = Context { model, settings, uses: Uses::of(model), readers, taken };
+        let mut context = Context { model, settings, uses: Uses::of(model), readers, planned };
         secret_in_plain_manifest::check(&mut context, found);
+    }
+    if selected(&secret_in_plain_manifest::RULE) {
+        chart_values::check(model, found);
     }
     if selected(&secret_in_config_map::RULE) {
         secret_in_config_map::check(model, found);
@@ -82,7 +91,7 @@ fn place(
     }
     finding.rule = rule;
     let placed = Placed { object: object.clone(), finding, needs_file: None };
-    found.by_file.entry(object.file).or_default().push(placed);
+    found.place(placed);
 }
 
 /// `a`, `a and b`, `a, b and 3 more`.

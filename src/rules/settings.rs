@@ -25,6 +25,8 @@ pub struct Settings<'a> {
     pub audit: Option<&'a audit_log::Evidence>,
     /// What flow logs show; empty without one.
     pub flows: &'a Flows,
+    /// Whether anybody reads the texts of new files; only then they have to be made.
+    pub reads_new_files: bool,
     /// What became of Secrets that are to be encrypted.
     pub sealing: &'a Sealing,
 }
@@ -46,8 +48,19 @@ impl<'a> Settings<'a> {
     ) -> Result<Settings<'a>, TemplateError> {
         let (level, version) = (config.profile.level, config.profile.version);
         let standard = Standard::render(templates, config)?;
-        let sealing = &Sealing::Later;
-        Ok(Settings { config, templates, level, version, standard, lock, flows, audit: None, sealing })
+        let (sealing, reads_new_files) = (&Sealing::Later, true);
+        Ok(Settings {
+            config,
+            templates,
+            level,
+            version,
+            standard,
+            lock,
+            flows,
+            audit: None,
+            sealing,
+            reads_new_files,
+        })
     }
 }
 

@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::content::{Nature, nature_of};
-use super::text::{argument, file_content, is_secret_name, is_secret_value, known_token, literal};
+use super::settings::{argument, file_content};
+use super::text::{is_secret_name, is_secret_value, known_token, literal};
 use crate::yaml::{Kind, Node, Stream};
 
 /// Written by `kubectl apply`: the whole object as it was, values included.

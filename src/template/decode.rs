@@ -54,7 +54,11 @@ pub(crate) fn typed<T: DeserializeOwned + Serialize>(text: &str) -> Result<Value
             message: format!("`{}` has no value", path.join(".")),
         });
     }
-    let typed: T = serde_yaml::from_str(text).map_err(|error| Problem::from_value(&error))?;
+    // Only the text tells where a mistake is, and is lenient where a scalar could be a string.
+    let typed = match T::deserialize(&value) {
+        Ok(typed) => typed,
+        Err(_) => serde_yaml::from_str(text).map_err(|error| Problem::from_value(&error))?,
+    };
     // These types ignore what they do not know, so what is not there afterwards was not known.
     let back = serde_json::to_value(&typed).map_err(|error| Problem::new(error.to_string()))?;
     match lost_in(&value, &back) {
@@ -80,21 +84,22 @@ fn search(
     back: &Value,
     hit: &dyn Fn(&Value, Option<&Value>) -> bool,
 ) -> Option<Vec<String>> {
-    let children: Vec<(String, &Value, Option<&Value>)> = match written {
-        Value::Object(map) => map.iter().map(|(key, inner)| (key.clone(), inner, back.get(key))).collect(),
-        Value::Array(items) => {
-            items.iter().enumerate().map(|(n, inner)| (n.to_string(), inner, back.get(n))).collect()
-        }
-        _ => return None,
+    let within = |inner: &Value, back: Option<&Value>| match back {
+        found if hit(inner, found) => Some(Vec::new()),
+        Some(back) => search(inner, back, hit),
+        None => None,
     };
-    children.into_iter().find_map(|(key, inner, back)| {
-        let below = match back {
-            found if hit(inner, found) => Some(Vec::new()),
-            Some(back) => search(inner, back, hit),
-            None => None,
-        };
-        below.map(|below| [vec![key], below].concat())
-    })
+    let at = |key: String, below: Vec<String>| [vec![key], below].concat();
+    match written {
+        Value::Object(map) => {
+            map.iter().find_map(|(key, inner)| Some(at(key.clone(), within(inner, back.get(key))?)))
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(n, inner)| Some(at(n.to_string(), within(inner, back.get(n))?))),
+        _ => None,
+    }
 }
 
 /// The line that holds the last key of the path, when only one does.

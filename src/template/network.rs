@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicySpec};
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
 use super::decode::{self, Problem};
@@ -85,6 +86,16 @@ pub struct WantedPort {
 }
 
 impl Templates {
+    /// Whether every policy can be rendered, so that nobody has to try. A team's own template may have its limits.
+    pub fn renders_all_policies(&self, dialect: Dialect) -> bool {
+        let name = match dialect {
+            Dialect::Core => CORE,
+            Dialect::Cilium => CILIUM,
+            Dialect::Calico => CALICO,
+        };
+        self.is_built_in(name)
+    }
+
     /// A file of policies, one document each.
     pub fn network_policies(
         &self,
@@ -147,10 +158,9 @@ fn is_spec(spec: &Value, wanted: &Value) -> Result<(), Problem> {
 
 fn says_the_same(spec: &Value, wanted: &Value) -> Result<(), Problem> {
     let typed = |value: &Value| {
-        serde_json::from_value::<k8s_openapi::api::networking::v1::NetworkPolicySpec>(value.clone())
-            .map_err(|error| Problem::new(error.to_string()))
+        NetworkPolicySpec::deserialize(value).map_err(|error| Problem::new(error.to_string()))
     };
-    if typed(spec)? == typed(wanted)? {
+    if spec == wanted || typed(spec)? == typed(wanted)? {
         return Ok(());
     }
     let field = ["podSelector", "policyTypes", "ingress", "egress"]

@@ -48,6 +48,11 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "overlay/component.yaml",
     "overlay/patch.yaml",
     "overlay/steps.yaml",
+    "pipeline/Jenkinsfile",
+    "pipeline/github-sign.yaml",
+    "pipeline/github.yaml",
+    "pipeline/gitlab.yaml",
+    "pipeline/tekton.yaml",
     "pod-security-context.yaml",
     "pod-security-exceptions.yaml",
     "rbac/role-binding.yaml",
@@ -60,6 +65,9 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "secrets/sealed-secret.yaml",
     "secrets/secret-provider-class.yaml",
     "secrets/secret-store.yaml",
+    "resources/disruption-budget.yaml",
+    "resources/limit-range.yaml",
+    "resources/resource-quota.yaml",
     "writable-volume.yaml",
 ];
 

@@ -39,6 +39,8 @@ pub(super) struct Raw {
     pub(super) has_properties: bool,
     /// A scalar whose text is not simply a piece of the source.
     pub(super) is_decoded: bool,
+    /// A collection whose subtree was let go.
+    pub(super) is_forgotten: bool,
 }
 
 /// What an explicit tag says, as far as the decoder cares.

@@ -22,6 +22,21 @@ impl<'a> LineIndex<'a> {
         let line = self.starts.partition_point(|start| *start as usize <= offset);
         Position { line, column: source::column(self.text, offset) + 1 }
     }
+
+    /// The line of an offset, counted from 0.
+    pub fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start as usize <= offset) - 1
+    }
+
+    /// Where a line starts, counted from 0; the end of the text for one behind the last.
+    pub fn start(&self, line: usize) -> usize {
+        self.starts.get(line).map_or(self.text.len(), |start| *start as usize)
+    }
+
+    /// The text in front of an offset, from the start of its line.
+    pub fn in_front(&self, offset: usize) -> &'a str {
+        &self.text[self.start(self.line(offset))..offset]
+    }
 }
 
 #[cfg(test)]

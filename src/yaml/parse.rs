@@ -280,6 +280,7 @@ impl<'t> Builder<'t> {
             shape,
             has_properties: properties.is_some(),
             is_decoded: false,
+            is_forgotten: false,
         });
         self.properties.extend(properties);
     }

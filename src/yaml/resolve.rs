@@ -44,7 +44,9 @@ pub(super) fn resolve(text: &str, implicit: bool, tag: Tag) -> Resolved {
 
 /// What an untagged plain scalar means.
 pub(super) fn untagged(text: &str) -> Resolved {
+    // No word is longer.
     match text {
+        _ if text.len() > 5 => {}
         "" | "~" | "null" | "Null" | "NULL" => return Resolved::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             return Resolved::Bool(true);

@@ -91,6 +91,7 @@ impl Stream {
     pub(super) fn is_merge(&self, key: u32) -> bool {
         let raw = self.arena.raw(key);
         match raw.shape {
+            Shape::Plain if raw.end - raw.start != 2 => return false,
             Shape::Plain => {}
             Shape::Single | Shape::Double if raw.has_properties => {}
             _ => return false,
@@ -172,6 +173,7 @@ impl Decoder<'_> {
                 self.is_plain = false;
                 self.nested(raw.link, Self::value)
             }
+            _ if raw.is_forgotten => self.stream.forgotten_value(id),
             shape if shape.is_mapping() => self.nested(id, |decoder, id| {
                 // Patches keep their values for the whole run.
                 let entries = decoder.stream.arena.entries(id).count();

@@ -215,8 +215,20 @@ fn every_folder_is_a_case_or_known() {
     for entry in fs::read_dir(golden()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let known = rules::find(&name).is_some()
-            || ["builds", "shop", "traps", "text", "repo", "rbac", "help", ".gitattributes"]
-                .contains(&name.as_str());
+            || [
+                "builds",
+                "shop",
+                "traps",
+                "text",
+                "repo",
+                "rbac",
+                "charts",
+                "help",
+                "generate",
+                "formats",
+                ".gitattributes",
+            ]
+            .contains(&name.as_str());
         assert!(known, "golden/{name} is named after no rule");
     }
 }

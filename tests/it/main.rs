@@ -19,6 +19,7 @@ mod apply;
 mod corpus;
 #[cfg(unix)]
 mod field;
+mod formats;
 #[cfg(unix)]
 mod git;
 #[cfg(unix)]

@@ -9,10 +9,12 @@ mod admission;
 mod builds;
 mod charts;
 mod decoders;
+mod hardened_charts;
 mod kustomized_images;
 mod overlays;
 mod policies;
 mod renderings;
+mod secrets;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,10 @@ mod signs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
+use super::index::Index;
 use super::{
     Access, AccountObject, AccountUser, BindingObject, BoundSubject, DEFAULT_ACCOUNT, DEFAULT_NAMESPACE,
     RoleObject, RoleSource,
@@ -16,6 +18,7 @@ use crate::rbac::recorded::Recorded;
 use crate::rbac::resources::Resources;
 use crate::rbac::rule::PolicyRule;
 use crate::rbac::subject::Subject;
+use crate::yaml::Node;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -38,6 +41,17 @@ pub struct TokenUse {
     pub mapped: bool,
 }
 
+/// What an object says of access.
+enum Said<'m> {
+    Role(RoleObject),
+    /// Read when all roles are known.
+    Binding(&'m Object, Value),
+    Account(AccountObject),
+    Token(LegacyToken),
+    Definition(Node<'m>),
+    Users(Vec<AccountUser>),
+}
+
 pub(super) fn read<'m>(model: &'m Model<'m>, recorded: Recorded) -> Access<'m> {
     let mut access = Access {
         model,
@@ -47,51 +61,46 @@ pub(super) fn read<'m>(model: &'m Model<'m>, recorded: Recorded) -> Access<'m> {
         accounts: Vec::new(),
         users: Vec::new(),
         tokens: Vec::new(),
+        index: Index::default(),
         recorded,
     };
+    let files = (0..model.repo().files.len()).into_par_iter();
+    let said: Vec<Said<'m>> = files
+        .flat_map_iter(|file| model.objects_of(file).iter().filter_map(|object| said(model, object)))
+        .collect();
     let mut bindings = Vec::new();
-    for object in model.objects() {
-        take(&mut access, object, &mut bindings);
+    for said in said {
+        match said {
+            Said::Role(role) => access.roles.push(role),
+            Said::Binding(object, value) => bindings.push((object, value)),
+            Said::Account(account) => access.accounts.push(account),
+            Said::Token(token) => access.tokens.push(token),
+            Said::Definition(definition) => access.resources.add_definition(definition),
+            Said::Users(users) => access.users.extend(users),
+        }
     }
     tell_apart(&mut access.roles);
-    let read: Vec<BindingObject> =
-        bindings.iter().filter_map(|(object, value)| binding(&access, object, value)).collect();
+    access.index = Index::of(&access);
+    let read = bindings.par_iter().filter_map(|(object, value)| binding(&access, object, value)).collect();
     access.bindings = read;
+    access.index.add_bindings(&access.bindings);
     access
 }
 
-fn take(access: &mut Access<'_>, object: &Object, bindings: &mut Vec<(Object, Value)>) {
-    let model = access.model;
+fn said<'m>(model: &'m Model<'m>, object: &'m Object) -> Option<Said<'m>> {
     match (object.id.group(), &*object.id.kind) {
-        (GROUP, "Role" | "ClusterRole") => {
-            let role = model.value(object).and_then(|value| role(model, object, &value));
-            access.roles.extend(role);
-        }
-        (GROUP, "RoleBinding" | "ClusterRoleBinding") => {
-            bindings.extend(model.value(object).map(|value| (object.clone(), value)));
-        }
-        ("", "ServiceAccount") => {
-            let carries = model.value(object).and_then(|value| carries(&value));
-            access.accounts.push(AccountObject {
-                object: object.clone(),
-                places: places(model, object),
-                carries,
-            });
-        }
-        ("", "Secret") => {
-            access.tokens.extend(model.value(object).and_then(|value| token(model, object, &value)))
-        }
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            if let Some(value) = model.value(object) {
-                access.resources.add_definition(&value);
-            }
-        }
+        (GROUP, "Role" | "ClusterRole") => role(model, object, &model.value(object)?).map(Said::Role),
+        (GROUP, "RoleBinding" | "ClusterRoleBinding") => Some(Said::Binding(object, model.value(object)?)),
+        ("", "ServiceAccount") => Some(Said::Account(AccountObject {
+            object: object.clone(),
+            places: places(model, object),
+            carries: model.value(object).and_then(|value| carries(&value)),
+        })),
+        ("", "Secret") => token(model, object, &model.value(object)?).map(Said::Token),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => model.node(object).map(Said::Definition),
         _ => {
-            if let Some(layout) = &object.layout
-                && let Some(value) = model.value(object)
-            {
-                access.users.extend(users(model, object, layout, &value));
-            }
+            let layout = object.layout.as_ref()?;
+            Some(Said::Users(users(model, object, layout, &model.value(object)?)))
         }
     }
 }
@@ -236,9 +245,9 @@ fn role_source(
     name: &str,
     around: &[String],
 ) -> RoleSource {
-    let candidates = access.roles.iter().enumerate().filter(|(_, role)| {
+    let named = access.index.roles_named(name).iter().map(|idx| (*idx, &access.roles[*idx]));
+    let candidates = named.filter(|(_, role)| {
         *role.object.id.kind == *kind
-            && *role.object.id.name == *name
             && (role.is_cluster_wide() || role.places.iter().any(|place| around.contains(place)))
     });
     // The first of the nearest.
@@ -306,10 +315,9 @@ fn account_namespace(
     let path = &model.file(binding).path;
     let is_renamed = model.builds.given_namespaces(path).next().is_some()
         && (name == DEFAULT_ACCOUNT
-            || access.accounts.iter().any(|account| {
-                *account.object.id.name == *name
-                    && model.builds.share(path, &model.file(&account.object).path)
-            }));
+            || access
+                .accounts_named(name)
+                .any(|account| model.builds.share(path, &model.file(&account.object).path)));
     match written {
         _ if is_renamed => place.to_owned(),
         Some(written) => written.to_owned(),

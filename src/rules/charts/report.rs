@@ -1,16 +1,11 @@
 //! Findings about rendered workloads as findings about the values and templates that they come from.
 
-use serde_json::Value;
-
 use super::knobs::Knobs;
 use super::{Group, Job, Raised};
 use crate::helm::concrete::Render;
-use crate::model::KubernetesOrder;
 use crate::model::charts::ValuesSet;
 use crate::pointer::decoded;
-use crate::repo::LIMITS;
 use crate::rules::{Change, Finding, Placed, RepoFindings, Safety};
-use crate::yaml::Stream;
 
 /// Places a fix at the values that make it.
 pub(super) fn fix(
@@ -18,7 +13,6 @@ pub(super) fn fix(
     set: &ValuesSet,
     before: &Render,
     group: Group,
-    text: Option<&Change>,
     found: &mut RepoFindings,
 ) {
     let Group { changes, raised } = group;
@@ -38,20 +32,12 @@ pub(super) fn fix(
         finding.message.push_str(&format!(" (and {others} more that take the same value)"));
     }
     let path = dotted(changes[0].pointer());
-    finding = finding
-        .evidence(format!("{template} takes it from the value `{path}`, and renders all else as before"));
+    let else_as_before = if job.source.is_some() { ", and renders all else as before" } else { "" };
+    finding = finding.evidence(format!("{template} takes it from the value `{path}`{else_as_before}"));
     // Whoever installs the chart has values of its own over these.
     finding.safety = if set.is_final { safety } else { safety.min(Safety::Review) };
     finding.pointer = format!("{}{}", set.outer, changes[0].pointer());
-    match (set.is_text, text) {
-        (false, _) => finding.changes = changes.iter().map(|change| lowered(set, change)).collect(),
-        // One text has all of them.
-        (true, Some(text)) => {
-            finding.changes = vec![text.clone()];
-            finding.together = Some(format!("{} {}", set.place(job.model), set.outer));
-        }
-        (true, None) => finding.make_manual("the values are text in which this cannot be changed alone"),
-    }
+    finding.changes = changes.iter().map(|change| lowered(set, change)).collect();
     if set.is_text {
         finding.pointer.clone_from(&set.outer);
     }
@@ -59,28 +45,12 @@ pub(super) fn fix(
     found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
 }
 
-/// A change from the object's root.
+/// A change from the object's root, or within the text that the values are.
 fn lowered(set: &ValuesSet, change: &Change) -> Change {
-    change.moved(|pointer| format!("{}{pointer}", set.outer))
-}
-
-/// The change of the text that the values are in, for all groups together.
-pub(super) fn text(job: &Job<'_, '_>, set: &ValuesSet, groups: &[Group]) -> Option<Change> {
-    let object = job.model.value(&set.object)?;
-    let text = object.pointer(&set.outer)?.as_str()?.to_owned();
-    let changes: Vec<Change> = groups.iter().flat_map(|group| group.changes.clone()).collect();
-    Some(Change::set(set.outer.as_str(), edited(text, &changes)?))
-}
-
-/// A text of values with changes made, all else kept.
-fn edited(text: String, changes: &[Change]) -> Option<String> {
-    let stream = Stream::parse(text, &LIMITS).ok()?;
-    let value = stream.root(0)?.value().ok()?;
-    let wanted = super::changed(&value, changes)?;
-    let edits = stream.edits(0, &wanted, &KubernetesOrder).ok()?;
-    let mut values: Vec<Option<&Value>> = vec![None; stream.documents()];
-    values[0] = Some(&wanted);
-    Some(stream.prove(stream.apply(edits), &values, 0).ok()?.into_text())
+    match set.is_text {
+        true => change.clone().inside(set.outer.as_str()),
+        false => change.moved(|pointer| format!("{}{pointer}", set.outer)),
+    }
 }
 
 /// Says at the template what no value decides.
@@ -109,7 +79,7 @@ pub(super) fn without(
         return;
     }
     if !finding.changes.is_empty() {
-        finding.make_manual("no value of the chart decides just this");
+        finding.make_manual("no value that the chart allows decides just this");
     }
     let Some(source) = job.source else {
         // The chart is another's: what it lacks is said where it is used.

@@ -14,9 +14,8 @@ crate::rules::rule! {
     ///
     /// ## Fix
     /// In a `KubeletConfiguration`: `rotateCertificates: true`, `protectKernelDefaults: true`, `seccompDefault: true` (from
-    /// 1.27 on), `tlsMinVersion` of at least 1.2, and `makeIPTablesUtilChains: true` where it was turned off. Reported are
-    /// `streamingConnectionIdleTimeout: 0s` in a full configuration file (0 means the default of four hours there, and for
-    /// ever as a flag), and missing `serverTLSBootstrap`, which needs somebody who approves the requests.
+    /// 1.27 on), `tlsMinVersion` of at least 1.2, and `makeIPTablesUtilChains: true` where it was turned off. Not asked for:
+    /// `serverTLSBootstrap`, which needs somebody who approves the requests.
     ///
     /// ## What could break
     /// `protectKernelDefaults`: a kubelet does not start on nodes whose sysctls (`vm.overcommit_memory=1`,

@@ -149,6 +149,8 @@ pub(super) fn read(object: &Object, value: &Value, config: &Config) -> Vec<Plane
         ("kops.k8s.io", "Cluster") => vec![kops::read(object, value, config)],
         ("eksctl.io", "ClusterConfig") => vec![eksctl::read(object, value, config)],
         ("", "Pod") => static_pod::read(object, value, config).into_iter().collect(),
+        // Items of a list may leave out what they are.
+        _ if !object.pointer.is_empty() && api_version.is_empty() => Vec::new(),
         ("", "") if api_version.is_empty() && value.get("cluster").is_some() => {
             talos::read(object, value, config).into_iter().collect()
         }

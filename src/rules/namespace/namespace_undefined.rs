@@ -40,7 +40,7 @@ pub(super) fn check(
     verdicts: &[WorkloadVerdict],
     found: &mut RepoFindings,
 ) {
-    let mut taken: BTreeSet<String> = model.repo().files.iter().map(|file| file.path.clone()).collect();
+    let mut planned: BTreeSet<String> = BTreeSet::new();
     let undefined = members.by_name.iter().filter(|(_, namespace)| namespace.manifests.is_empty());
     for (name, namespace) in undefined {
         // Only workloads that can be edited here are a reason to define their namespace here.
@@ -57,12 +57,10 @@ pub(super) fn check(
         finding.rule = &RULE;
         let Some(home) = home(model, members, object, name) else { continue };
         let rendered = settings.templates.namespace(name, &labels(settings, name, known));
-        let (Some(path), Ok(rendered)) =
-            (placement::free_path(&settings.config.namespace_file, &home, name, &taken), rendered)
-        else {
-            continue;
-        };
-        taken.insert(path.clone());
+        let is_taken = |path: &str| model.repo().file(path).is_some() || planned.contains(path);
+        let path = placement::free_path(&settings.config.namespace_file, &home, name, is_taken);
+        let (Some(path), Ok(rendered)) = (path, rendered) else { continue };
+        planned.insert(path.clone());
         finding = finding.safety(Safety::Review).note(if BUILT_IN.contains(&name.as_str()) {
             "every cluster has this namespace: let nothing that prunes own the manifest"
         } else {

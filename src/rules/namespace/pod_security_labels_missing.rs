@@ -75,7 +75,7 @@ pub(super) fn check(
                 finding.make_manual(format!("not edited: {}", marker.detail()));
             }
             let placed = Placed { object: manifest.clone(), finding, needs_file: None };
-            found.by_file.entry(manifest.file).or_default().push(placed);
+            found.place(placed);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
             }
             let object = view.object(member);
             let finding = Finding::new("/spec", message).evidence(cited(evidence));
-            found.by_file.entry(member.file).or_default().push(placed(&RULE, object, finding));
+            found.place(placed(&RULE, object, finding));
         }
     }
 }

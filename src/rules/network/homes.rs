@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::View;
 use crate::model::Model;
-use crate::repo::{Kustomization, folder};
+use crate::repo::{Kustomization, Repo, folder};
 use crate::rules::{NewFile, RepoFindings, Rule, placement};
 use crate::template::WantedPolicy;
 
@@ -66,9 +66,7 @@ impl Home {
 
 /// Whether a file of the repo is there to be changed.
 pub(super) fn is_editable(model: &Model<'_>, path: &str) -> bool {
-    let files = &model.repo().files;
-    let found = files.binary_search_by(|file| file.path.as_str().cmp(path)).ok().map(|idx| &files[idx]);
-    found.is_some_and(|file| file.marker.is_none() && !file.context_only)
+    model.repo().file(path).is_some_and(|file| file.marker.is_none() && !file.context_only)
 }
 
 fn shared(a: &str, b: &str) -> String {
@@ -83,13 +81,14 @@ pub(super) struct Files {
 }
 
 /// Chooses names of files; no two are the same.
-pub(super) struct Names {
-    taken: BTreeSet<String>,
+pub(super) struct Names<'v> {
+    repo: &'v Repo,
+    chosen: BTreeSet<String>,
 }
 
-impl Names {
-    pub(super) fn new(view: &View<'_>) -> Names {
-        Names { taken: view.model.repo().files.iter().map(|file| file.path.clone()).collect() }
+impl<'v> Names<'v> {
+    pub(super) fn new(view: &View<'v>) -> Names<'v> {
+        Names { repo: view.model.repo(), chosen: BTreeSet::new() }
     }
 
     fn choose(&mut self, folder: &str, name: &str) -> String {
@@ -97,9 +96,9 @@ impl Names {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "yaml"));
         let numbered = (2..).map(|number| at(&format!("{stem}-{number}.{extension}")));
         let mut candidates = std::iter::once(at(name)).chain(numbered);
-        let path =
-            candidates.find(|path| !self.taken.contains(path)).expect("there is a number for every name");
-        self.taken.insert(path.clone());
+        let is_free = |path: &String| self.repo.file(path).is_none() && !self.chosen.contains(path);
+        let path = candidates.find(is_free).expect("there is a number for every name");
+        self.chosen.insert(path.clone());
         path
     }
 }
@@ -109,14 +108,19 @@ impl Files {
         self.policies.entry(home).or_default().push(policy);
     }
 
-    /// The texts of the files. Nothing when a template fails: templates are tried out before a run.
+    /// The texts of the files, empty where nobody reads them. Nothing when a template fails: templates are tried out
+    /// before a run.
     pub(super) fn render(self, view: &View<'_>) -> Rendered {
         let templates = view.settings.templates;
         let dialect = view.settings.config.network.dialect;
+        let skips_texts = !view.settings.reads_new_files && templates.renders_all_policies(dialect);
         // What a kustomization lists takes the plain name.
         let mut homes: Vec<(Home, Vec<WantedPolicy>)> = self.policies.into_iter().collect();
         homes.sort_by_key(|(home, _)| home.listings.is_empty());
         let texts = homes.into_iter().filter_map(|(home, policies)| {
+            if skips_texts {
+                return Some((home, String::new()));
+            }
             Some((home, templates.network_policies(&policies, dialect).ok()?.text))
         });
         Rendered { texts: texts.collect() }
@@ -134,7 +138,7 @@ impl Rendered {
         self,
         view: &View<'_>,
         rule: &'static Rule,
-        names: &mut Names,
+        names: &mut Names<'_>,
         found: &mut RepoFindings,
     ) -> Vec<NewFile> {
         let mut files = Vec::new();

@@ -46,6 +46,6 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
         let pods = object.layout.as_ref().map(|layout| pods(layout, &value)).unwrap_or_default();
         let pointer = pods.first().map_or_else(String::new, |pod| format!("{}/hostNetwork", pod.pointer));
         let finding = Finding::new(pointer, message);
-        found.by_file.entry(member.file).or_default().push(placed(&RULE, object, finding));
+        found.place(placed(&RULE, object, finding));
     }
 }

@@ -98,7 +98,7 @@ fn find(view: &View<'_>, group: &Group) -> Option<Open> {
 }
 
 /// Namespaces whose manifest is here and whose workloads are not: nothing is known to need anything.
-fn check_empty(view: &View<'_>, names: &mut Names, found: &mut RepoFindings) {
+fn check_empty(view: &View<'_>, names: &mut Names<'_>, found: &mut RepoFindings) {
     let manifests = view.model.objects().filter(|object| is_namespace(object));
     // Charts are not rendered, and may well deploy into any of them.
     let has_charts = view.model.repo().skipped.iter().any(|skip| skip.reason == SkipReason::HelmTemplate);

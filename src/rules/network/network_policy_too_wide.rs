@@ -58,7 +58,7 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
                 if let Some(marker) = view.model.file(object).marker.filter(|_| !finding.changes.is_empty()) {
                     finding.make_manual(format!("not edited: {}", marker.detail()));
                 }
-                found.by_file.entry(object.file).or_default().push(placed(&RULE, object, finding));
+                found.place(placed(&RULE, object, finding));
             }
         }
     }

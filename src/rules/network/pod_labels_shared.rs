@@ -63,7 +63,7 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
         );
         if said.insert((member.file, member.object, message.clone())) {
             let finding = Finding::new("/spec/selector", message);
-            found.by_file.entry(member.file).or_default().push(placed(&RULE, object, finding));
+            found.place(placed(&RULE, object, finding));
         }
     }
 }

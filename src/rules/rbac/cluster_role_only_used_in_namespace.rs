@@ -2,8 +2,7 @@
 
 use super::narrowing::{Narrowing, candidates};
 use super::*;
-use crate::repo::folder;
-use crate::rules::{Area, Check, NewFile, Severity, placement};
+use crate::rules::{Area, Check, NewFile, Severity};
 use crate::template::{NewBinding, NewRole};
 
 crate::rules::rule! {
@@ -113,11 +112,7 @@ fn split(context: &Context<'_>, narrowing: &Narrowing<'_>, idx: usize, found: &m
         };
     }
     finding = narrowing.explained(context, finding, &rest);
-    let home = folder(&context.model.file(&role.object).path).to_owned();
-    let mut taken = context.taken.clone();
-    let new = found.new_files.iter().flat_map(|placed| &placed.finding.new_files);
-    taken.extend(new.map(|file| file.path.clone()));
-    let path = placement::free_path(&context.settings.config.rbac_file, &home, &role.object.id.name, &taken);
+    let path = context.new_path(&role.object, &role.object.id.name, found);
     let reason =
         reason_against(context, narrowing, role).or_else(|| context.reason_against_listing(&role.object));
     let (text, path) = match (rendered(context, narrowing, role), path) {

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::rbac::access::{AccountUser, DEFAULT_ACCOUNT};
-use crate::repo::folder;
-use crate::rules::{Area, Check, NewFile, Severity, placement};
+use crate::rules::{Area, Check, NewFile, Severity};
 
 crate::rules::rule! {
     /// A binding gives rights to the `default` account of a namespace.
@@ -155,14 +154,10 @@ fn repoint(
     found: &mut RepoFindings,
 ) {
     let name = &*user.object.id.name;
-    let home = folder(&context.model.file(&user.object).path).to_owned();
     let fix = format!("default-account-bound {account} {name}");
-    let mut taken = context.taken.clone();
-    let new = found.new_files.iter().flat_map(|placed| &placed.finding.new_files);
-    taken.extend(new.map(|file| file.path.clone()));
     let own_namespace = user.object.id.namespace.as_deref();
     let rendered = context.settings.templates.service_account(own_namespace, name);
-    let path = placement::free_path(&context.settings.config.rbac_file, &home, name, &taken);
+    let path = context.new_path(&user.object, name, found);
     let (Ok(rendered), Some(path)) = (rendered, path) else { return };
     for Bound { binding, index } in bound {
         let finding = finding(account, binding, *index)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::*;
 use crate::rbac::escalation::{Opened, Reach, Way, is_everything, opened};
 use crate::rules::{Area, Check, Severity};
@@ -63,26 +65,36 @@ impl Path {
 }
 
 pub(super) fn check(context: &Context<'_>, found: &mut RepoFindings) {
-    for (idx, role) in context.access.roles.iter().enumerate() {
-        let holders = context.holders(idx);
-        let Some((scope, _)) = holders.first() else { continue };
-        // Cluster-wide comes first, and tells the most.
-        let rules = match role.aggregates {
-            Some(_) => context
-                .access
-                .bindings_of(idx)
-                .next()
-                .map(|binding| context.access.rules_of(binding, context.policy)),
-            None => Some(role.rules.as_slice()),
-        };
-        let mut paths = paths(rules.unwrap_or_default(), scope);
-        paths.retain(|path| !is_own_token(path, &holders));
-        let pointer =
-            |at: usize| if role.aggregates.is_some() { String::new() } else { format!("/rules/{at}") };
-        for finding in findings(paths, &role_name(role), scope, &holders, &pointer) {
+    let roles = context.access.roles.par_iter().enumerate();
+    let of_roles: Vec<Vec<Finding>> = roles.map(|(idx, role)| of_role(context, idx, role)).collect();
+    for (role, findings) in context.access.roles.iter().zip(of_roles) {
+        for finding in findings {
             context.place(&RULE, &role.object, finding, found);
         }
     }
+    of_built_in(context, found);
+}
+
+fn of_role(context: &Context<'_>, idx: usize, role: &RoleObject) -> Vec<Finding> {
+    let holders = context.holders(idx);
+    let Some((scope, _)) = holders.first() else { return Vec::new() };
+    // Cluster-wide comes first, and tells the most.
+    let rules = match role.aggregates {
+        Some(_) => context
+            .access
+            .bindings_of(idx)
+            .next()
+            .map(|binding| context.access.rules_of(binding, context.policy)),
+        None => Some(role.rules.as_slice()),
+    };
+    let mut paths = paths(rules.unwrap_or_default(), scope);
+    paths.retain(|path| !is_own_token(path, &holders));
+    let pointer = |at: usize| if role.aggregates.is_some() { String::new() } else { format!("/rules/{at}") };
+    findings(paths, &role_name(role), scope, &holders, &pointer)
+}
+
+/// Bindings of roles that every server has.
+fn of_built_in(context: &Context<'_>, found: &mut RepoFindings) {
     for binding in &context.access.bindings {
         let is_told_elsewhere = binding.role_name == "cluster-admin";
         if !matches!(binding.role, RoleSource::BuiltIn(_)) || is_told_elsewhere {

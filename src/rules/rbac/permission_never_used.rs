@@ -9,7 +9,7 @@ mod scoped_roles;
 use self::evidence::{Judge, Verdict};
 use self::needs::Needs;
 use super::*;
-use crate::rules::{Area, Check, NewFile, Severity, placement};
+use crate::rules::{Area, Check, NewFile, Severity};
 
 crate::rules::rule! {
     /// An account has permissions that an audit log shows no use of.

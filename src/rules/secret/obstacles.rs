@@ -27,6 +27,9 @@ pub(super) fn obstacle(
     if object.id.name.is_empty() || object.id.name.contains('*') || object.id.name.contains('$') {
         return Some("its name is not known before it is deployed".to_owned());
     }
+    if value["metadata"]["namespace"].as_str().is_none() && !value["metadata"]["namespace"].is_null() {
+        return Some("its namespace is no text: put it in quotes".to_owned());
+    }
     let in_metadata = |key: &str| value["metadata"].get(key).is_some();
     if let Some(key) =
         ["ownerReferences", "finalizers", "deletionTimestamp"].into_iter().find(|key| in_metadata(key))

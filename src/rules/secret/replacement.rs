@@ -69,7 +69,7 @@ impl Proposal {
         let mut created = Finding::new("/data", message).safety(Safety::Review).together(fix.clone());
         created.rule = &RULE;
         created.new_files.push(file);
-        context.taken.insert(path.clone());
+        context.planned.insert(path.clone());
         found.new_files.push(Placed { object: object.clone(), finding: created, needs_file: None });
         for kustomization in model.builds.listing(&model.file(object).path) {
             placement::list_in(model, &kustomization.path, &path, &RULE, Some(&fix), found);
@@ -223,8 +223,9 @@ fn sops(context: &Context<'_>, object: &Object) -> Result<Proposal, String> {
         return Err("SOPS writes JSON only where it reads a file: `sops --encrypt --in-place`".to_owned());
     }
     let name = format!("{}.sops.yaml", object.id.name);
-    let path = placement::free_path(&name, home(context.model, object), "secret", &context.taken)
-        .ok_or("there is a file of its name already")?;
+    let path =
+        placement::free_path(&name, home(context.model, object), "secret", |path| context.is_taken(path))
+            .ok_or("there is a file of its name already")?;
     let file = NewFile { path, text: rendered.text };
     Ok(Proposal { whole: Whole::Removed, notes, file: Some(file) })
 }
@@ -262,10 +263,12 @@ pub(super) fn missing_stores(context: &mut Context<'_>, found: &mut RepoFindings
         let vault = Vault { role, ..vault.clone() };
         let Ok(rendered) = context.settings.templates.secret_store(written, store, &vault) else { continue };
         let name = place.as_deref().unwrap_or(&store.name);
-        let Some(path) = placement::free_path("secret-store.yaml", &folder, name, &context.taken) else {
+        let Some(path) =
+            placement::free_path("secret-store.yaml", &folder, name, |path| context.is_taken(path))
+        else {
             continue;
         };
-        context.taken.insert(path.clone());
+        context.planned.insert(path.clone());
         let kind = store.kind.as_str();
         let message = format!("{kind}/{}, which ExternalSecrets are to read, is not in the repo", store.name);
         let mut finding = Finding::new("", message)

@@ -4,7 +4,9 @@ use super::obstacles::obstacle;
 use super::{Context, listed, place, replacement};
 use crate::model::Object;
 use crate::rules::{Area, Check, Finding, RepoFindings, Severity};
-use crate::secret::{Entry, Nature, entries, holds_real_values, is_secret_object};
+use crate::secret::{
+    Entry, Nature, entries, file_content, holds_real_values, is_secret_name, is_secret_object, literal,
+};
 
 crate::rules::rule! {
     /// A Secret in the repo holds its values in plain text.
@@ -89,6 +91,10 @@ fn described(context: &Context<'_>, object: &Object, entries: &[Entry]) -> Findi
     let pointer = secret.map(|entry| entry.pointer.clone()).next().unwrap_or_default();
     let mut finding = Finding::new(pointer, message)
         .note("replace the values where they come from: the history of the repo keeps the old ones");
+    if !entries.iter().any(looks_secret) {
+        finding =
+            finding.severe(Severity::Medium).note("none of them looks like a secret: a ConfigMap may do");
+    }
     let namespaces = context.model.namespaces(object);
     let users = context.uses.of_secret(context.model, name, &namespaces);
     let users: Vec<String> = users.map(ToString::to_string).collect();
@@ -100,6 +106,18 @@ fn described(context: &Context<'_>, object: &Object, entries: &[Entry]) -> Findi
         finding = finding.evidence(format!("roles of the repo let {} read it", listed(&readers)));
     }
     finding
+}
+
+/// Whether a value is a secret by its name or its form, as opposed to settings that were put into a Secret.
+fn looks_secret(entry: &Entry) -> bool {
+    entry.nature == Nature::Secret
+        && match std::str::from_utf8(&entry.value) {
+            Err(_) => true,
+            Ok(text) if text.trim().contains('\n') => !file_content(text).is_empty(),
+            Ok(text) => {
+                is_secret_name(&entry.key) || literal("key", text).is_some() || entry.key.ends_with("key")
+            }
+        }
 }
 
 /// A Secret that asks to be filled in, and works without.

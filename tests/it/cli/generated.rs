@@ -16,6 +16,13 @@ const TEXTS: &[(&str, &[&str])] = &[
     ("admission-kyverno.txt", &["generate", "admission", "--engine", "kyverno", "--enforce"]),
     ("admission-gatekeeper.txt", &["generate", "admission", "--engine", "gatekeeper"]),
     ("admission-policy-controller.txt", &["generate", "admission", "--engine", "policy-controller"]),
+    ("pipeline-github.txt", &["generate", "pipeline", "--ci", "github"]),
+    ("pipeline-gitlab.txt", &["generate", "pipeline", "--ci", "gitlab", "--scanner", "grype"]),
+    ("pipeline-tekton.txt", &["generate", "pipeline", "--ci", "tekton"]),
+    ("pipeline-jenkins.txt", &["generate", "pipeline", "--ci", "jenkins", "--scanner", "snyk"]),
+    ("quota.txt", &["generate", "quota"]),
+    ("limits.txt", &["generate", "limits"]),
+    ("budgets.txt", &["generate", "budgets"]),
 ];
 
 const CONFIG: &str = "

@@ -116,7 +116,7 @@ fn everything_else_is_done_and_each_skip_has_a_reason() {
         let found = skipped.iter().find(|(skipped, _)| *skipped == path);
         assert!(found.is_some_and(|(_, detail)| detail.len() > 5), "{path} is not among {skipped:?}");
     }
-    let run = folder.run(&["apply", "--allow-dirty"]).expect_code(2);
+    let run = folder.run(&["apply", "--select=pod", "--allow-dirty"]).expect_code(2);
     assert_eq!(run.stdout, "folder.yaml/inner.yaml\ngood.yaml\n");
     printable(&run);
     assert_eq!(folder.read("../outside.yaml"), SOFT);

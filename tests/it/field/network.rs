@@ -189,7 +189,7 @@ fn application(from: &Path, compared: &Compared, with_policies: bool) -> Folder 
             }
         }
     }
-    folder.write("caseharden.toml", compared.config.to_owned());
+    folder.write("caseharden.toml", compared.config);
     folder.git(&["init", "--quiet"]);
     folder.git(&["add", "--all"]);
     folder.git(&["commit", "--quiet", "--message=as found"]);

@@ -119,8 +119,11 @@ fn name(object: &Value) -> String {
 /// Each workload of the example that is not of a system namespace.
 const OF_SHOP: [&str; 4] = ["CronJob/report", "Deployment/api", "Deployment/web", "StatefulSet/database"];
 
+/// What an engine refuses, of policy files and objects.
+type Refused<'a> = dyn Fn(&[(PathBuf, String)], &[Value]) -> BTreeSet<String> + 'a;
+
 #[track_caller]
-fn check_shop(engine: &str, refused: &dyn Fn(&[(PathBuf, String)], &[Value]) -> BTreeSet<String>) {
+fn check_shop(engine: &str, refused: &Refused<'_>) {
     let after = shop(true);
     for more in [&[][..], &["--enforce"]] {
         let policies = policies(&after, engine, more);
@@ -470,4 +473,30 @@ fn gatekeeper_lets_hardened_repos_in() {
     }
     eprintln!("real: gatekeeper lets {n_objects} hardened workloads in");
     none_of(&faults);
+}
+
+#[test]
+fn actionlint_finds_nothing_in_workflows() {
+    let Some(program) = program("CASEHARDEN_ACTIONLINT") else { return };
+    for (config, scanner) in [("", "trivy"), ("", "snyk"), (SIGNED, "grype")] {
+        let folder = Folder::new();
+        folder.git(&["init", "--quiet", "--template="]);
+        folder.write("keys/release.pub", KEY);
+        folder.write("caseharden.toml", config);
+        let command = ["generate", "pipeline", "--ci", "github", "--scanner", scanner, "--output", "."];
+        folder.run(&command).expect_code(0);
+        let files = [".github/workflows/caseharden.yaml", ".github/workflows/caseharden-sign.yaml"];
+        let lint = |files: &[&str]| {
+            folder.run_in(
+                &folder.path(),
+                program.to_str().unwrap(),
+                &[&["-shellcheck="], files].concat(),
+                b"",
+            )
+        };
+        lint(&files).expect_code(0);
+        folder.write(files[0], folder.read(files[0]).replace("runs-on", "runs-in"));
+        lint(&files).expect_code(1);
+    }
+    eprintln!("real: actionlint finds nothing in 3 pairs of workflows");
 }

@@ -126,7 +126,7 @@ pub(super) fn charts(repo: &Folder) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-fn render(repo: &Folder, helm: &OsStr, chart: &str, values: &str) -> Result<String, String> {
+pub(super) fn render(repo: &Folder, helm: &OsStr, chart: &str, values: &str) -> Result<String, String> {
     let at: PathBuf = repo.path();
     let args = ["template", "release", chart, "-f", values, "--kube-version", "1.34.0"];
     let output = repo.command(&at, &helm.to_string_lossy(), &args).output().unwrap();

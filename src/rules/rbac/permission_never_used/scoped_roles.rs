@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::evidence::Judge;
 use super::needs::{CLUSTER, Needs};
 use super::*;
-use crate::repo::folder;
 use crate::template::{NewBinding, NewRole, TemplateError};
 
 /// More namespaces than these stay the whole cluster.
@@ -159,12 +158,7 @@ pub(super) fn add_file(
     fix: &str,
     found: &mut RepoFindings,
 ) {
-    let home = folder(&context.model.file(beside).path).to_owned();
-    let mut taken = context.taken.clone();
-    taken.extend(
-        found.new_files.iter().flat_map(|placed| &placed.finding.new_files).map(|file| file.path.clone()),
-    );
-    let path = placement::free_path(&context.settings.config.rbac_file, &home, &beside.id.name, &taken);
+    let path = context.new_path(beside, &beside.id.name, found);
     let message = format!("{} needs roles of its own", binding_name(binding));
     let mut finding = Finding::new("/roleRef", message).safety(Safety::Review).together(fix);
     finding.rule = &RULE;
