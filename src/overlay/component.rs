@@ -166,8 +166,8 @@ impl<'m> Rendered<'m> {
             return Some(Rendered { object, name, namespace, value, is_decorated: false });
         };
         let value = model.builds.rendered(trace, trace.steps.len(), &value);
-        let decorates = |passage| model.builds.passed(passage).decorates;
-        let is_decorated = trace.is_rewritten || trace.passages.iter().any(decorates);
+        let decorates = |stage| model.builds.passed(stage).decorates;
+        let is_decorated = trace.is_rewritten || trace.stages.iter().any(decorates);
         let (name, namespace) = (trace.name.clone(), trace.namespace.clone());
         (!value.is_null()).then_some(Rendered { object, name, namespace, value, is_decorated })
     }

@@ -85,8 +85,8 @@ pub(super) fn keep_what_is_rendered(
 
 /// The first kustomization on the way whose file is edited. Components are passed over: others may use them too.
 fn owner<'t>(planner: &Planner<'_>, trace: &'t Trace) -> Option<&'t Stage> {
-    trace.passages.iter().find(|passage| {
-        let kustomization = planner.model.builds.passed(passage);
+    trace.stages.iter().find(|stage| {
+        let kustomization = planner.model.builds.passed(stage);
         !kustomization.component && is_edited(planner, &kustomization.path)
     })
 }
@@ -119,7 +119,7 @@ pub(super) fn built(planner: &Planner<'_>, object: &Object, before: &Value, want
         };
         if is_marked {
             match owner(planner, trace) {
-                Some(passage) => way.harden_at(passage, before, &mut built),
+                Some(stage) => way.harden_at(stage, before, &mut built),
                 None => way.start = trace.steps.len(),
             }
             if way.start == trace.steps.len() && owner(planner, trace).is_none() {
@@ -187,22 +187,22 @@ impl Way<'_> {
         self.values.last().expect("a way has the value it starts with")
     }
 
-    /// Hardens a workload that is not edited itself, in the kustomization of a passage.
-    fn harden_at(&mut self, passage: &Stage, before: &Value, built: &mut Built) {
+    /// Hardens a workload that is not edited itself, in the kustomization of a stage.
+    fn harden_at(&mut self, stage: &Stage, before: &Value, built: &mut Built) {
         let model = self.planner.model;
-        self.start = passage.patched;
-        let value = model.builds.rendered(self.trace, passage.patched, before);
+        self.start = stage.patched;
+        let value = model.builds.rendered(self.trace, stage.patched, before);
         self.values = vec![value.clone()];
         if value.is_null() {
             return;
         }
-        let findings = found(self.planner, self.object, &value, self.later(passage.patched));
+        let findings = found(self.planner, self.object, &value, self.later(stage.patched));
         let findings = findings.into_iter().filter(|finding| !finding.changes.is_empty()).collect();
-        self.values = vec![self.add_patch(passage, value, findings, built)];
+        self.values = vec![self.add_patch(stage, value, findings, built)];
     }
 
-    /// Adds a patch to the kustomization of a passage, or extends the one it has; the value it makes.
-    fn add_patch(&self, passage: &Stage, value: Value, findings: Vec<Finding>, built: &mut Built) -> Value {
+    /// Adds a patch to the kustomization of a stage, or extends the one it has; the value it makes.
+    fn add_patch(&self, stage: &Stage, value: Value, findings: Vec<Finding>, built: &mut Built) -> Value {
         let judged = document::judged(self.planner, self.object, findings);
         let (wanted, judged) = document::merged(&value, judged);
         let (planned, left): (Vec<_>, Vec<_>) =
@@ -211,7 +211,7 @@ impl Way<'_> {
         if planned.is_empty() || wanted == value {
             return value;
         }
-        if let Some(extended) = self.extend_own(passage, &value, &wanted) {
+        if let Some(extended) = self.extend_own(stage, &value, &wanted) {
             let (file, document, changes) = extended;
             let placed = planned.into_iter().map(|judged| {
                 (file, self.at_patch(file, document, Finding { changes: changes.clone(), ..judged.finding }))
@@ -219,7 +219,7 @@ impl Way<'_> {
             built.add(placed);
             return wanted;
         }
-        match WantedPatch::new(self.planner, self.object, passage, &value, &wanted, planned) {
+        match WantedPatch::new(self.planner, self.object, stage, &value, &wanted, planned) {
             Ok(patch) => {
                 if !built.patches.iter().any(|known| known.is_same(&patch)) {
                     built.patches.push(patch);
@@ -239,15 +239,15 @@ impl Way<'_> {
     /// The last patch of a kustomization, when it is for just this object, with what makes it give the wanted value.
     fn extend_own(
         &self,
-        passage: &Stage,
+        stage: &Stage,
         value: &Value,
         wanted: &Value,
     ) -> Option<(usize, usize, Vec<Change>)> {
         let model = self.planner.model;
-        let last = passage.patched.checked_sub(1)?;
+        let last = stage.patched.checked_sub(1)?;
         let step = &self.trace.steps[last];
         let patch = self.patch(last);
-        let here = model.builds.applying(step).path == model.builds.passed(passage).path;
+        let here = model.builds.applying(step).path == model.builds.passed(stage).path;
         let is_own =
             here && patch.names_its_object() && !patch.is_inline && is_edited(self.planner, &patch.path);
         let (true, PatchBody::Merge(body)) = (is_own, &patch.body) else { return None };
@@ -341,17 +341,17 @@ impl Way<'_> {
         let model = self.planner.model;
         let applied = self.trace.steps[step];
         let kustomization = model.builds.applying(&applied);
-        let Some(passage) = self.trace.through(&applied) else {
+        let Some(stage) = self.trace.through(&applied) else {
             return refuse(findings, "no build applies it");
         };
         if kustomization.component || self.patch(step).list == PatchList::Json6902 {
             return refuse(findings, "the patch that causes it has the last word in its build");
         }
-        if !is_edited(self.planner, &kustomization.path) || passage.patched < self.start {
+        if !is_edited(self.planner, &kustomization.path) || stage.patched < self.start {
             return refuse(findings, "the kustomization that causes it is not edited");
         }
-        let here = self.values[passage.patched - self.start].clone();
-        let wanted: Vec<Finding> = found(self.planner, self.object, &here, self.later(passage.patched))
+        let here = self.values[stage.patched - self.start].clone();
+        let wanted: Vec<Finding> = found(self.planner, self.object, &here, self.later(stage.patched))
             .into_iter()
             .filter(|finding| findings.iter().any(|other| is_same(finding, other)))
             .collect();
@@ -359,8 +359,8 @@ impl Way<'_> {
         if !is_complete {
             return refuse(findings, "a later patch of the build is in the way of the fix");
         }
-        let value = self.add_patch(passage, here, wanted, built);
-        self.added.insert(passage.patched, value);
+        let value = self.add_patch(stage, here, wanted, built);
+        self.added.insert(stage.patched, value);
         self.follow();
         Vec::new()
     }

@@ -153,6 +153,15 @@ impl Kustomization {
         !self.name_prefix.is_empty() || !self.name_suffix.is_empty()
     }
 
+    /// What it calls an object of this kind and name; `None` when it leaves the name.
+    ///
+    /// Source: `prefixFieldSpecsToSkip` in
+    /// <https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/builtins/PrefixTransformer.go>
+    pub fn renamed(&self, kind: &str, name: &str) -> Option<String> {
+        let is_kept = matches!(kind, "CustomResourceDefinition" | "APIService" | "Namespace");
+        (self.renames() && !is_kept).then(|| format!("{}{name}{}", self.name_prefix, self.name_suffix))
+    }
+
     /// Reads a kustomization from its file; `None` when the file is none.
     pub fn read(path: &str, stream: &Stream) -> Option<Kustomization> {
         let root = stream.root(0)?;

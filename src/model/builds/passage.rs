@@ -102,12 +102,7 @@ impl Builds {
 
     fn renamed(&self, step: usize, id: &ObjectId, name: String) -> String {
         let kustomization = &self.kustomizations[step];
-        // `prefixFieldSpecsToSkip` of `api/internal/builtins/PrefixTransformer.go`: others' names, and namespaces.
-        let is_kept = matches!(&*id.kind, "CustomResourceDefinition" | "APIService" | "Namespace");
-        if is_kept || !kustomization.renames() {
-            return name;
-        }
-        format!("{}{name}{}", kustomization.name_prefix, kustomization.name_suffix)
+        kustomization.renamed(&id.kind, &name).unwrap_or(name)
     }
 
     /// Patches along a passage that speak of the object, each with whether it is sure that it does.

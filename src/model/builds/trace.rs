@@ -22,7 +22,7 @@ pub struct Trace {
     pub(in crate::model) object: usize,
     pub steps: Vec<Step>,
     /// The kustomizations it goes through, components included, as they are done with it: the build's own comes last.
-    pub passages: Vec<Stage>,
+    pub stages: Vec<Stage>,
     /// Whether something else than patches may change its fields too.
     pub is_rewritten: bool,
     /// What it is called in the end, and the namespace it has; `None`: nothing gives it one.
@@ -65,12 +65,6 @@ struct Workloads<'m> {
     by_path: HashMap<&'m str, Vec<usize>>,
     annotations: HashMap<usize, BTreeMap<String, String>>,
 }
-
-/// Kinds that prefixes and suffixes pass over.
-///
-/// Source: `prefixFieldSpecsToSkip` in
-/// <https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/builtins/PrefixTransformer.go>
-const UNPREFIXED: [&str; 3] = ["CustomResourceDefinition", "APIService", "Namespace"];
 
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -132,7 +126,7 @@ impl Builds {
     fn transform(&self, idx: usize, by: &Kustomization, workload: &mut Carried, workloads: &Workloads<'_>) {
         self.patch(idx, workload, workloads, |patch| patch.list != PatchList::Json6902);
         let (name, namespace) = workload.id().clone();
-        let passage = Stage {
+        let stage = Stage {
             kustomization: idx,
             patched: workload.trace.steps.len(),
             name: name.clone(),
@@ -145,10 +139,9 @@ impl Builds {
             workload.ids.push((if is_namespace { given.clone() } else { name }, given.clone()));
         }
         workload.has_namespace |= by.namespace.is_some();
-        let is_renamed = !UNPREFIXED.contains(&kind);
-        if is_renamed && (!by.name_prefix.is_empty() || !by.name_suffix.is_empty()) {
-            let (name, namespace) = workload.id().clone();
-            workload.ids.push((format!("{}{name}{}", by.name_prefix, by.name_suffix), namespace));
+        let (name, namespace) = workload.id().clone();
+        if let Some(renamed) = by.renamed(kind, &name) {
+            workload.ids.push((renamed, namespace));
         }
         let labels = by.labels.iter().flat_map(|setting| &setting.pairs);
         workload.labels.extend(labels.map(|(key, value)| (key.clone(), value.clone())));
@@ -157,7 +150,7 @@ impl Builds {
         let (name, namespace) = workload.id().clone();
         workload.trace.namespace = (workload.has_namespace && !is_namespace).then_some(namespace);
         workload.trace.name = name;
-        workload.trace.passages.push(passage);
+        workload.trace.stages.push(stage);
     }
 
     fn patch(
@@ -185,9 +178,9 @@ impl Builds {
         }
     }
 
-    /// The kustomization of a passage.
-    pub fn passed(&self, passage: &Stage) -> &Kustomization {
-        &self.kustomizations[passage.kustomization]
+    /// The kustomization of a stage.
+    pub fn passed(&self, stage: &Stage) -> &Kustomization {
+        &self.kustomizations[stage.kustomization]
     }
 
     /// The patch of a step.
@@ -213,14 +206,14 @@ impl Builds {
 }
 
 impl Trace {
-    /// The passage through the build's own kustomization.
+    /// The stage through the build's own kustomization.
     pub fn last(&self) -> &Stage {
-        self.passages.last().expect("a workload is traced through at least one kustomization")
+        self.stages.last().expect("a workload is traced through at least one kustomization")
     }
 
-    /// The passage through the kustomization that applies a step.
+    /// The stage through the kustomization that applies a step.
     pub fn through(&self, step: &Step) -> Option<&Stage> {
-        self.passages.iter().find(|passage| passage.kustomization == step.kustomization)
+        self.stages.iter().find(|stage| stage.kustomization == step.kustomization)
     }
 }
 
@@ -262,7 +255,7 @@ impl<'m> Workloads<'m> {
                 trace: Trace {
                     object: *idx,
                     steps: Vec::new(),
-                    passages: Vec::new(),
+                    stages: Vec::new(),
                     is_rewritten: false,
                     name: object.id.name.to_string(),
                     namespace: namespace.map(str::to_owned),

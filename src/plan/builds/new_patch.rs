@@ -32,26 +32,26 @@ impl WantedPatch {
     pub(super) fn new(
         planner: &Planner<'_>,
         object: &Object,
-        passage: &Stage,
+        stage: &Stage,
         before: &Value,
         after: &Value,
         judged: Vec<Judged>,
     ) -> Result<WantedPatch, (String, Vec<Judged>)> {
-        if passage.name.is_empty() || passage.name.ends_with('*') {
+        if stage.name.is_empty() || stage.name.ends_with('*') {
             return Err(("no patch can name an object without a name of its own".to_owned(), judged));
         }
         let patched = PatchedObject {
             api_version: &object.id.api_version,
             kind: &object.id.kind,
-            name: &passage.name,
-            namespace: passage.namespace.as_deref(),
+            name: &stage.name,
+            namespace: stage.namespace.as_deref(),
         };
         match overlay::patch(planner.settings.templates, &patched, before, after) {
             Ok(patch) => Ok(WantedPatch {
-                kustomization: planner.model.builds.passed(passage).path.clone(),
+                kustomization: planner.model.builds.passed(stage).path.clone(),
                 object: object.clone(),
-                name: passage.name.clone(),
-                namespace: passage.namespace.clone(),
+                name: stage.name.clone(),
+                namespace: stage.namespace.clone(),
                 judged,
                 text: patch.text,
                 target: patch.target,
