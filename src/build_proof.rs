@@ -116,8 +116,8 @@ fn judge(
         Err(error) => return Ok(Verdict::Failed(format!("it does not build any more: {error}"))),
     };
     let wanted = overlay::changes(before, after, target);
-    let pins = compare::changed_pins(before, after);
-    Ok(match compare::difference(&old, &new, &wanted, &pins) {
+    let said = compare::Said::between(before, after);
+    Ok(match compare::difference(&old, &new, &wanted, &said) {
         None => Verdict::Proved,
         Some(difference) => Verdict::Failed(difference),
     })

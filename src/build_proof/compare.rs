@@ -16,8 +16,7 @@ use crate::yaml::Stream;
 /// Kind and name; objects of the same name in several namespaces stand beside each other.
 type Names = (String, String, String);
 
-/// Digests and tags that kustomizations set now and did not before.
-pub(super) fn changed_pins(before: &Model<'_>, after: &Model<'_>) -> BTreeSet<String> {
+fn changed_pins(before: &Model<'_>, after: &Model<'_>) -> BTreeSet<String> {
     let pins = |model: &Model<'_>| -> BTreeSet<String> {
         let images = model.builds.kustomizations().iter().flat_map(|kustomization| &kustomization.images);
         images.flat_map(|image| image.digest.iter().chain(&image.new_tag).cloned()).collect()
@@ -25,16 +24,44 @@ pub(super) fn changed_pins(before: &Model<'_>, after: &Model<'_>) -> BTreeSet<St
     pins(after).difference(&pins(before)).cloned().collect()
 }
 
+/// What kustomizations themselves say otherwise now.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Digests and tags that they set now and did not before.
+    pins: BTreeSet<String>,
+    /// Whether what they generate is immutable now.
+    immutable: bool,
+}
+
+impl Said {
+    pub(super) fn between(before: &Model<'_>, after: &Model<'_>) -> Said {
+        let kustomizations = after.builds.kustomizations().iter();
+        let count = |model: &Model<'_>, path: &str| {
+            let root = model.repo().file(path).and_then(|file| file.stream.root(0)?.value().ok());
+            root.map_or(0, |value| immutables(&value))
+        };
+        let is_more = |path: &str| count(after, path) > count(before, path);
+        Said {
+            pins: changed_pins(before, after),
+            immutable: kustomizations.into_iter().any(|kustomization| is_more(&kustomization.path)),
+        }
+    }
+}
+
+/// How many generators, or options of all of them, ask for what is immutable.
+fn immutables(kustomization: &Value) -> usize {
+    let lists = ["configMapGenerator", "secretGenerator"].map(|list| &kustomization[list]);
+    let generators = lists.into_iter().filter_map(Value::as_array).flatten();
+    let options = generators.map(|generator| &generator["options"]);
+    options.chain([&kustomization["generatorOptions"]]).filter(|options| options["immutable"] == true).count()
+}
+
 /// The first thing that is not as wanted.
-pub(super) fn difference(
-    old: &str,
-    new: &str,
-    wanted: &[WantedObject],
-    pins: &BTreeSet<String>,
-) -> Option<String> {
+pub(super) fn difference(old: &str, new: &str, wanted: &[WantedObject], said: &Said) -> Option<String> {
     let (Some(old), Some(mut new)) = (objects(old), objects(new)) else {
         return Some("what it builds cannot be read".to_owned());
     };
+    let called: BTreeSet<String> = new.keys().map(|names| names.2.clone()).collect();
     for (names, values) in old {
         for value in values {
             let namespace = namespace(&value);
@@ -44,7 +71,12 @@ pub(super) fn difference(
             let Some(mut expected) = expected(&value, &names, namespace.as_deref(), wanted) else {
                 return Some(format!("{}/{}: the change cannot be followed", names.1, names.2));
             };
-            take_pins(&mut expected, &after, pins);
+            take_written(&mut expected, &after, &said.pins, &called);
+            let is_generated = matches!(&*names.1, "ConfigMap" | "Secret")
+                && !wanted.iter().any(|object| object.kind == names.1 && object.name == names.2);
+            if said.immutable && is_generated && expected.get("immutable").is_none() {
+                expected["immutable"] = after["immutable"].clone();
+            }
             if !same_but_for_order(&expected, &after) {
                 return Some(format!("{}/{} changes otherwise than wanted", names.1, names.2));
             }
@@ -113,9 +145,15 @@ fn expected(
     Some(expected)
 }
 
-/// Images that a kustomization pins now are taken as they are: `images:` says them, not the objects.
-fn take_pins(expected: &mut Value, after: &Value, pins: &BTreeSet<String>) {
+/// Takes what kustomize itself writes into objects as it is: images that a kustomization pins now, and what other
+/// objects of the build are `called` by prefixes and suffixes.
+fn take_written(expected: &mut Value, after: &Value, pins: &BTreeSet<String>, called: &BTreeSet<String>) {
     match (expected, after) {
+        (Value::String(name), Value::String(built)) => {
+            if !name.is_empty() && built.contains(name.as_str()) && called.contains(built) {
+                name.clone_from(built);
+            }
+        }
         (Value::Object(expected), Value::Object(after)) => {
             for (key, value) in expected {
                 match after.get(key) {
@@ -125,13 +163,14 @@ fn take_pins(expected: &mut Value, after: &Value, pins: &BTreeSet<String>) {
                             *value = Value::String(image.clone());
                         }
                     }
-                    Some(after) => take_pins(value, after, pins),
+                    Some(after) => take_written(value, after, pins, called),
                     None => {}
                 }
             }
         }
         (Value::Array(expected), Value::Array(after)) => {
-            expected.iter_mut().zip(after).for_each(|(value, after)| take_pins(value, after, pins));
+            let pairs = expected.iter_mut().zip(after);
+            pairs.for_each(|(value, after)| take_written(value, after, pins, called));
         }
         _ => {}
     }
@@ -155,7 +194,7 @@ mod tests {
             before: Some(json!({"spec": {"x": 1}})),
             after: json!({"spec": {"x": 2}}),
         };
-        assert_eq!(difference(OLD, new, &[wanted], &BTreeSet::new()).as_deref(), expected);
+        assert_eq!(difference(OLD, new, &[wanted], &Said::default()).as_deref(), expected);
     }
 
     #[test]
@@ -167,5 +206,31 @@ mod tests {
         check("", Some("Deployment/web is gone"));
         let more = format!("{new}---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n");
         check(&more, Some("Secret/s is new in it"));
+    }
+
+    #[test]
+    fn what_kustomize_calls_others_is_taken_as_it_is() {
+        let mut expected = json!({"secretName": "pass", "x": "pass"});
+        let called = BTreeSet::from(["demo-pass".to_owned()]);
+        let after = json!({"secretName": "demo-pass", "x": "other-pass"});
+        take_written(&mut expected, &after, &BTreeSet::new(), &called);
+        assert_eq!(expected, json!({"secretName": "demo-pass", "x": "pass"}));
+    }
+
+    #[test]
+    fn generated_objects_become_immutable_where_kustomizations_say_so() {
+        let old = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c-1\n";
+        let new = format!("{old}immutable: true\n");
+        let said = |immutable| Said { immutable, ..Said::default() };
+        assert_eq!(difference(old, &new, &[], &said(true)), None);
+        let refused = "ConfigMap/c-1 changes otherwise than wanted";
+        assert_eq!(difference(old, &new, &[], &said(false)).as_deref(), Some(refused));
+    }
+
+    #[test]
+    fn options_of_generators_are_counted() {
+        let options = json!({"immutable": true});
+        let generator = json!([{"name": "a", "options": options}, {"name": "b"}]);
+        assert_eq!(immutables(&json!({"generatorOptions": options, "configMapGenerator": generator})), 2);
     }
 }

@@ -73,7 +73,7 @@ fn merge_list(key: &str, list: &mut Vec<Value>, patch: &[Value]) {
     // What is new comes first, in the order of the patch.
     let mut added = Vec::new();
     for item in patch.iter().filter(|item| item.get(merge_key).is_some()) {
-        match list.iter().position(|known| known[merge_key] == item[merge_key]) {
+        match list.iter().position(|known| is_same_item(merge_key, known, item)) {
             Some(idx) => {
                 merge_value(&mut list[idx], item, true);
                 if list[idx].is_null() {
@@ -104,6 +104,26 @@ pub(crate) fn merge_key<'v>(list: &str, items: impl Iterator<Item = &'v Value>) 
     };
     let items: Vec<&Value> = items.collect();
     keys.iter().copied().find(|key| items.iter().all(|item| item.get(key).is_some()))
+}
+
+/// The second key of lists that are told apart by two. It has a default: an item may leave it out.
+///
+/// Source: `x-kubernetes-list-map-keys` of Kubernetes' OpenAPI.
+pub(crate) fn second_key(merge_key: &str) -> Option<&'static str> {
+    match merge_key {
+        "containerPort" | "port" => Some("protocol"),
+        "topologyKey" => Some("whenUnsatisfiable"),
+        _ => None,
+    }
+}
+
+/// Whether two items of lists that merge by a key are the same one.
+pub(crate) fn is_same_item(merge_key: &str, a: &Value, b: &Value) -> bool {
+    let agrees = |key| match (a.get(key), b.get(key)) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    };
+    a[merge_key] == b[merge_key] && second_key(merge_key).is_none_or(agrees)
 }
 
 /// Whether two values are the same when lists that are merged by a key are read as sets.

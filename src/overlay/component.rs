@@ -208,23 +208,28 @@ fn add_file(
     taken: &mut BTreeSet<String>,
     resources: &mut Vec<Value>,
 ) {
-    let objects: Vec<&Rendered<'_>> =
-        new.iter().filter(|(key, _)| key.0 == path).map(|(_, rendered)| rendered).collect();
-    let Some(file) = after.repo().file(path).filter(|_| !objects.is_empty()) else { return };
-    if objects.iter().any(|object| object.is_decorated) {
+    let mut ways: BTreeMap<usize, Vec<&Rendered<'_>>> = BTreeMap::new();
+    for (key, rendered) in new.iter().filter(|(key, _)| key.0 == path) {
+        ways.entry(key.3).or_default().push(rendered);
+    }
+    let Some(file) = after.repo().file(path) else { return };
+    if ways.values().flatten().any(|object| object.is_decorated) {
         let note =
             format!("{path} is not in the component: the folder's build gives labels or more to what it has");
         component.notes.push(note);
         return;
     }
-    let Some(text) = renamed(&file.stream, &objects) else {
-        component.notes.push(format!("{path} is not in the component: its objects cannot be renamed"));
-        return;
-    };
     let stem = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(path, |(stem, _)| stem);
-    let name = free_path("", stem, None, taken);
-    resources.push(json!(name));
-    component.files.push(ComponentFile { name, text });
+    // A build that takes the file on several ways has its objects several times, under other names.
+    for objects in ways.values() {
+        let Some(text) = renamed(&file.stream, objects) else {
+            component.notes.push(format!("{path} is not in the component: its objects cannot be renamed"));
+            return;
+        };
+        let name = free_path("", stem, None, taken);
+        resources.push(json!(name));
+        component.files.push(ComponentFile { name, text });
+    }
 }
 
 fn renamed(stream: &Stream, objects: &[&Rendered<'_>]) -> Option<String> {

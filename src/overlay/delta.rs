@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::KubernetesOrder;
-use crate::model::strategic_merge::merge_key;
+use crate::model::strategic_merge::{is_same_item, merge_key, second_key};
 use crate::yaml::{KeyOrder, PointerBuf, Slot};
 
 /// What makes `after` of `before` when it is merged in; `None` where no merge does.
@@ -59,24 +59,32 @@ fn list(key: &str, before: &[Value], after: &[Value], at: &str) -> Option<Value>
     }
     let mut items = Vec::new();
     for item in after {
-        let name = &item[merge_key];
-        match before.iter().position(|known| known[merge_key] == *name) {
+        match before.iter().position(|known| is_same_item(merge_key, known, item)) {
             None => items.push(item.clone()),
             Some(idx) if before[idx] == *item => {}
             Some(idx) => {
                 let Value::Object(said) = between(&before[idx], item, &format!("{at}/{key}/{idx}"))? else {
                     return None;
                 };
-                let mut named = Map::from_iter([(merge_key.to_owned(), name.clone())]);
+                let mut named = names(&before[idx], merge_key);
                 named.extend(said);
                 items.push(Value::Object(named));
             }
         }
     }
-    for gone in before.iter().filter(|item| !after.iter().any(|kept| kept[merge_key] == item[merge_key])) {
-        items.push(json!({"$patch": "delete", merge_key: gone[merge_key]}));
+    let is_kept = |item: &Value| after.iter().any(|kept| is_same_item(merge_key, kept, item));
+    for gone in before.iter().filter(|item| !is_kept(item)) {
+        let mut deletion = Map::from_iter([("$patch".to_owned(), json!("delete"))]);
+        deletion.extend(names(gone, merge_key));
+        items.push(Value::Object(deletion));
     }
     Some(Value::Array(items))
+}
+
+/// What tells an item apart in a patch. Kustomize asks for the second key too where the object has it.
+fn names(item: &Value, merge_key: &str) -> Map<String, Value> {
+    let keys = [Some(merge_key), second_key(merge_key)].into_iter().flatten();
+    keys.filter_map(|key| Some((key.to_owned(), item.get(key)?.clone()))).collect()
 }
 
 fn is_unique(list: &[Value], key: &str) -> bool {

@@ -53,6 +53,19 @@ fn items_that_go_are_deleted_by_name() {
 }
 
 #[test]
+fn ports_are_named_by_their_protocol_too() {
+    let port = json!({"containerPort": 80, "hostPort": 80, "protocol": "TCP"});
+    check(
+        "apps/v1",
+        json!({"containers": [{"name": "a", "ports": [port]}]}),
+        json!({"containers": [{"name": "a", "ports": [{"containerPort": 80, "protocol": "TCP"}]}]}),
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  containers:\n    - name: a\n      \
+         ports:\n        - containerPort: 80\n          protocol: TCP\n          hostPort: null\n",
+        None,
+    );
+}
+
+#[test]
 fn unknown_kinds_get_steps_behind_tests() {
     check(
         "argoproj.io/v1alpha1",

@@ -108,22 +108,26 @@ fn rendered(tally: &mut Tally, applied: &Folder, kustomize: &OsStr) {
             Some((finding["object"]["kind"].as_str()?, finding["object"]["name"].as_str()?))
         })
         .collect();
-    for folder in kustomizations(applied) {
-        let Ok(built) = build(applied, kustomize, &folder) else { continue };
-        let stream = applied.run_with(&["check", "--format", "json", "-"], built.as_bytes()).json();
-        for workload in stream["workloads"].as_array().unwrap() {
-            let object = &workload["object"];
-            let (kind, name) = (object["kind"].as_str().unwrap(), object["name"].as_str().unwrap());
-            tally.workloads += 1;
-            if workload["level"] == "restricted" {
-                tally.hardened += 1;
-            } else if found.iter().any(|(other, part)| *other == kind && name.contains(part)) {
-                tally.explained += 1;
-            } else {
-                tally
-                    .faults
-                    .push(format!("{}: {folder}: {kind}/{name} is below restricted, unsaid", tally.name));
-            }
+    let folders = kustomizations(applied);
+    let built =
+        folders.par_iter().filter_map(|folder| Some((folder, build(applied, kustomize, folder).ok()?)));
+    // One run judges all of them, each as a file that is called after its folder.
+    let renders = Folder::new();
+    for (folder, text) in built.collect::<Vec<_>>() {
+        renders.write(&format!("{folder}/render.yaml"), text.as_bytes());
+    }
+    let judged = renders.run(&["check", "--format", "json", "--include-generated"]).json();
+    for workload in judged["workloads"].as_array().unwrap() {
+        let object = &workload["object"];
+        let (kind, name) = (object["kind"].as_str().unwrap(), object["name"].as_str().unwrap());
+        tally.workloads += 1;
+        if workload["level"] == "restricted" {
+            tally.hardened += 1;
+        } else if found.iter().any(|(other, part)| *other == kind && name.contains(part)) {
+            tally.explained += 1;
+        } else {
+            let place = format!("{}: {}", tally.name, workload["path"]);
+            tally.faults.push(format!("{place}: {kind}/{name} is below restricted, unsaid"));
         }
     }
 }
@@ -145,7 +149,15 @@ fn components(tally: &mut Tally, repo: &Path, kustomize: &OsStr) {
         if !outside.path().join("zz-component").is_dir() || is_partial {
             continue;
         }
-        let text = format!("resources: [../{folder}]\ncomponents: [../zz-component]\n");
+        let is_component = outside.tree().iter().any(|(path, bytes)| {
+            path.rsplit_once('/').is_some_and(|(parent, _)| parent == folder)
+                && bytes.windows(b"kind: Component".len()).any(|window| window == b"kind: Component")
+        });
+        let text = if is_component {
+            format!("components: [../{folder}, ../zz-component]\n")
+        } else {
+            format!("resources: [../{folder}]\ncomponents: [../zz-component]\n")
+        };
         outside.write("zz-both/kustomization.yaml", text.as_bytes());
         inside.run(&["apply", "--include-generated", "--ignore", "image", folder]);
         match (build(&outside, kustomize, "zz-both"), build(&inside, kustomize, folder)) {
