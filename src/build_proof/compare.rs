@@ -149,10 +149,10 @@ fn expected(
 /// objects of the build are `called` by prefixes and suffixes.
 fn take_written(expected: &mut Value, after: &Value, pins: &BTreeSet<String>, called: &BTreeSet<String>) {
     match (expected, after) {
-        (Value::String(name), Value::String(built)) => {
-            if !name.is_empty() && built.contains(name.as_str()) && called.contains(built) {
-                name.clone_from(built);
-            }
+        (Value::String(name), Value::String(built))
+            if !name.is_empty() && built.contains(name.as_str()) && called.contains(built) =>
+        {
+            name.clone_from(built);
         }
         (Value::Object(expected), Value::Object(after)) => {
             for (key, value) in expected {
