@@ -169,8 +169,13 @@ fn take_written(expected: &mut Value, after: &Value, pins: &BTreeSet<String>, ca
             }
         }
         (Value::Array(expected), Value::Array(after)) => {
-            let pairs = expected.iter_mut().zip(after);
-            pairs.for_each(|(value, after)| take_written(value, after, pins, called));
+            for (idx, value) in expected.iter_mut().enumerate() {
+                let is_named =
+                    |item: &&Value| item.get("name").is_some_and(|name| value.get("name") == Some(name));
+                if let Some(item) = after.iter().find(is_named).or_else(|| after.get(idx)) {
+                    take_written(value, item, pins, called);
+                }
+            }
         }
         _ => {}
     }
@@ -210,11 +215,11 @@ mod tests {
 
     #[test]
     fn what_kustomize_calls_others_is_taken_as_it_is() {
-        let mut expected = json!({"secretName": "pass", "x": "pass"});
+        let mut expected = json!([{"name": "a", "secretName": "pass", "x": "pass"}, {"name": "b"}]);
         let called = BTreeSet::from(["demo-pass".to_owned()]);
-        let after = json!({"secretName": "demo-pass", "x": "other-pass"});
+        let after = json!([{"name": "b"}, {"name": "a", "secretName": "demo-pass", "x": "other-pass"}]);
         take_written(&mut expected, &after, &BTreeSet::new(), &called);
-        assert_eq!(expected, json!({"secretName": "demo-pass", "x": "pass"}));
+        assert_eq!(expected, json!([{"name": "a", "secretName": "demo-pass", "x": "pass"}, {"name": "b"}]));
     }
 
     #[test]
