@@ -60,6 +60,18 @@ impl WriteError {
     }
 }
 
+/// The bytes of a file that may be replaced, or `None` where there is none.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read_if_there(root: &Path, path: &Path) -> Result<Option<Vec<u8>>, PathError> {
+    match fs::read(root.join(path)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(PathError { path: path.to_owned(), source }),
+    }
+}
+
 /// Replaces `root/path`, or creates it with the directories above it, atomically and durably.
 ///
 /// `expected` is what the file must hold now; `None` means that it must not exist. A symlink is written

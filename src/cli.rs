@@ -18,7 +18,9 @@ mod inputs;
 mod lock;
 mod man;
 mod network;
+mod overlay;
 mod patch_files;
+mod prove;
 mod rbac;
 mod review;
 mod rules;
@@ -65,6 +67,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Branch(branch::BranchArgs),
+    Overlay(overlay::OverlayArgs),
     Lock(lock::LockArgs),
     Network(network::NetworkArgs),
     Rbac(rbac::RbacArgs),
@@ -169,6 +172,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::Diff(args) => diff::run(args, global, out),
         Command::Apply(args) => apply::run(args, global, out),
         Command::Branch(args) => branch::run(args, global, out),
+        Command::Overlay(args) => overlay::run(args, global, out),
         Command::Lock(args) => lock::run(args, global, out),
         Command::Network(args) => network::run(args, global, out),
         Command::Rbac(args) => rbac::run(args, global, out),

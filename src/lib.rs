@@ -23,16 +23,20 @@
 //! - [`helm`] compares what a chart renders of two sets of values.
 //! - [`image`] is what a reference means; [`registry`] asks registries, the only network code; [`image_facts`]
 //!   reads what an image needs, [`signature`] tells who signed it; [`lock`] keeps what was learned.
+//! - [`overlay`] says changes as Kustomize patches; [`kustomize`] runs the user's own, with which [`build_proof`] proves
+//!   what builds become.
 //! - [`cli`] is the only place that prints.
 //!
 //! What must stay absent: rules see no bytes, paths, clock, network or environment · `yaml` knows nothing
-//! of Kubernetes · `model` knows nothing of rules · only `repo`, `apply` and `git` touch the disk · nothing
+//! of Kubernetes · `model` knows nothing of rules · only `repo`, `apply` and `git` touch the disk,
+//! and `build_proof` a temporary folder · nothing
 //! below `cli` prints · no output depends on the order of a hash map or on the number of threads.
 
 pub mod admission;
 pub mod apply;
 pub mod audit_log;
 pub mod availability;
+pub mod build_proof;
 pub mod checklist;
 pub mod cli;
 pub mod config;
@@ -42,10 +46,12 @@ pub mod git;
 pub mod helm;
 pub mod image;
 pub mod image_facts;
+pub mod kustomize;
 mod line_changes;
 pub mod lock;
 pub mod model;
 pub mod network_policy;
+pub mod overlay;
 pub mod pipeline;
 pub mod plan;
 mod pointer;

@@ -10,7 +10,7 @@ mod image;
 mod key_order;
 mod object;
 pub mod references;
-mod strategic_merge;
+pub(crate) mod strategic_merge;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 pub use self::accounts::Accounts;
-pub use self::builds::{Builds, Passage, Patch, PatchBody};
+pub use self::builds::{Builds, Passage, Patch, PatchBody, Stage, Step, Trace};
 pub use self::image::Image;
 pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;
@@ -37,6 +37,8 @@ pub struct Model<'r> {
     /// Range of `objects` for each file.
     by_file: Vec<Range<usize>>,
     pub builds: Builds,
+    /// The ways of workloads through builds, ordered by object.
+    traces: Vec<Trace>,
     /// What the repo builds itself, and other reasons why an image is not pulled.
     pub builders: references::Builders,
     pub accounts: Accounts,
@@ -64,6 +66,7 @@ impl<'r> Model<'r> {
             objects: Vec::with_capacity(facts.iter().map(|facts| facts.objects.len()).sum()),
             by_file: Vec::with_capacity(facts.len()),
             builds: Builds::default(),
+            traces: Vec::new(),
             builders: references::Builders::new(repo),
             accounts: Accounts::default(),
             skipped: Vec::new(),
@@ -81,7 +84,34 @@ impl<'r> Model<'r> {
         }
         model.builds = Builds::new(repo, kustomizations, &entries);
         model.skip_partial_objects();
+        model.traces = model.builds.traces(&model);
         model
+    }
+
+    /// The ways of a workload through the builds that end with it: none for one that is applied as it stands.
+    pub fn traces(&self, object: &Object) -> &[Trace] {
+        let place = |trace: &Trace| {
+            let traced = &self.objects[trace.object];
+            (traced.file, traced.document, &traced.pointer).cmp(&(
+                object.file,
+                object.document,
+                &object.pointer,
+            ))
+        };
+        let from = self.traces.partition_point(|trace| place(trace).is_lt());
+        let to = self.traces.partition_point(|trace| place(trace).is_le());
+        &self.traces[from..to]
+    }
+
+    /// The ways of all objects through the kustomization of a folder, with the object; `None` where there is none.
+    pub fn traces_through(&self, folder: &str) -> Option<Vec<(&Object, Trace)>> {
+        let traces = self.builds.traces_of(folder, self)?;
+        Some(traces.into_iter().map(|trace| (&self.objects[trace.object], trace)).collect())
+    }
+
+    /// All ways of workloads through builds, with the workload.
+    pub fn all_traces(&self) -> impl Iterator<Item = (&Object, &Trace)> {
+        self.traces.iter().map(|trace| (&self.objects[trace.object], trace))
     }
 
     /// Takes out the objects of files that a kustomization applies as patches, and of context-only files.

@@ -9,6 +9,7 @@
 
 mod allow;
 mod alone;
+mod builds;
 mod document;
 mod exceptions;
 mod exposure;
@@ -16,7 +17,7 @@ mod merge;
 mod object_patch;
 mod together;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 
@@ -30,6 +31,7 @@ pub use self::object_patch::ObjectPatch;
 use crate::config;
 use crate::contained::contained;
 use crate::model::{Model, Object, ObjectId};
+use crate::pss;
 use crate::repo::Skip;
 use crate::rules::{self, Finding, NewFile, RepoFindings, Safety, Settings};
 use crate::secret::secret_values;
@@ -44,6 +46,8 @@ pub struct Planner<'a> {
     /// The least trusted fixes that are planned.
     pub level: Safety,
     pub purpose: Purpose,
+    /// Files that are left alone, each with the reason.
+    pub held: &'a BTreeMap<String, String>,
     /// How a file's report is shown, in a run that does nothing else with it.
     show: Option<&'a Show<'a>>,
     /// What the survey showed already, by file.
@@ -54,6 +58,8 @@ pub struct Planner<'a> {
     /// Records of exceptions that nothing needs.
     unmatched: Vec<Finding>,
     refused: Vec<Skip>,
+    /// The level after the fixes of each workload that a build renders, or that is applied as it stands.
+    renders: Vec<pss::Level>,
 }
 
 /// What a run is for.
@@ -140,6 +146,26 @@ pub struct Judged {
     pub turn: usize,
 }
 
+/// How far the fixes of a run reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Workloads that builds render, each as often as it is rendered, and those that are applied as they stand.
+    pub workloads: usize,
+    /// Those of them that meet the level of the profile after the fixes.
+    pub hardened: usize,
+    /// Builds that take more than the repo holds, by the paths of their kustomizations: what they fetch is not judged.
+    pub unread: Vec<String>,
+}
+
+/// New files, and the findings they answer.
+#[derive(Debug, Clone)]
+pub struct Planned<'r> {
+    /// Of what the findings are about.
+    pub path: &'r str,
+    pub findings: Vec<Judged>,
+    pub files: Vec<NewFile>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// In the plan.
@@ -166,6 +192,7 @@ const SHORTEST_SECRET: usize = 6;
 const MOST_KEPT: usize = 64 << 20;
 
 impl<'a> Planner<'a> {
+    #[expect(clippy::too_many_arguments, reason = "each is a field, and there is one caller")]
     pub fn new(
         model: &'a Model<'a>,
         settings: &'a Settings<'a>,
@@ -173,11 +200,12 @@ impl<'a> Planner<'a> {
         exceptions: &'a Exceptions,
         level: Safety,
         purpose: Purpose,
+        held: &'a BTreeMap<String, String>,
         show: Option<&'a Show<'a>>,
     ) -> Planner<'a> {
         let survey = RepoFindings::default();
         let used = Mutex::new(AllowUse::default());
-        let (unmatched, refused) = (Vec::new(), Vec::new());
+        let (unmatched, refused, renders) = (Vec::new(), Vec::new(), Vec::new());
         let mut planner = Planner {
             model,
             settings,
@@ -185,12 +213,14 @@ impl<'a> Planner<'a> {
             exceptions,
             level,
             purpose,
+            held,
             show,
             drafts: Vec::new(),
             survey,
             used,
             unmatched,
             refused,
+            renders,
         };
         planner.survey();
         planner
@@ -201,13 +231,26 @@ impl<'a> Planner<'a> {
         let (surveyed, of_repo) =
             rayon::join(|| self.survey_files(), || rules::check_repo(self.model, self.settings, &selected));
         let mut verdicts = Vec::new();
+        let (mut built, mut patches) = (RepoFindings::default(), Vec::new());
         for surveyed in surveyed {
+            for (of_workload, verdict) in surveyed.built.into_iter().zip(&surveyed.verdicts) {
+                if of_workload.renders.is_empty() {
+                    self.renders.push(verdict.after);
+                }
+                self.renders.extend(of_workload.renders);
+                patches.extend(of_workload.patches);
+                for (file, placed) in of_workload.placed {
+                    built.by_file.entry(file).or_default().push(placed);
+                }
+            }
             verdicts.extend(surveyed.verdicts);
             self.refused.extend(surveyed.refused);
             self.drafts.push(surveyed.draft);
         }
         let mut repo = rules::check_namespaces(self.model, self.settings, &verdicts, &selected);
         repo.append(of_repo);
+        repo.append(built);
+        builds::place_patches(self, patches, &mut repo);
         let records = exceptions::records(self, &verdicts);
         if selected(&rules::EXCEPTION_NOT_RECORDED) {
             repo.new_files.extend(self.exceptions.findings(self, &records));
@@ -246,6 +289,12 @@ impl<'a> Planner<'a> {
             self.selection.takes_object(self.model, object)
                 && !self.is_allowed_by_config(object, &placed.finding)
         });
+        for placed in &mut repo.new_files {
+            let mut files = placed.finding.new_files.iter();
+            if let Some(reason) = files.find_map(|file| self.held.get(&file.path)) {
+                placed.finding.make_manual(reason.clone());
+            }
+        }
         // A template's objects are not known: they are left out where only some are asked for, and the configuration
         // allows them by their path.
         let is_about_all = self.selection.namespace.is_none() && self.selection.object.is_none();
@@ -362,9 +411,10 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Findings whose fix is a new file, each with the path it is about and the files, in the order of the paths.
-    pub fn new_files(&self) -> Vec<(&'a str, Judged, Vec<NewFile>)> {
-        let mut planned = Vec::new();
+    /// Findings whose fix is a new file: the path they are about, those of one fix together, and the files, in the order
+    /// of the paths.
+    pub fn new_files(&self) -> Vec<Planned<'a>> {
+        let mut planned: Vec<Planned<'a>> = Vec::new();
         for placed in &self.survey.new_files {
             let is_wanted = placed.finding.safety >= self.level && !placed.finding.new_files.is_empty();
             let wanted = is_wanted && !placed.finding.hidden;
@@ -376,10 +426,29 @@ impl<'a> Planner<'a> {
             };
             let files = if wanted { placed.finding.new_files.clone() } else { Vec::new() };
             let path = self.model.repo().files[placed.object.file].path.as_str();
-            planned.push((path, document::placed_judged(self, placed, fate), files));
+            let judged = document::placed_judged(self, placed, fate);
+            match planned.last_mut().filter(|last| wanted && last.path == path && last.files == files) {
+                Some(last) => last.findings.push(judged),
+                None => planned.push(Planned { path, findings: vec![judged], files }),
+            }
         }
-        planned.sort_by(|a, b| (a.0, a.1.line).cmp(&(b.0, b.1.line)));
+        for planned in &mut planned {
+            planned.findings.sort_by_key(|judged| judged.line);
+        }
+        let line = |planned: &Planned<'_>| planned.findings.first().map(|judged| judged.line);
+        planned.sort_by(|a, b| (a.path, line(a)).cmp(&(b.path, line(b))));
         planned
+    }
+
+    /// How many of the workloads that reach a cluster the fixes bring to the level that the profile asks for.
+    pub fn reach(&self) -> Reach {
+        let builds = &self.model.builds;
+        let unread = builds.outermost_builds().filter(|top| builds.fetched_by(top).is_some());
+        Reach {
+            workloads: self.renders.len(),
+            hardened: self.renders.iter().filter(|level| **level >= self.settings.level).count(),
+            unread: unread.map(str::to_owned).collect(),
+        }
     }
 
     /// The findings that somebody allowed, each with the path of its file, in the order of the paths. Not to be called

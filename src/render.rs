@@ -33,7 +33,7 @@ pub use self::json_patch::PatchLine;
 use self::rows::{Rows, Scope};
 pub(crate) use self::text::{closing, plural};
 use crate::model::{Object, ObjectId};
-use crate::plan::{FileReport, Judged, Planner, Tally};
+use crate::plan::{FileReport, Judged, Planner, Reach, Tally};
 use crate::pss;
 use crate::repo::Skip;
 use crate::rules::{self, NamespaceVerdict, NewFile, Rendered};
@@ -128,6 +128,9 @@ pub struct Ending<'a> {
     pub namespaces: &'a [NamespaceVerdict],
     pub skipped: &'a [Skip],
     pub notices: Vec<(String, usize, crate::rules::Finding)>,
+    pub reach: Reach,
+    /// The level that the profile asks for.
+    pub level: Option<pss::Level>,
     pub counts: Counts,
 }
 
@@ -171,7 +174,7 @@ pub trait Renderer: Sync {
         &self,
         out: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()>;
     /// Whether [`Ending::workloads`] is wanted: judging them again takes time.

@@ -18,9 +18,12 @@ pub use self::chart::{Chart, Dependency, Template};
 pub use self::classify::{Facts, Marker};
 pub use self::dockerfile::{Dockerfile, Exposed};
 pub use self::kustomization::{
-    ImageSetting, InflatedChart, Kustomization, LabelSetting, PatchReference, PatchTarget, ValuesMerge,
+    ImageSetting, InflatedChart, Kustomization, LabelSetting, PatchList, PatchReference, PatchTarget,
+    ValuesMerge,
 };
-pub use self::source::{Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, is_kustomization_name};
+pub use self::source::{
+    Disk, Entry, Listing, Root, Snapshot, Source, StandardInput, files_below, is_kustomization_name,
+};
 use crate::config::Config;
 use crate::contained::contained;
 use crate::yaml::{Limits, Stream};

@@ -14,6 +14,7 @@ mod holes;
 mod inputs;
 mod network;
 mod network_dialects;
+mod overlay;
 mod pipeline;
 mod probe;
 mod resources;
@@ -39,6 +40,7 @@ use decode::Problem;
 pub use error::TemplateError;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+pub use overlay::PatchedObject;
 pub use pipeline::WantedPipeline;
 pub use probe::{ProbeRow, WantedProbe};
 pub use resources::{Amounts, WantedBound, WantedLimits};
@@ -333,6 +335,7 @@ impl Templates {
         let others = [
             self.try_out_access(),
             self.try_out_admission(),
+            self.try_out_overlays(),
             self.try_out_resources(),
             self.try_out_pipelines(),
             self.try_out_cluster(),

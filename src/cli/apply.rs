@@ -5,9 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, before, count_report, counts, has_failed};
+use super::prove::{ProveArgs, on_disk};
 use super::{Global, Outcome, say};
 use crate::git::Repository;
-use crate::plan::{Planner, Purpose};
+use crate::plan::{Planned, Planner, Purpose};
 use crate::render::{closing, escaped, plural};
 use crate::{apply, repo};
 
@@ -28,12 +29,16 @@ pub(super) struct ApplyArgs {
     #[arg(long)]
     pub(super) allow_dirty: bool,
     #[command(flatten)]
+    pub(super) prove: ProveArgs,
+    #[command(flatten)]
     pub(super) select: Select,
 }
 
 pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
+    let mut inputs = Inputs::from_disk(&args.paths, &args.select, global)?;
     anyhow::ensure!(!inputs.stdin, "standard input cannot be changed in place: use `diff -`");
+    let files = on_disk(&inputs.root.folder);
+    let unproved = args.prove.hold(&mut inputs, &args.select, &files, global)?;
     inputs.plan(&args.select, Purpose::Changes, |planner| {
         let mut writer = Writer::new(&inputs, args.allow_dirty)?;
         let mut counts = counts(&inputs, planner);
@@ -53,13 +58,13 @@ pub(super) fn run(args: &ApplyArgs, global: &Global, out: &mut dyn Write) -> any
             say(&format!("changed {}\n", plural(writer.written.len(), "file")));
             say(&closing(&counts, &inputs.skipped(planner)));
         }
-        let failed = writer.failed || has_failed(&inputs, planner, &counts);
+        let failed = unproved || writer.failed || has_failed(&inputs, planner, &counts);
         Ok(if failed { Outcome::Failed } else { Outcome::Done })
     })
 }
 
 fn write_new_files(inputs: &Inputs, planner: &Planner<'_>, writer: &mut Writer<'_>) {
-    for (_, _, files) in planner.new_files() {
+    for Planned { files, .. } in planner.new_files() {
         for file in files {
             writer.write(&file.path, &file.text, before(inputs, &file.path));
         }

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, count_report, counts, decide, has_failed};
+use super::prove::ProveArgs;
 use super::{Global, Outcome, say};
 use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, Repository};
-use crate::plan::{Fate, Judged, Planner, Purpose, Selection, Tally};
+use crate::plan::{Fate, Judged, Planned, Planner, Purpose, Selection, Tally};
 use crate::render::{Counts, closing, escaped, plural};
 use crate::repo::{self, Root, Snapshot};
 use crate::rules;
@@ -40,6 +41,8 @@ pub(super) struct BranchArgs {
     /// Push the branches with your own git
     #[arg(long, value_name = "REMOTE")]
     push: Option<String>,
+    #[command(flatten)]
+    pub(super) prove: ProveArgs,
     #[command(flatten)]
     pub(super) select: Select,
 }
@@ -76,7 +79,8 @@ pub(super) fn run(args: &BranchArgs, global: &Global, out: &mut dyn Write) -> an
     }
     let base = repository.base(args.base.as_deref()).map_err(helped)?;
     let tree = repository.files(base, &[]).map_err(helped)?;
-    let inputs = read_tree(&repository, &tree, root, args, global)?;
+    let mut inputs = read_tree(&repository, &tree, root, args, global)?;
+    let unproved = prove(&repository, &tree, &mut inputs, args, global)?;
     say_dirty(&repository, &inputs, global)?;
 
     let mut session = Session {
@@ -85,7 +89,7 @@ pub(super) fn run(args: &BranchArgs, global: &Global, out: &mut dyn Write) -> an
         repository: &repository,
         tree: &tree,
         made: Vec::new(),
-        failed: false,
+        failed: unproved,
     };
     let counts = session.commit_groups(out)?;
     session.push(global)?;
@@ -128,6 +132,25 @@ fn read_tree(
     let flows = super::inputs::flows(&args.select.flow_log)?;
     let audit = args.select.evidence.read(global)?;
     Ok(Inputs { flows, audit, ..Inputs::read(root, config, templates, &snapshot, listing, global)? })
+}
+
+/// Has kustomize build what the base commit holds, if asked for; whether a build failed.
+fn prove(
+    repository: &Repository,
+    tree: &HeadTree,
+    inputs: &mut Inputs,
+    args: &BranchArgs,
+    global: &Global,
+) -> anyhow::Result<bool> {
+    let files: Vec<_> = tree.files.iter().map(|file| (repo::slashed(&file.path), file.id)).collect();
+    let below = |folder: &str| {
+        let is_below = |path: &str| folder.is_empty() || path.starts_with(&format!("{folder}/"));
+        let inside = files.iter().filter(|(path, _)| is_below(path));
+        let read =
+            inside.map(|(path, id)| Ok((path.clone(), repository.blob(*id).map_err(io::Error::other)?)));
+        read.collect()
+    };
+    args.prove.hold(inputs, &args.select, &below, global)
 }
 
 /// The branches come from the base commit: says so when the checkout holds something else.
@@ -209,9 +232,9 @@ impl Session<'_> {
             count_report(&mut counts, &report);
             report.findings.iter().for_each(|judged| note(report.path, judged));
         });
-        for (path, judged, _) in planner.new_files() {
-            counts.tally += Tally::of(std::slice::from_ref(&judged));
-            note(path, &judged);
+        for Planned { path, findings, .. } in planner.new_files() {
+            counts.tally += Tally::of(&findings);
+            findings.iter().for_each(|judged| note(path, judged));
         }
         self.failed |= has_failed(self.inputs, planner, &counts);
         for skip in self.inputs.skipped(planner).iter().filter(|skip| skip.reason.is_failure()) {
@@ -293,11 +316,10 @@ fn collect(planner: &Planner<'_>, group: &Group) -> Changes {
         let planned = report.findings.into_iter().filter(|judged| judged.fate == Fate::Planned);
         changes.findings.extend(planned.map(|judged| (report.path.to_owned(), judged)));
     });
-    for (path, judged, files) in planner.new_files() {
+    for Planned { path, findings, files } in planner.new_files() {
         let files: Vec<_> = files.into_iter().filter(|file| in_folder(&file.path)).collect();
-        if judged.fate == Fate::Planned && in_folder(path) {
-            changes.findings.push((path.to_owned(), judged));
-        }
+        let planned = findings.into_iter().filter(|judged| judged.fate == Fate::Planned && in_folder(path));
+        changes.findings.extend(planned.map(|judged| (path.to_owned(), judged)));
         changes
             .files
             .extend(files.into_iter().map(|file| (repo::native(&file.path), file.text.into_bytes())));

@@ -55,7 +55,7 @@ fn report(planner: &Planner<'_>, counts: &mut Counts) -> Checklist {
         count_report(counts, &report);
         report.findings.iter().for_each(|judged| found.add(judged));
     });
-    planner.new_files().iter().for_each(|(_, judged, _)| found.add(judged));
+    planner.new_files().iter().flat_map(|planned| &planned.findings).for_each(|judged| found.add(judged));
     planner.allowed().iter().for_each(|(_, judged)| found.add(judged));
     for (_, _, finding) in planner.notices(planner.selection.today) {
         found.add_notice(finding.rule.id);

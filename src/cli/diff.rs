@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::inputs::{Inputs, Select, has_failed};
 use super::patch_files::PatchFiles;
+use super::prove::{ProveArgs, on_disk};
 use super::terminal::{self, Pager};
 use super::{Global, Outcome, network, review, say};
 use crate::plan::Purpose;
@@ -46,18 +47,22 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
     #[command(flatten)]
+    prove: ProveArgs,
+    #[command(flatten)]
     select: Select,
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let purpose = if args.show_secrets { Purpose::Changes } else { Purpose::Diff };
     if args.interactive {
-        return review::run(&args.paths, &args.select, purpose, global, out);
+        return review::run(&args.paths, &args.select, &args.prove, purpose, global, out);
     }
     let is_patch = args.format == DiffFormat::JsonPatch;
     anyhow::ensure!(args.output_dir.is_none() || is_patch, "`--output-dir` goes with `--format json-patch`");
     // The process ends with this; see `Inputs::show`.
-    let inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
+    let mut inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
+    let files = on_disk(&inputs.root.folder);
+    let unproved = args.prove.hold(&mut inputs, &args.select, &files, global)?;
     let pictures = || network::pictures(&inputs, &args.select);
     let renderer = args.format.renderer(global.style(), terminal::width(), args.max_bytes, &pictures);
     let for_people = matches!(args.format, DiffFormat::Unified | DiffFormat::SideBySide);
@@ -80,14 +85,14 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
         }
         if !global.quiet {
             talk.push_str(&closing(counts, &inputs.skipped(planner)));
-            let new: usize = planner.new_files().iter().map(|(_, _, files)| files.len()).sum();
+            let new: usize = planner.new_files().iter().map(|new| new.files.len()).sum();
             if is_patch && new > 0 {
                 let files = plural(new, "new file");
                 talk.push_str(&format!("left out: {files}, which no patch makes, and what goes with them\n"));
             }
         }
         match counts.tally.changed_files {
-            _ if has_failed(&inputs, planner, counts) => Outcome::Failed,
+            _ if unproved || has_failed(&inputs, planner, counts) => Outcome::Failed,
             0 if counts.tally.hidden == 0 => Outcome::Done,
             _ => Outcome::Found,
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::inputs::{Inputs, Select, count_report};
-use crate::plan::Purpose;
+use crate::plan::{Planned, Purpose};
 use crate::render::Counts;
 use crate::repo::{self, Entry, Listing, Repo, Snapshot};
 
@@ -15,7 +15,7 @@ pub(super) fn hardened(inputs: &Inputs, select: &Select) -> anyhow::Result<Optio
 }
 
 /// The new texts of a plan, by path.
-fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, String>> {
     inputs.plan(select, Purpose::Changes, |planner| {
         let mut changed = BTreeMap::new();
         let mut counts = Counts::default();
@@ -23,14 +23,15 @@ fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, 
             count_report(&mut counts, &report);
             changed.extend(report.after.map(|after| (report.path.to_owned(), after)));
         });
-        for (_, _, files) in planner.new_files() {
+        for Planned { files, .. } in planner.new_files() {
             changed.extend(files.into_iter().map(|file| (file.path, file.text)));
         }
         Ok(changed)
     })
 }
 
-fn with_changes(inputs: &Inputs, changed: &BTreeMap<String, String>) -> Repo {
+/// The repo with these texts, read as if they were on disk.
+pub(super) fn with_changes(inputs: &Inputs, changed: &BTreeMap<String, String>) -> Repo {
     let repo = &inputs.repo;
     let files = || repo.files.iter().chain(&repo.compose);
     let mut texts: BTreeMap<&str, &str> =

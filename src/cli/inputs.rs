@@ -1,6 +1,6 @@
 //! What check, diff, apply and branch share: which files, rules and objects a run is about, and reading them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Read};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::connections::{FlowReader, Flows};
 use crate::git;
 use crate::lock::{self, Lock};
 use crate::model::{Model, Object};
-use crate::plan::{Exceptions, FileReport, Planner, Purpose, Selection, Show, Tally};
+use crate::plan::{Exceptions, FileReport, Planned, Planner, Purpose, Selection, Show, Tally};
 use crate::render::{Counts, Created, Ending, Renderer, escaped, workload_lines};
 use crate::repo::{self, Disk, Entry, Listing, Repo, Root, Skip, Source, StandardInput};
 use crate::rules::{self, Safety, Settings};
@@ -72,6 +72,8 @@ pub(super) struct Inputs {
     pub(super) flows: Flows,
     pub(super) repo: Repo,
     pub(super) stdin: bool,
+    /// Files that are left alone, each with the reason.
+    pub(super) held: BTreeMap<String, String>,
 }
 
 impl Inputs {
@@ -138,6 +140,7 @@ impl Inputs {
             flows: Flows::default(),
             repo,
             stdin: false,
+            held: BTreeMap::new(),
         })
     }
 
@@ -231,7 +234,7 @@ impl Inputs {
             config::Level::Safe => Safety::Safe,
             config::Level::Review => Safety::Review,
         };
-        Planner::new(model, settings, selection, &self.exceptions, level, purpose, show)
+        Planner::new(model, settings, selection, &self.exceptions, level, purpose, &self.held, show)
     }
 
     pub(super) fn selection<'a>(&'a self, select: &'a Select) -> anyhow::Result<Selection<'a>> {
@@ -411,12 +414,12 @@ fn show_plan(
     if let Some(error) = failure {
         return Err(error.into());
     }
-    for (path, judged, files) in planner.new_files() {
-        counts.tally += Tally::of(std::slice::from_ref(&judged));
+    for Planned { path, findings, files } in planner.new_files() {
+        counts.tally += Tally::of(&findings);
         counts.tally.changed_files += files.len();
         let created: Vec<Created<'_>> =
             files.iter().map(|file| Created { file, before: before(inputs, &file.path) }).collect();
-        renderer.created(out, path, &judged, &created)?;
+        renderer.created(out, path, &findings, &created)?;
     }
     let notices = planner.notices(planner.selection.today);
     counts.tally.findings += notices.len();
@@ -426,6 +429,8 @@ fn show_plan(
         namespaces: planner.namespaces(),
         skipped: &skipped,
         notices,
+        reach: planner.reach(),
+        level: Some(planner.settings.level),
         counts: counts.clone(),
     };
     renderer.end(out, &ending)?;

@@ -17,6 +17,7 @@ use self::edited::Edited;
 use self::items::{Item, items};
 use self::prompt::{ask, explain};
 use super::inputs::{Inputs, Select};
+use super::prove::ProveArgs;
 use super::{Global, Outcome, apply, branch, say};
 use crate::plan::Purpose;
 use crate::render::{escaped, plural};
@@ -43,6 +44,7 @@ q - stop here; what is left is left";
 pub(super) fn run(
     paths: &[PathBuf],
     select: &Select,
+    prove: &ProveArgs,
     purpose: Purpose,
     global: &Global,
     out: &mut dyn Write,
@@ -59,7 +61,7 @@ pub(super) fn run(
         return Ok(Outcome::Done);
     }
     let select = Select { chosen: Some(taken), ..select.clone() };
-    finish(paths, select, &choice.edited, global, out)
+    finish(paths, select, prove.clone(), &choice.edited, global, out)
 }
 
 fn choose(
@@ -194,6 +196,7 @@ struct BranchDefaults {
 fn finish(
     paths: &[PathBuf],
     select: Select,
+    prove: ProveArgs,
     edited: &[Edited],
     global: &Global,
     out: &mut dyn Write,
@@ -214,7 +217,7 @@ fn finish(
     loop {
         match ask(out, &format!("{keys} or [q]uit? "))?.as_deref() {
             Some("w") => {
-                let args = apply::ApplyArgs { paths: paths.to_vec(), allow_dirty: false, select };
+                let args = apply::ApplyArgs { paths: paths.to_vec(), allow_dirty: false, select, prove };
                 let outcome = if taken == 0 { Outcome::Done } else { apply::run(&args, global, out)? };
                 return Ok(outcome.max(edited::write_all(paths, edited, out)?));
             }
@@ -222,6 +225,7 @@ fn finish(
                 let BranchDefaults { mut args } = BranchDefaults::try_parse_from(["branch"])?;
                 args.path = paths.first().cloned();
                 args.select = select;
+                args.prove = prove;
                 return branch::run(&args, global, out);
             }
             None | Some("q") => return Ok(Outcome::Found),

@@ -3,19 +3,22 @@
 //!
 //! Reads the graph only; builds nothing.
 
+mod entry;
 mod passage;
+mod patch;
+mod selector;
+mod trace;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use rayon::prelude::*;
-use serde_json::Value;
 
+pub(super) use self::entry::EntryPoint;
 pub use self::passage::Passage;
+pub use self::patch::{Patch, PatchBody};
+pub use self::trace::{Stage, Step, Trace};
 use super::object::ObjectId;
-use super::strategic_merge;
-use super::workload::Layout;
-use crate::repo::{ImageSetting, Kustomization, PatchReference, PatchTarget, Repo, join};
-use crate::yaml::Stream;
+use crate::repo::{ImageSetting, Kustomization, Repo};
 
 /// By path, each namespace once.
 type Placed = HashMap<String, Vec<Option<String>>>;
@@ -43,107 +46,10 @@ pub struct Builds {
     takers: HashMap<String, Vec<usize>>,
     /// Namespaces that builds put a file's objects in; `None`: a build that leaves it to the object.
     placed: Placed,
+    /// Those that Flux or Argo CD deploy.
+    deployed: BTreeSet<usize>,
     /// The patches of each kustomization.
     patches: Vec<Vec<Patch>>,
-}
-
-/// A patch of a kustomization, read.
-#[derive(Debug, Clone)]
-pub struct Patch {
-    /// The file it is in.
-    pub path: String,
-    pub target: PatchTarget,
-    pub body: PatchBody,
-}
-
-#[derive(Debug, Clone)]
-pub enum PatchBody {
-    /// A strategic merge patch.
-    Merge(Value),
-    /// A JSON 6902 patch.
-    Json(Vec<Value>),
-}
-
-impl Patch {
-    /// The object with the patch, as far as it applies.
-    pub fn applied(&self, object: &Value) -> Value {
-        let mut patched = object.clone();
-        match &self.body {
-            PatchBody::Merge(merge) => strategic_merge::merge(&mut patched, merge),
-            PatchBody::Json(steps) => {
-                for step in steps {
-                    // A step that does not apply breaks the build itself, which is not ours to say.
-                    if let Ok(operation) = serde_json::from_value::<json_patch::PatchOperation>(step.clone())
-                    {
-                        json_patch::patch(&mut patched, &[operation]).ok();
-                    }
-                }
-            }
-        }
-        patched
-    }
-
-    /// Whether it may say something of the object's pods. Most patches of overlays are about replicas and the like.
-    pub fn may_change_pods(&self, layout: &Layout) -> bool {
-        let (PatchBody::Merge(merge), Layout::PodSpec { spec, .. }) = (&self.body, layout) else {
-            return true;
-        };
-        // What holds the pod spec has the pods' metadata too.
-        let (template, _) = spec.rsplit_once('/').unwrap_or_default();
-        let mut at = merge;
-        for key in template.split('/').skip(1) {
-            match at {
-                Value::Object(map) if !map.contains_key("$patch") => match map.get(key) {
-                    Some(inner) => at = inner,
-                    None => return false,
-                },
-                _ => return true,
-            }
-        }
-        true
-    }
-
-    /// Operation and path of each step of a JSON 6902 patch.
-    pub fn steps(&self) -> impl Iterator<Item = (&str, &str)> {
-        let steps = match &self.body {
-            PatchBody::Json(steps) => steps.as_slice(),
-            PatchBody::Merge(_) => &[],
-        };
-        steps.iter().filter_map(|step| Some((step["op"].as_str()?, step["path"].as_str()?)))
-    }
-}
-
-/// A folder that Flux or Argo CD deploys, with the namespace it gives.
-#[derive(Debug)]
-pub(super) struct EntryPoint {
-    folder: String,
-    namespace: String,
-    /// Flux's `targetNamespace` replaces an object's own namespace; Argo CD's destination only fills it in.
-    replaces: bool,
-}
-
-impl EntryPoint {
-    pub(super) fn reads(id: &ObjectId) -> bool {
-        matches!(
-            (id.group(), &*id.kind),
-            ("kustomize.toolkit.fluxcd.io", "Kustomization") | ("argoproj.io", "Application")
-        )
-    }
-
-    pub(super) fn read(id: &ObjectId, value: &Value) -> Option<EntryPoint> {
-        let (path, namespace, replaces) = match &*id.kind {
-            "Kustomization" => (&value["spec"]["path"], &value["spec"]["targetNamespace"], true),
-            "Application" => {
-                (&value["spec"]["source"]["path"], &value["spec"]["destination"]["namespace"], false)
-            }
-            _ => return None,
-        };
-        Some(EntryPoint {
-            folder: join("", path.as_str()?)?,
-            namespace: namespace.as_str().filter(|name| !name.is_empty())?.to_owned(),
-            replaces,
-        })
-    }
 }
 
 impl Builds {
@@ -216,17 +122,18 @@ impl Builds {
         let mut placed = Placed::new();
         let mut seen = HashSet::new();
         for entry in entries {
-            match self.by_folder.get(&entry.folder) {
+            let built = self.by_folder.get(&entry.folder);
+            self.deployed.extend(built);
+            let Some(namespace) = &entry.namespace else { continue };
+            match built {
                 Some(idx) => {
-                    let outer = entry.replaces.then(|| entry.namespace.clone());
-                    let filled = (!entry.replaces).then(|| entry.namespace.clone());
-                    self.descend(*idx, outer, filled.as_ref(), &mut seen, &mut placed);
+                    let outer = entry.replaces.then(|| namespace.clone());
+                    let filled = (!entry.replaces).then_some(namespace);
+                    self.descend(*idx, outer, filled, &mut seen, &mut placed);
                 }
                 None => {
-                    let prefix = format!("{}/", entry.folder);
-                    let from = repo.files.partition_point(|file| file.path < prefix);
-                    for file in repo.files[from..].iter().take_while(|file| file.path.starts_with(&prefix)) {
-                        put(&mut placed, &file.path, Some(entry.namespace.clone()));
+                    for file in entry.files(repo) {
+                        put(&mut placed, &file.path, Some(namespace.clone()));
                     }
                 }
             }
@@ -265,7 +172,7 @@ impl Builds {
     fn read_patches(&mut self, repo: &Repo) {
         let read = |kustomization: &Kustomization| {
             let references = kustomization.patches.iter();
-            references.flat_map(|reference| read_patch(kustomization, reference, repo)).collect()
+            references.flat_map(|reference| patch::read(kustomization, reference, repo)).collect()
         };
         self.patches = self.kustomizations.par_iter().map(read).collect();
     }
@@ -305,6 +212,48 @@ impl Builds {
             .collect();
         tops.sort_unstable();
         tops
+    }
+
+    /// The kustomizations of builds that no other build takes, or that Flux or Argo CD deploy; components left out.
+    pub fn outermost_builds(&self) -> impl Iterator<Item = &str> {
+        let is_top = |idx: &usize| {
+            (!self.taken.contains(idx) || self.deployed.contains(idx)) && !self.kustomizations[*idx].component
+        };
+        (0..self.kustomizations.len()).filter(is_top).map(|idx| self.kustomizations[idx].path.as_str())
+    }
+
+    /// All kustomizations of a build, given that of the build itself.
+    fn inner(&self, top: &str) -> Vec<&Kustomization> {
+        let Some(top) = self.by_path.get(top) else { return Vec::new() };
+        let (mut seen, mut queue) = (BTreeSet::from([*top]), vec![*top]);
+        while let Some(at) = queue.pop() {
+            let inner = self.kustomizations[at].inputs.iter().filter_map(|input| self.by_folder.get(input));
+            queue.extend(inner.filter(|idx| seen.insert(**idx)));
+        }
+        seen.into_iter().map(|idx| &self.kustomizations[idx]).collect()
+    }
+
+    /// Every file that a build reads: kustomizations, what they take, their patches and their configuration.
+    pub fn taken_by(&self, top: &str) -> HashSet<String> {
+        let mut taken = HashSet::new();
+        for kustomization in self.inner(top) {
+            taken.insert(kustomization.path.clone());
+            taken.extend(kustomization.inputs.iter().cloned());
+            taken.extend(kustomization.patches.iter().filter_map(|patch| patch.file.clone()));
+            taken.extend(kustomization.configuration.iter().cloned());
+        }
+        taken
+    }
+
+    /// The folders of all kustomizations of a build, and those of files it takes from elsewhere.
+    pub fn folders_of(&self, top: &str) -> BTreeSet<String> {
+        let files = self.taken_by(top).into_iter().filter(|path| !self.by_folder.contains_key(path));
+        files.map(|path| crate::repo::folder(&path).to_owned()).collect()
+    }
+
+    /// Something that a build would fetch, as it is written there.
+    pub fn fetched_by(&self, top: &str) -> Option<&str> {
+        self.inner(top).into_iter().find_map(|kustomization| kustomization.remote.first()).map(String::as_str)
     }
 
     /// Kustomizations that take objects from a file, directly or through others, ordered by path.
@@ -402,7 +351,7 @@ impl Builds {
     /// prefixes and suffixes: a patch too many only makes a fix more careful.
     pub fn patches_on<'a>(&'a self, path: &str, id: &'a ObjectId) -> impl Iterator<Item = &'a Patch> {
         let users = self.users.get(path).into_iter().flatten();
-        users.flat_map(|idx| &self.patches[*idx]).filter(move |patch| patch.target.may_match(id))
+        users.flat_map(|idx| &self.patches[*idx]).filter(move |patch| patch.may_match(id))
     }
 }
 
@@ -412,59 +361,4 @@ pub struct ImageOverrides<'b> {
     pub settings: Vec<(&'b str, &'b ImageSetting)>,
     /// Whether no build runs the image as it stands.
     pub always: bool,
-}
-
-impl PatchTarget {
-    fn may_match(&self, id: &ObjectId) -> bool {
-        let kind = self.kind.as_deref().is_none_or(|kind| kind == &*id.kind || is_pattern(kind));
-        let name = self
-            .name
-            .as_deref()
-            .is_none_or(|name| is_pattern(name) || name.contains(&*id.name) || id.name.contains(name));
-        kind && name
-    }
-}
-
-fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '|', '(', '[', '^', '$', '+', '?'])
-}
-
-fn read_patch(kustomization: &Kustomization, reference: &PatchReference, repo: &Repo) -> Vec<Patch> {
-    let parsed;
-    let (path, stream) = match (&reference.file, &reference.inline) {
-        (Some(file), _) => match repo.file(file) {
-            Some(found) => (file, &found.stream),
-            None => return Vec::new(),
-        },
-        (None, Some(text)) => match Stream::parse(text.clone(), &crate::repo::LIMITS) {
-            Ok(stream) => {
-                parsed = stream;
-                (&kustomization.path, &parsed)
-            }
-            Err(_) => return Vec::new(),
-        },
-        (None, None) => return Vec::new(),
-    };
-    let values = (0..stream.documents()).filter_map(|document| stream.root(document)?.value().ok());
-    values
-        .map(|value| {
-            let mut target = reference.target.clone();
-            let body = match value {
-                Value::Array(steps) => PatchBody::Json(steps),
-                merge => {
-                    let own =
-                        |pointer: &str| merge.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-                    if target == PatchTarget::default() {
-                        target = PatchTarget {
-                            kind: own("/kind"),
-                            name: own("/metadata/name"),
-                            is_narrower: false,
-                        };
-                    }
-                    PatchBody::Merge(merge)
-                }
-            };
-            Patch { path: path.clone(), target, body }
-        })
-        .collect()
 }

@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use self::lower::{hold_refused, lower};
 use super::allow::{self, FileAllows};
+use super::builds::{self, Built};
 use super::{Draft, Fate, FileReport, Judged, Planner, Show, exposure, merge};
-use crate::model::{Model, Object};
+use crate::model::{Model, Object, Patch};
 use crate::pss;
-use crate::repo::{Skip, SkipReason};
+use crate::repo::{Marker, Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
 use crate::yaml::{Decoded, Edit, LineIndex, Pointer, Position, Stream};
 
@@ -30,6 +31,8 @@ struct Work {
 #[derive(Default)]
 pub(super) struct Surveyed {
     pub(super) verdicts: Vec<WorkloadVerdict>,
+    /// What builds make of its workloads.
+    pub(super) built: Vec<Built>,
     pub(super) refused: Vec<Skip>,
     pub(super) draft: Draft,
 }
@@ -72,7 +75,14 @@ fn survey_levels(planner: &Planner<'_>, file: usize, works: &[Work], surveyed: &
     for (idx, object) in objects.iter().enumerate().filter(|(_, object)| object.layout.is_some()) {
         let work =
             works.binary_search_by_key(&object.document, |work| work.document).ok().map(|idx| &works[idx]);
-        let judged = work.and_then(|work| verdict(planner, file, idx, object, work));
+        let built = work.and_then(|work| {
+            let (before, after) =
+                (work.value.pointer(&object.pointer)?, work.wanted.pointer(&object.pointer)?);
+            Some(builds::built(planner, object, before, after))
+        });
+        let built = built.unwrap_or_default();
+        let judged = work.and_then(|work| verdict(planner, file, idx, object, work, &built));
+        surveyed.built.push(built);
         surveyed.verdicts.push(judged.unwrap_or_else(|| {
             surveyed.refused.extend(refused(planner.model, object));
             unknown_verdict(planner.model, file, idx, object)
@@ -118,40 +128,37 @@ fn verdict(
     idx: usize,
     object: &Object,
     work: &Work,
+    built: &Built,
 ) -> Option<WorkloadVerdict> {
     let before = work.value.pointer(&object.pointer)?;
     let after = work.wanted.pointer(&object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
     let version = planner.settings.version;
-    let as_is = |value: &Value| level(planner, object, value);
-    // What an overlay makes of it runs in the namespace too.
-    let with_patches = |value: &Value| {
-        let patches = workload
-            .patches
-            .iter()
-            .filter(|patch| object.layout.as_ref().is_none_or(|layout| patch.may_change_pods(layout)));
-        let patched = patches.filter_map(|patch| as_is(&patch.applied(value)));
-        Some(patched.fold(as_is(value)?, pss::Level::min))
-    };
     let needs = if workload.is_system() {
         let pods = workload.pods.iter();
         pods.flat_map(|pod| pss::evaluate(&pod.judged(), pss::Level::Baseline, version)).collect()
     } else {
         Vec::new()
     };
-    let met = with_patches(before)?;
+    let as_is = |value: &Value| level(planner, object, value);
+    // What an overlay makes of it runs in the namespace.
+    let met = built.before.or_else(|| as_is(before))?;
     Some(WorkloadVerdict {
         file,
         object: idx,
         namespaces: workload.namespaces.clone(),
         before: met,
-        after: if work.wanted == work.value { met } else { with_patches(after)? },
+        after: if work.wanted == work.value {
+            built.after.unwrap_or(met)
+        } else {
+            built.after.or_else(|| as_is(after))?
+        },
         needs,
     })
 }
 
 /// The level that all pods of an object meet.
-fn level(planner: &Planner<'_>, object: &Object, value: &Value) -> Option<pss::Level> {
+pub(super) fn level(planner: &Planner<'_>, object: &Object, value: &Value) -> Option<pss::Level> {
     let pods = crate::model::pods(object.layout.as_ref()?, value);
     pods.iter().map(|pod| pss::highest_level(&pod.judged(), planner.settings.version)).min()
 }
@@ -333,28 +340,49 @@ fn settle_whole(findings: &mut [Judged]) {
 
 fn judge(at: &Place<'_, '_>, object: &Object, value: &Value) -> Vec<Judged> {
     let planner = at.planner;
-    let Some(workload) = Workload::new(planner.settings, planner.model, object, value) else {
+    let mut findings =
+        found(planner, object, value, None, &|rule: &rules::Rule| planner.selection.takes_rule(rule));
+    builds::keep_what_is_rendered(planner, object, value, &mut findings);
+    if let Some(marker) = planner.model.repo().files[at.file].marker {
+        for finding in findings.iter_mut().filter(|finding| finding.has_changes()) {
+            finding.make_manual(not_edited(marker));
+        }
+    }
+    findings.into_iter().map(|finding| place(at, object, finding)).collect()
+}
+
+pub(super) fn not_edited(marker: Marker) -> String {
+    format!("not edited: {}; `caseharden overlay` writes patches for it", marker.detail())
+}
+
+/// What the rules that are `asked` find in a value of a workload. `later`: the patches that are still to come, where
+/// they are not those of all builds.
+pub(super) fn found<'v>(
+    planner: &'v Planner<'_>,
+    object: &'v Object,
+    value: &'v Value,
+    later: Option<Vec<&'v Patch>>,
+    asked: &dyn Fn(&rules::Rule) -> bool,
+) -> Vec<rules::Finding> {
+    let Some(mut workload) = Workload::new(planner.settings, planner.model, object, value) else {
         return Vec::new();
     };
-    let selected = |rule: &rules::Rule| planner.selection.takes_rule(rule);
-    let mut findings = rules::check_workload(&workload, &selected);
-    let marker = planner.model.repo().files[at.file].marker;
+    if let Some(later) = later {
+        workload.patches = later;
+    }
+    let mut findings = rules::check_workload(&workload, asked);
     let excepted = workload.is_system() && needs_more_than_baseline(planner, &workload);
     if excepted && planner.exceptions.has(planner, object) {
         // Recorded: what the record is about is settled, and nothing of it is edited.
         findings.retain(|finding| !finding.has_changes() && finding.rule.pss.is_none());
     }
-    for finding in findings.iter_mut().filter(|finding| finding.has_changes()) {
-        if let Some(marker) = marker {
-            finding.make_manual(format!("not edited: {}", marker.detail()));
-        } else if excepted {
-            finding.make_manual(format!(
-                "a system workload that needs more than baseline is not edited, but recorded in {}",
-                planner.settings.config.exceptions_file
-            ));
-        }
+    for finding in findings.iter_mut().filter(|finding| excepted && finding.has_changes()) {
+        finding.make_manual(format!(
+            "a system workload that needs more than baseline is not edited, but recorded in {}",
+            planner.settings.config.exceptions_file
+        ));
     }
-    findings.into_iter().map(|finding| place(at, object, finding)).collect()
+    findings
 }
 
 fn needs_more_than_baseline(planner: &Planner<'_>, workload: &Workload<'_>) -> bool {
@@ -373,7 +401,10 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding) -> Judged
         Safety::Manual => Fate::Manual,
         safety if safety < at.planner.level => Fate::BelowLevel,
         _ if finding.hidden => Fate::Hidden,
-        _ => Fate::Planned,
+        _ => match at.planner.held.get(&at.planner.model.repo().files[at.file].path) {
+            Some(reason) => Fate::Held(reason.clone()),
+            None => Fate::Planned,
+        },
     };
     let new_files = finding.new_files.iter().map(|file| &file.path);
     let part_of = finding.together.iter().chain(new_files).cloned().collect();
@@ -396,6 +427,22 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding) -> Judged
         judged.fate = Fate::Allowed;
     }
     judged
+}
+
+/// Findings about a workload with the fates that their safety gives them, wherever their fix will stand.
+pub(super) fn judged(planner: &Planner<'_>, object: &Object, findings: Vec<rules::Finding>) -> Vec<Judged> {
+    let at = Place::new(planner, object.file, true);
+    findings.into_iter().map(|finding| place(&at, object, finding)).collect()
+}
+
+/// A value of a workload with the planned changes; those that contradict each other are held back.
+pub(super) fn merged(value: &Value, mut judged: Vec<Judged>) -> (Value, Vec<Judged>) {
+    let prefixes: Vec<String> = judged.iter_mut().map(|judged| std::mem::take(&mut judged.prefix)).collect();
+    let wanted = merge::merge(value, &mut judged);
+    for (judged, prefix) in judged.iter_mut().zip(prefixes) {
+        judged.prefix = prefix;
+    }
+    (wanted, judged)
 }
 
 pub(super) fn placed_judged(planner: &Planner<'_>, placed: &Placed, fate: Fate) -> Judged {

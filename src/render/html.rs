@@ -75,18 +75,20 @@ impl Renderer for Html<'_> {
         &self,
         out: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
-        self.see(std::iter::once(judged).filter(|_| !files.is_empty()));
+        self.see(findings.iter().filter(|_| !files.is_empty()));
         for created in files {
             let before = created.before.unwrap_or_default();
             let mut hunks = hunks::of_texts(before, &created.file.text);
-            hunks.iter_mut().for_each(|hunk| hunk.findings.push(0));
+            hunks.iter_mut().for_each(|hunk| hunk.findings.extend(0..findings.len()));
             let hunks = hunks.iter().map(|hunk| shown_hunk(hunk, &[])).collect();
-            let namespaces = judged.object.namespace.iter().map(|name| name.to_string()).collect();
-            let finding = vec![finding(path, judged, namespaces)];
-            block(out, &file(&created.file.path, created.before.is_none(), finding, hunks))?;
+            let told = findings.iter().map(|judged| {
+                let namespaces = judged.object.namespace.iter().map(|name| name.to_string()).collect();
+                finding(path, judged, namespaces)
+            });
+            block(out, &file(&created.file.path, created.before.is_none(), told.collect(), hunks))?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::escape::is_unsafe;
 use super::{Created, Ending, Renderer, WorkloadLine};
 use crate::model::ObjectId;
-use crate::plan::{Fate, FileReport, Judged};
+use crate::plan::{Fate, FileReport, Judged, Reach};
 use crate::pss;
 use crate::repo::Skip;
 use crate::rules::NamespaceVerdict;
@@ -26,6 +26,7 @@ struct Report {
     /// The Pod Security verdict on each workload as it is.
     workloads: Vec<JsonWorkload>,
     namespaces: Vec<JsonNamespace>,
+    reach: JsonReach,
     /// Files and objects that were not judged or could not be read.
     skipped: Vec<JsonSkip>,
 }
@@ -111,6 +112,17 @@ struct JsonNamespace {
     blocking: Vec<String>,
 }
 
+/// How far the fixes of a run reach.
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonReach {
+    /// Workloads that builds render, each as often as it is rendered, and those that are applied as they stand.
+    workloads: usize,
+    /// Those of them that meet the profile's level after the fixes.
+    hardened: usize,
+    /// Kustomizations of builds that fetch something: that part of them is not judged.
+    unread: Vec<String>,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct JsonSkip {
     path: String,
@@ -171,10 +183,10 @@ impl Renderer for Json {
         &self,
         out: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
-        self.finding(out, path, judged, files)
+        findings.iter().try_for_each(|judged| self.finding(out, path, judged, files))
     }
 
     fn wants_workloads(&self) -> bool {
@@ -190,7 +202,9 @@ impl Renderer for Json {
         list(out, ending.workloads.iter().map(|line| workload(line, self.version)))?;
         write!(out, "],\n\"namespaces\":[")?;
         list(out, ending.namespaces.iter().map(namespace))?;
-        write!(out, "],\n\"skipped\":[")?;
+        let Reach { workloads, hardened, unread } = ending.reach.clone();
+        let reach = JsonReach { workloads, hardened, unread };
+        write!(out, "],\n\"reach\":{},\n\"skipped\":[", text(&reach)?)?;
         list(out, ending.skipped.iter().map(skip))?;
         writeln!(out, "]}}")
     }

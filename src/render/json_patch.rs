@@ -63,7 +63,7 @@ impl Renderer for JsonPatch {
         Ok(())
     }
 
-    fn created(&self, _: &mut dyn Write, _: &str, _: &Judged, _: &[Created<'_>]) -> io::Result<()> {
+    fn created(&self, _: &mut dyn Write, _: &str, _: &[Judged], _: &[Created<'_>]) -> io::Result<()> {
         Ok(())
     }
 

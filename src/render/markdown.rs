@@ -355,7 +355,7 @@ impl Renderer for Markdown {
         &self,
         _: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
         let mut diff = Vec::new();
@@ -366,7 +366,7 @@ impl Renderer for Markdown {
         }
         let path = files.first().map_or(path, |created| &created.file.path);
         let diff = without_ids(&String::from_utf8_lossy(&diff));
-        if let Some(part) = self.part(path, std::iter::once(judged), &diff) {
+        if let Some(part) = self.part(path, findings.iter(), &diff) {
             self.add(part);
         }
         Ok(())

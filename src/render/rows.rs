@@ -126,8 +126,15 @@ impl<F: Format> Renderer for Rows<F> {
         out.write_all(&file[skipped..])
     }
 
-    fn created(&self, out: &mut dyn Write, path: &str, judged: &Judged, _: &[Created<'_>]) -> io::Result<()> {
-        if self.takes(judged) { self.single(out, path, judged) } else { Ok(()) }
+    fn created(
+        &self,
+        out: &mut dyn Write,
+        path: &str,
+        findings: &[Judged],
+        _: &[Created<'_>],
+    ) -> io::Result<()> {
+        let taken = findings.iter().filter(|judged| self.takes(judged));
+        taken.into_iter().try_for_each(|judged| self.single(out, path, judged))
     }
 
     fn end(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {

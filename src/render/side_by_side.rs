@@ -135,12 +135,12 @@ impl Renderer for SideBySide {
         &self,
         out: &mut dyn Write,
         _: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
         for created in files {
             self.heading(out, &created.file.path, created.before.is_none())?;
-            write_reasons(out, std::iter::once(judged), self.style)?;
+            write_reasons(out, findings.iter(), self.style)?;
             let hunks = hunks::of_texts(created.before.unwrap_or_default(), &created.file.text);
             hunks.iter().try_for_each(|hunk| self.hunk(out, hunk))?;
             writeln!(out)?;

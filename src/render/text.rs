@@ -104,6 +104,39 @@ impl Text {
     }
 }
 
+impl Text {
+    /// Only where builds make more or other workloads of what is in the files.
+    fn reach(&self, out: &mut dyn Write, ending: &Ending<'_>) -> io::Result<()> {
+        let (reach, Some(level)) = (&ending.reach, ending.level) else { return Ok(()) };
+        if reach.workloads != ending.counts.workloads && reach.workloads > 0 {
+            writeln!(
+                out,
+                "builds make {} workloads of them: {} ({} %) meet {} after the fixes",
+                reach.workloads,
+                reach.hardened,
+                100 * reach.hardened / reach.workloads,
+                level.as_str(),
+            )?;
+        }
+        if !reach.unread.is_empty() {
+            writeln!(
+                out,
+                "{} what is not in the repo: that part of them is not judged{}",
+                if reach.unread.len() == 1 {
+                    "1 build takes".to_owned()
+                } else {
+                    format!("{} builds take", reach.unread.len())
+                },
+                if self.style.verbose { "" } else { " (-v lists them)" },
+            )?;
+        }
+        for path in reach.unread.iter().filter(|_| self.style.verbose) {
+            writeln!(out, "  {}", escaped(path))?;
+        }
+        Ok(())
+    }
+}
+
 fn paint(severity: Severity) -> Paint {
     match severity {
         Severity::Critical => AnsiColor::Red.on_default().bold(),
@@ -161,11 +194,11 @@ impl Renderer for Text {
         &self,
         out: &mut dyn Write,
         path: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
         self.heading(out, path)?;
-        self.finding(out, judged)?;
+        findings.iter().try_for_each(|judged| self.finding(out, judged))?;
         for created in files {
             let verb = if created.before.is_some() { "extends" } else { "adds" };
             writeln!(out, "           {verb} {}", escaped(&created.file.path))?;
@@ -192,7 +225,8 @@ impl Renderer for Text {
         }
         self.namespaces(out, ending.namespaces)?;
         self.skipped(out, ending.skipped)?;
-        summary(out, &ending.counts, ending.skipped, self.style)
+        summary(out, &ending.counts, ending.skipped, self.style)?;
+        self.reach(out, ending)
     }
 }
 

@@ -66,12 +66,11 @@ impl Renderer for Unified {
         &self,
         out: &mut dyn Write,
         _: &str,
-        judged: &Judged,
+        findings: &[Judged],
         files: &[Created<'_>],
     ) -> io::Result<()> {
-        if judged.fate == Fate::Planned || !files.is_empty() {
-            write_reasons(out, std::iter::once(judged), self.style)?;
-        }
+        let told = findings.iter().filter(|judged| judged.fate == Fate::Planned || !files.is_empty());
+        write_reasons(out, told, self.style)?;
         for created in files {
             write_diff(out, &created.file.path, &Texts::of_created(created), self.style)?;
         }

@@ -19,7 +19,15 @@ pub struct Kustomization {
     pub namespace: Option<String>,
     /// Files and folders it takes objects from (`resources`, `bases`, `components`), joined to the root.
     pub inputs: Vec<String>,
+    /// Those of them that are components: they work on what the build has by then.
+    pub components: Vec<String>,
+    /// What it takes from outside of the repo, as written.
+    pub remote: Vec<String>,
     pub patches: Vec<PatchReference>,
+    /// Whether it gives annotations or labels to all objects.
+    pub decorates: bool,
+    /// Whether something else than patches may change any field: transformers, replacements, variables.
+    pub rewrites: bool,
     /// What it makes of images (`images`), in the order of the file.
     pub images: Vec<ImageSetting>,
     /// Helm charts that the build renders (`helmCharts`), in the order of the file.
@@ -89,6 +97,9 @@ pub enum ValuesMerge {
 /// A patch that a kustomization applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchReference {
+    pub list: PatchList,
+    /// Its place in that list.
+    pub index: usize,
     /// The file it is in, joined to the root; `None` for an inline one.
     pub file: Option<String>,
     /// Its text, when inline.
@@ -96,13 +107,39 @@ pub struct PatchReference {
     pub target: PatchTarget,
 }
 
-/// What a patch applies to; an absent part matches everything.
+/// The lists of patches, in the order in which kustomize goes through them; the last comes behind names and namespaces.
+///
+/// Source: `configureBuiltinTransformers` in
+/// <https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/target/kusttarget_configplugin.go>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PatchList {
+    StrategicMerge,
+    Patches,
+    Json6902,
+}
+
+impl PatchList {
+    pub fn key(self) -> &'static str {
+        match self {
+            PatchList::StrategicMerge => "patchesStrategicMerge",
+            PatchList::Patches => "patches",
+            PatchList::Json6902 => "patchesJson6902",
+        }
+    }
+}
+
+/// What a patch applies to: regular expressions over the whole text, and selectors. An absent part matches everything.
+///
+/// Source: <https://github.com/kubernetes-sigs/kustomize/blob/master/api/types/selector.go>
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PatchTarget {
+    pub group: Option<String>,
+    pub version: Option<String>,
     pub kind: Option<String>,
     pub name: Option<String>,
-    /// `group`, `version`, `namespace`, `labelSelector` or `annotationSelector` narrow it further.
-    pub is_narrower: bool,
+    pub namespace: Option<String>,
+    pub labels: Option<String>,
+    pub annotations: Option<String>,
 }
 
 impl Kustomization {
@@ -114,6 +151,15 @@ impl Kustomization {
     /// Whether it changes names (`namePrefix`, `nameSuffix`).
     pub fn renames(&self) -> bool {
         !self.name_prefix.is_empty() || !self.name_suffix.is_empty()
+    }
+
+    /// What it calls an object of this kind and name; `None` when it leaves the name.
+    ///
+    /// Source: `prefixFieldSpecsToSkip` in
+    /// <https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/builtins/PrefixTransformer.go>
+    pub fn renamed(&self, kind: &str, name: &str) -> Option<String> {
+        let is_kept = matches!(kind, "CustomResourceDefinition" | "APIService" | "Namespace");
+        (self.renames() && !is_kept).then(|| format!("{}{name}{}", self.name_prefix, self.name_suffix))
     }
 
     /// Reads a kustomization from its file; `None` when the file is none.
@@ -140,7 +186,13 @@ impl Kustomization {
         };
         let mut inputs = paths("resources");
         inputs.extend(paths("bases"));
-        inputs.extend(paths("components"));
+        let components = paths("components");
+        inputs.extend(components.iter().cloned());
+        let named = ["resources", "bases", "components"].iter().flat_map(|key| strings(&value[*key]));
+        let remote =
+            named.filter(|text| !is_inline(text) && is_remote(at, text)).map(str::to_owned).collect();
+        let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let has = |key: &str| items(&value[key]).next().is_some();
         let mut configuration: Vec<String> =
             ["transformers", "generators", "validators", "configurations", "crds"]
                 .iter()
@@ -154,10 +206,16 @@ impl Kustomization {
             component,
             namespace: value["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
             inputs,
+            components,
+            remote,
             patches: patches(at, value),
-            name_prefix: value["namePrefix"].as_str().unwrap_or_default().to_owned(),
-            name_suffix: value["nameSuffix"].as_str().unwrap_or_default().to_owned(),
+            name_prefix: text("namePrefix"),
+            name_suffix: text("nameSuffix"),
+            decorates: ["labels", "commonLabels", "commonAnnotations"]
+                .iter()
+                .any(|key| !value[*key].is_null()),
             labels: labels(value),
+            rewrites: ["transformers", "replacements", "vars"].into_iter().any(has),
             generated_secrets: items(&value["secretGenerator"])
                 .filter_map(|item| Some(item["name"].as_str()?.to_owned()))
                 .collect(),
@@ -221,31 +279,59 @@ fn charts(at: &str, value: &Value) -> Vec<InflatedChart> {
 }
 
 fn patches(at: &str, value: &Value) -> Vec<PatchReference> {
-    let merge = strings(&value["patchesStrategicMerge"]).map(|text| {
+    let merge = strings(&value[PatchList::StrategicMerge.key()]).enumerate().map(|(index, text)| {
         let inline = is_inline(text);
         PatchReference {
+            list: PatchList::StrategicMerge,
+            index,
             file: (!inline).then(|| join(at, text)).flatten(),
             inline: inline.then(|| text.to_owned()),
             target: PatchTarget::default(),
         }
     });
-    let targeted =
-        items(&value["patches"]).chain(items(&value["patchesJson6902"])).map(|item| PatchReference {
-            file: item["path"].as_str().and_then(|path| join(at, path)),
-            inline: item["patch"].as_str().map(str::to_owned),
-            target: PatchTarget::read(&item["target"]),
-        });
+    let lists = [PatchList::Patches, PatchList::Json6902].into_iter();
+    let entries =
+        lists.flat_map(|list| items(&value[list.key()]).enumerate().map(move |entry| (list, entry)));
+    let targeted = entries.map(|(list, (index, item))| PatchReference {
+        list,
+        index,
+        file: item["path"].as_str().and_then(|path| join(at, path)),
+        inline: item["patch"].as_str().map(str::to_owned),
+        target: PatchTarget::read(&item["target"]),
+    });
     merge.chain(targeted).collect()
 }
 
+/// Whether kustomize would fetch it, or leave the repo for it.
+///
+/// Source: <https://github.com/kubernetes-sigs/kustomize/blob/master/examples/remoteBuild.md>
+fn is_remote(at: &str, text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or_default();
+    text.contains("://")
+        || text.contains("?ref=")
+        || text.starts_with("git@")
+        || text.starts_with("git::")
+        || matches!(host, "github.com" | "gitlab.com" | "bitbucket.org")
+        || join(at, text).is_none()
+}
+
 impl PatchTarget {
+    /// Whether more than kind and name narrows it.
+    pub fn is_narrower(&self) -> bool {
+        let more = [&self.group, &self.version, &self.namespace, &self.labels, &self.annotations];
+        more.into_iter().any(Option::is_some)
+    }
+
     pub fn read(value: &Value) -> PatchTarget {
-        let text = |key: &str| value[key].as_str().map(str::to_owned);
-        let narrower = ["group", "version", "namespace", "labelSelector", "annotationSelector"];
+        let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         PatchTarget {
+            group: text("group"),
+            version: text("version"),
             kind: text("kind"),
             name: text("name"),
-            is_narrower: narrower.iter().any(|key| value.get(key).is_some()),
+            namespace: text("namespace"),
+            labels: text("labelSelector"),
+            annotations: text("annotationSelector"),
         }
     }
 }

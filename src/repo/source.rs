@@ -120,6 +120,27 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_path_buf()
 }
 
+/// All regular files below a folder with their bytes, ignored ones too; `.git` and symlinks are left out.
+///
+/// # Errors
+/// The first file that cannot be read.
+pub fn files_below(root: &Path, folder: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let walk = ignore::WalkBuilder::new(root.join(native(folder)))
+        .standard_filters(false)
+        .filter_entry(|entry| entry.file_name() != ".git")
+        .build();
+    let mut files = Vec::new();
+    for entry in walk {
+        let entry = entry.map_err(io::Error::other)?;
+        if entry.file_type().is_some_and(|kind| kind.is_file())
+            && let Ok(path) = entry.path().strip_prefix(root)
+        {
+            files.push((slashed(path), fs::read(entry.path())?));
+        }
+    }
+    Ok(files)
+}
+
 /// The files of a folder on disk, as git sees them.
 #[derive(Debug)]
 pub struct Disk {

@@ -15,7 +15,9 @@ pub(super) fn hold_back(workload: &Workload<'_>, findings: &mut [Finding]) {
     }
     for finding in findings.iter_mut().filter(|finding| !finding.changes.is_empty()) {
         let against = workload.patches.iter().find_map(|patch| {
-            let reason = finding.changes.iter().find_map(|change| conflict(workload, patch, change))?;
+            let is_alone = finding.changes.len() == 1;
+            let conflict = |change| conflict(workload, patch, change, is_alone);
+            let reason = finding.changes.iter().find_map(conflict)?;
             Some(format!("{reason}: {}", patch.path))
         });
         if let Some(reason) = against {
@@ -24,16 +26,17 @@ pub(super) fn hold_back(workload: &Workload<'_>, findings: &mut [Finding]) {
     }
 }
 
-fn conflict(workload: &Workload<'_>, patch: &Patch, change: &Change) -> Option<&'static str> {
+fn conflict(workload: &Workload<'_>, patch: &Patch, change: &Change, is_alone: bool) -> Option<&'static str> {
     match &patch.body {
         PatchBody::Json(_) => {
-            patch.steps().find_map(|(operation, path)| json_conflict(operation, path, change))
+            patch.steps().find_map(|(operation, path)| json_conflict(operation, path, change, is_alone))
         }
         PatchBody::Merge(merge) => workload.pods.iter().find_map(|pod| merge_conflict(pod, merge, change)),
     }
 }
 
-fn json_conflict(operation: &str, path: &str, change: &Change) -> Option<&'static str> {
+/// `is_alone`: whether the change is all of its fix.
+fn json_conflict(operation: &str, path: &str, change: &Change, is_alone: bool) -> Option<&'static str> {
     let pointer = change.pointer();
     match change {
         Change::Remove { .. } if within(path, pointer) => {
@@ -44,7 +47,7 @@ fn json_conflict(operation: &str, path: &str, change: &Change) -> Option<&'stati
         }
         // What the fix appends goes with the list that the patch replaces; its mount or its use stays behind.
         Change::Append { .. }
-            if matches!(operation, "add" | "replace" | "remove") && within(pointer, path) =>
+            if !is_alone && matches!(operation, "add" | "replace" | "remove") && within(pointer, path) =>
         {
             Some("a patch replaces the list that the fix appends to")
         }

@@ -7,6 +7,8 @@ mod generated;
 #[cfg(unix)]
 mod hostile;
 mod locks;
+#[cfg(unix)]
+mod proofs;
 pub(crate) mod schema;
 mod texts;
 

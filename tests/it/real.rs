@@ -11,6 +11,7 @@ mod charts;
 mod decoders;
 mod hardened_charts;
 mod kustomized_images;
+mod overlays;
 mod policies;
 mod renderings;
 mod secrets;

@@ -69,7 +69,7 @@ pub(super) fn run(args: &ApiserverArgs, global: &Global, out: &mut dyn Write) ->
             steps.extend(planned.flat_map(|judged| judged.finding.notes.clone()));
             text = report.after.clone().unwrap_or(std::mem::take(&mut text));
         });
-        for (_, _, new) in planner.new_files() {
+        for new in planner.new_files().into_iter().map(|planned| planned.files) {
             files.extend(new.into_iter().map(|file| Generated { path: file.path.into(), text: file.text }));
         }
         Ok((text, steps))

@@ -1,7 +1,7 @@
 //! What a review goes through: every hunk with the findings it answers.
 
 use crate::cli::inputs::{Inputs, before};
-use crate::plan::{Fate, Judged, Planner};
+use crate::plan::{Judged, Planned, Planner};
 use crate::render::hunks::{self, Hunk};
 use crate::rules::Rule;
 
@@ -34,14 +34,11 @@ pub(super) fn items(planner: &Planner<'_>, inputs: &Inputs) -> Vec<Item> {
             items.push(Item { path: report.path.to_owned(), is_new: false, hunk, findings: of_hunk });
         }
     });
-    for (path, judged, files) in planner.new_files() {
-        if judged.fate != Fate::Planned {
-            continue;
-        }
+    for Planned { path, findings, files } in planner.new_files() {
         for file in files {
             let old = before(inputs, &file.path);
             for hunk in hunks::of_texts(old.unwrap_or_default(), &file.text) {
-                let findings = vec![asked(path, &judged)];
+                let findings = findings.iter().map(|judged| asked(path, judged)).collect();
                 items.push(Item { path: file.path.clone(), is_new: old.is_none(), hunk, findings });
             }
         }

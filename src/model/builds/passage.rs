@@ -102,12 +102,7 @@ impl Builds {
 
     fn renamed(&self, step: usize, id: &ObjectId, name: String) -> String {
         let kustomization = &self.kustomizations[step];
-        // `prefixFieldSpecsToSkip` of `api/internal/builtins/PrefixTransformer.go`: others' names, and namespaces.
-        let is_kept = matches!(&*id.kind, "CustomResourceDefinition" | "APIService" | "Namespace");
-        if is_kept || !kustomization.renames() {
-            return name;
-        }
-        format!("{}{name}{}", kustomization.name_prefix, kustomization.name_suffix)
+        kustomization.renamed(&id.kind, &name).unwrap_or(name)
     }
 
     /// Patches along a passage that speak of the object, each with whether it is sure that it does.
@@ -167,7 +162,7 @@ fn speaks_of(target: &PatchTarget, id: &ObjectId, name: &str) -> Option<bool> {
     };
     let kind = part(&target.kind, &[&id.kind])?;
     let name = part(&target.name, &[name, &id.name])?;
-    Some(kind && name && !target.is_narrower)
+    Some(kind && name && !target.is_narrower())
 }
 
 /// Whether an anchored regular expression is the text; `None` when it is not, `false` when it would take more than

@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "diff",
     "apply",
     "branch",
+    "overlay",
     "lock",
     "network",
     "network graph",
