@@ -11,6 +11,7 @@ use self::lower::{hold_refused, lower};
 use super::allow::{self, FileAllows};
 use super::{Draft, Fate, FileReport, Judged, Planner, Show, exposure, merge};
 use crate::model::{Model, Object};
+use crate::pointer::look_up;
 use crate::pss;
 use crate::repo::{Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
@@ -119,8 +120,8 @@ fn verdict(
     object: &Object,
     work: &Work,
 ) -> Option<WorkloadVerdict> {
-    let before = work.value.pointer(&object.pointer)?;
-    let after = work.wanted.pointer(&object.pointer)?;
+    let before = look_up(&work.value, &object.pointer)?;
+    let after = look_up(&work.wanted, &object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
     let version = planner.settings.version;
     let as_is = |value: &Value| level(planner, object, value);
@@ -292,7 +293,7 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     }
     for object in workloads().filter(|object| planner.selection.takes_object(planner.model, object)) {
         let Some((document, findings)) = documents.get_mut(&object.document) else { continue };
-        if let Some(value) = document.value.pointer(&object.pointer)
+        if let Some(value) = look_up(&document.value, &object.pointer)
             && !(at.skips_best && level(planner, object, value) == Some(pss::Level::Restricted))
         {
             findings.extend(judge(at, object, value));
@@ -300,7 +301,7 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     }
     for placed in placed {
         let Some((document, findings)) = documents.get_mut(&placed.object.document) else { continue };
-        if document.value.pointer(&placed.object.pointer).is_some() {
+        if look_up(&document.value, &placed.object.pointer).is_some() {
             let mut judged = place(at, &placed.object, placed.finding.clone());
             judged.part_of.extend(placed.needs_file.clone());
             findings.push(judged);
