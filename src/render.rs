@@ -106,7 +106,7 @@ impl Style {
 
     /// The name of a rule, as a link (OSC 8) where that is wanted.
     fn link(self, rule: &rules::Rule) -> String {
-        match rule.link().filter(|_| self.links) {
+        match self.links.then(|| rule.link()).flatten() {
             Some(address) => format!("\x1b]8;;{address}\x1b\\{}\x1b]8;;\x1b\\", rule.id),
             None => rule.id.to_owned(),
         }

@@ -74,6 +74,10 @@ impl Found {
         });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty() && self.unresolved.is_empty()
+    }
+
     /// Adds all that was found elsewhere, as if it had been found here.
     pub(super) fn absorb(&mut self, other: Found) {
         for connection in other.list {

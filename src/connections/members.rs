@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::{ContainerPort, Member, Protocol, Space};
@@ -29,33 +30,79 @@ const VOLATILE: &[&str] = &[
 
 type Labels = BTreeMap<String, String>;
 
-/// All workloads whose containers the repo shows, one for each namespace they land in; several in one namespace where
-/// builds make different pods of one object.
-pub(super) fn members(model: &Model<'_>) -> Vec<Member> {
-    let mut members = Vec::new();
-    // What the selector may be made of, beside each member; the best first.
-    let mut sources: Vec<Vec<Labels>> = Vec::new();
-    for file in 0..model.repo().files.len() {
-        for (idx, object) in model.objects_of(file).iter().enumerate() {
-            let Some(layout) = object.layout.as_ref() else { continue };
-            let Some(value) = model.value(object) else { continue };
-            let start = members.len();
-            for (space, way) in landings(model, object) {
-                let made = model.builds.at_end(&way, &object.id, &value);
-                let Some(member) = member(file, idx, object, &made, space, &way) else { continue };
-                match members[start..].iter_mut().find(|known| is_alike(known, &member)) {
-                    Some(known) => known.ways.push(way),
-                    None => members.push(member),
-                }
-            }
-            let source = selector_sources(layout, &value, &members[start..]);
-            let is_labelled = source.iter().take(2).any(|labels| !stable(labels).is_empty());
-            members[start..].iter_mut().for_each(|member| member.is_labelled = is_labelled);
-            sources.resize(members.len(), source);
+/// Workloads whose containers the repo shows.
+pub(super) struct Members {
+    /// One for each namespace that an object lands in; several in one namespace where builds make different pods of it.
+    pub(super) list: Vec<Member>,
+    /// ConfigMaps that the pods of an object take as a whole, by its file and place.
+    pub(super) maps_taken: HashMap<(usize, usize), Vec<String>>,
+}
+
+/// What one object tells of its members.
+struct OfObject {
+    members: Vec<Member>,
+    /// What their selectors may be made of; the best first.
+    sources: Vec<Labels>,
+    maps_taken: Vec<String>,
+}
+
+pub(super) fn members(model: &Model<'_>) -> Members {
+    let files = (0..model.repo().files.len()).into_par_iter();
+    let read: Vec<OfObject> = files
+        .flat_map_iter(|file| {
+            let objects = model.objects_of(file).iter().enumerate();
+            objects.filter_map(move |(idx, object)| of_object(model, idx, object))
+        })
+        .collect();
+    let mut members = Members { list: Vec::new(), maps_taken: HashMap::new() };
+    let mut sources = Vec::new();
+    for OfObject { members: own, sources: of_own, maps_taken } in read {
+        if let (Some(first), false) = (own.first(), maps_taken.is_empty()) {
+            members.maps_taken.insert((first.file, first.object), maps_taken);
+        }
+        members.list.extend(own);
+        sources.resize(members.list.len(), of_own);
+    }
+    choose_selectors(&mut members.list, sources);
+    members
+}
+
+fn of_object(model: &Model<'_>, idx: usize, object: &Object) -> Option<OfObject> {
+    let layout = object.layout.as_ref()?;
+    let value = model.value(object)?;
+    let mut members: Vec<Member> = Vec::new();
+    for (space, way) in landings(model, object) {
+        let made = model.builds.at_end(&way, &object.id, &value);
+        let Some(member) = member(object.file, idx, object, &made, space, &way) else { continue };
+        match members.iter_mut().find(|known| is_alike(known, &member)) {
+            Some(known) => known.ways.push(way),
+            None => members.push(member),
         }
     }
-    choose_selectors(&mut members, sources);
-    members
+    if members.is_empty() {
+        return None;
+    }
+    let sources = selector_sources(layout, &value, &members);
+    let is_labelled = sources.iter().take(2).any(|labels| !stable(labels).is_empty());
+    members.iter_mut().for_each(|member| member.is_labelled = is_labelled);
+    let own_pods = if let Layout::PodSpec { .. } = layout { pods(layout, &value) } else { Vec::new() };
+    let taken = own_pods.iter().flat_map(|pod| maps_taken(&pod.spec));
+    Some(OfObject { maps_taken: taken.map(str::to_owned).collect(), members, sources })
+}
+
+/// ConfigMaps that a pod takes as a whole.
+fn maps_taken(spec: &Value) -> Vec<&str> {
+    let mut names = Vec::new();
+    for list in ["containers", "initContainers"] {
+        for container in spec[list].as_array().into_iter().flatten() {
+            let sources = container["envFrom"].as_array().into_iter().flatten();
+            names.extend(sources.filter_map(|source| source["configMapRef"]["name"].as_str()));
+        }
+    }
+    for volume in spec["volumes"].as_array().into_iter().flatten() {
+        names.extend(volume["configMap"]["name"].as_str().filter(|_| volume["configMap"]["items"].is_null()));
+    }
+    names
 }
 
 /// What the pods of an object are that a build has made; nothing when nobody sees their containers.

@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::OnceLock;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use super::exposed_ports::{ExposedPorts, exposed_ports};
-use super::members::{covers, landings, members, spaces};
+use super::members::{Members, covers, landings, members, spaces};
 use super::services::{Service, services};
 use super::{Evidence, Member, MemberId, Port, Space};
 use crate::config::{Config, Network};
@@ -37,6 +38,7 @@ pub(super) struct Scene<'m> {
     pub(super) exposed: ExposedPorts,
     by_space: HashMap<Space, Vec<MemberId>>,
     by_object: HashMap<(usize, usize), Vec<MemberId>>,
+    maps_taken: HashMap<(usize, usize), Vec<String>>,
     services_by_name: HashMap<Space, HashMap<String, Vec<usize>>>,
     /// Services that builds rename, by the name in their files.
     renamed_services: HashMap<Space, HashMap<String, Vec<usize>>>,
@@ -48,7 +50,7 @@ pub(super) struct Scene<'m> {
 
 impl<'m> Scene<'m> {
     pub(super) fn new(model: &'m Model<'m>, config: &'m Config) -> Scene<'m> {
-        let members = members(model);
+        let Members { list: members, maps_taken } = members(model);
         let (mut by_space, mut by_object) = (HashMap::new(), HashMap::new());
         let mut folders_below: HashMap<String, Vec<String>> = HashMap::new();
         for (idx, member) in members.iter().enumerate() {
@@ -65,6 +67,7 @@ impl<'m> Scene<'m> {
             services: Vec::new(),
             by_space,
             by_object,
+            maps_taken,
             services_by_name: HashMap::new(),
             renamed_services: HashMap::new(),
             folders_below: HashMap::new(),
@@ -126,6 +129,21 @@ impl<'m> Scene<'m> {
         self.by_object.get(&(file, object)).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// ConfigMaps that the pods of a member take as a whole.
+    pub(super) fn maps_taken(&self, member: &Member) -> &[String] {
+        self.maps_taken.get(&(member.file, member.object)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The members of each object, in the order of the objects.
+    pub(super) fn by_object(&self) -> Vec<&[MemberId]> {
+        let firsts = self.ids().filter(|id| {
+            let member = self.member(*id);
+            self.of_object(member.file, member.object).first() == Some(id)
+        });
+        let members = firsts.map(|id| self.member(id));
+        members.map(|member| self.of_object(member.file, member.object)).collect()
+    }
+
     pub(super) fn in_space(&self, space: &Space) -> &[MemberId] {
         self.by_space.get(space).map(Vec::as_slice).unwrap_or_default()
     }
@@ -134,16 +152,35 @@ impl<'m> Scene<'m> {
         &self.model.objects_of(member.file)[member.object]
     }
 
-    /// Objects of some kind and the namespaces they land in.
+    /// Objects of some kind, each with its file.
+    pub(super) fn objects_like(
+        &self,
+        wanted: impl Fn(&Object) -> bool,
+    ) -> impl Iterator<Item = (usize, &'m Object)> {
+        self.model.objects().filter(move |object| wanted(object)).map(|object| (object.file, object))
+    }
+
+    /// The same with their values.
     pub(super) fn objects(
         &self,
         wanted: impl Fn(&Object) -> bool,
     ) -> impl Iterator<Item = (usize, &'m Object, Value)> {
-        let files = 0..self.model.repo().files.len();
-        files
-            .flat_map(|file| self.model.objects_of(file).iter().map(move |object| (file, object)))
-            .filter(move |(_, object)| wanted(object))
-            .filter_map(|(file, object)| Some((file, object, self.model.value(object)?)))
+        self.objects_like(wanted).filter_map(|(file, object)| Some((file, object, self.model.value(object)?)))
+    }
+
+    /// What `read` makes of the objects of some kind, in their order. Decoded in many threads, one by one.
+    pub(super) fn each<T: Send>(
+        &self,
+        wanted: impl Fn(&Object) -> bool + Sync,
+        read: impl Fn(usize, &'m Object, &Value) -> T + Sync,
+    ) -> Vec<T> {
+        let (model, wanted, read) = (self.model, &wanted, &read);
+        let files = (0..model.repo().files.len()).into_par_iter();
+        let of_file = |file: usize| {
+            let objects = model.objects_of(file).iter().filter(move |object| wanted(object));
+            objects.filter_map(move |object| Some(read(file, object, &model.value(object)?)))
+        };
+        files.flat_map_iter(of_file).collect()
     }
 
     pub(super) fn spaces(&self, object: &Object) -> Vec<Space> {
@@ -152,6 +189,15 @@ impl<'m> Scene<'m> {
 
     pub(super) fn landings(&self, object: &Object) -> Vec<(Space, Passage)> {
         landings(self.model, object)
+    }
+
+    /// The Services of some spaces, in the order of all.
+    pub(super) fn services_in(&self, spaces: &[Space]) -> Vec<&Service> {
+        let names = spaces.iter().filter_map(|space| self.services_by_name.get(space));
+        let mut found: Vec<usize> = names.flat_map(HashMap::values).flatten().copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|idx| &self.services[idx]).collect()
     }
 
     /// The Service that a name means to pods of a space. What builds make of names comes first; a name as files have it

@@ -63,25 +63,24 @@ pub struct External {
 }
 
 pub(super) fn services(scene: &Scene<'_>) -> Vec<Service> {
-    let mut services: Vec<Service> = Vec::new();
     let endpoints = endpoints(scene);
-    for (file, object, value) in
-        scene.objects(|object| &*object.id.kind == "Service" && object.id.group().is_empty())
-    {
-        let start = services.len();
+    let wanted = |object: &Object| &*object.id.kind == "Service" && object.id.group().is_empty();
+    let services = scene.each(wanted, |file, object, value| {
+        let mut services: Vec<Service> = Vec::new();
         for (space, way) in scene.landings(object) {
-            let made = scene.model.builds.at_end(&way, &object.id, &value);
+            let made = scene.model.builds.at_end(&way, &object.id, value);
             let addresses = endpoints.get(&(space.clone(), object.id.name.to_string())).cloned();
             let service = Service {
                 endpoints: addresses.unwrap_or_default(),
                 ..read(scene, file, object, &made, space, way)
             };
-            if !services[start..].iter().any(|known| is_alike(known, &service)) {
+            if !services.iter().any(|known| is_alike(known, &service)) {
                 services.push(service);
             }
         }
-    }
-    services
+        services
+    });
+    services.into_iter().flatten().collect()
 }
 
 /// Whether clients cannot tell two Services of one object apart.

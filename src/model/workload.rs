@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::ObjectId;
 use crate::config::CustomWorkload;
+use crate::pointer::look_up;
 
 /// Where a kind keeps its pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +203,7 @@ pub fn pods<'a>(layout: &Layout, object: &'a Value) -> Vec<Pod<'a>> {
 }
 
 fn plain<'a>(object: &'a Value, pointer: &str, fields: Fields) -> Option<Pod<'a>> {
-    let spec = object.pointer(pointer).filter(|spec| spec.is_object())?;
+    let spec = look_up(object, pointer).filter(|spec| spec.is_object())?;
     let template = pointer.rsplit_once('/').map_or("", |(template, _)| template);
     let metadata = format!("{template}/metadata");
     let mut containers = Vec::new();
@@ -210,7 +211,7 @@ fn plain<'a>(object: &'a Value, pointer: &str, fields: Fields) -> Option<Pod<'a>
         containers.extend(listed(spec, &format!("{pointer}/{list}"), list, role));
     }
     Some(Pod {
-        annotations: object.pointer(&metadata).and_then(|metadata| metadata["annotations"].as_object()),
+        annotations: look_up(object, &metadata).and_then(|metadata| metadata["annotations"].as_object()),
         metadata,
         pointer: pointer.to_owned(),
         fields,
@@ -263,7 +264,7 @@ fn is_windows(spec: &Value) -> bool {
 
 /// Argo: each template with a container is a pod; its own pod-level fields win over the workflow's.
 fn argo<'a>(object: &'a Value, pointer: &str) -> Vec<Pod<'a>> {
-    let Some(spec) = object.pointer(pointer) else { return Vec::new() };
+    let Some(spec) = look_up(object, pointer) else { return Vec::new() };
     let templates = spec["templates"].as_array().into_iter().flatten().enumerate();
     templates.filter_map(|(idx, template)| argo_template(spec, pointer, idx, template)).collect()
 }
@@ -398,9 +399,9 @@ fn with_defaults(step: &Value, defaults: &Value) -> Value {
 }
 
 fn operated<'a>(object: &'a Value, carrier: &Carrier) -> Option<Pod<'a>> {
-    object.pointer(carrier.part).filter(|part| part.is_object())?;
+    look_up(object, carrier.part).filter(|part| part.is_object())?;
     let mut pod = Map::new();
-    if let Some(context) = object.pointer(carrier.pod).and_then(|pod| pod.get("securityContext")) {
+    if let Some(context) = look_up(object, carrier.pod).and_then(|pod| pod.get("securityContext")) {
         pod.insert("securityContext".to_owned(), context.clone());
     }
     Some(Pod {

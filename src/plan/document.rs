@@ -12,6 +12,7 @@ use super::allow::{self, FileAllows};
 use super::builds::{self, Built};
 use super::{Draft, Fate, FileReport, Judged, Planner, Show, exposure, merge};
 use crate::model::{Model, Object, Patch};
+use crate::pointer::look_up;
 use crate::pss;
 use crate::repo::{Marker, Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
@@ -130,8 +131,8 @@ fn verdict(
     work: &Work,
     built: &Built,
 ) -> Option<WorkloadVerdict> {
-    let before = work.value.pointer(&object.pointer)?;
-    let after = work.wanted.pointer(&object.pointer)?;
+    let before = look_up(&work.value, &object.pointer)?;
+    let after = look_up(&work.wanted, &object.pointer)?;
     let workload = Workload::new(planner.settings, planner.model, object, before)?;
     let version = planner.settings.version;
     let needs = if workload.is_system() {
@@ -299,7 +300,7 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     }
     for object in workloads().filter(|object| planner.selection.takes_object(planner.model, object)) {
         let Some((document, findings)) = documents.get_mut(&object.document) else { continue };
-        if let Some(value) = document.value.pointer(&object.pointer)
+        if let Some(value) = look_up(&document.value, &object.pointer)
             && !(at.skips_best && level(planner, object, value) == Some(pss::Level::Restricted))
         {
             findings.extend(judge(at, object, value));
@@ -307,7 +308,7 @@ fn works(at: &Place<'_, '_>, placed: Option<&[Placed]>) -> Vec<Work> {
     }
     for placed in placed {
         let Some((document, findings)) = documents.get_mut(&placed.object.document) else { continue };
-        if document.value.pointer(&placed.object.pointer).is_some() {
+        if look_up(&document.value, &placed.object.pointer).is_some() {
             let mut judged = place(at, &placed.object, placed.finding.clone());
             judged.part_of.extend(placed.needs_file.clone());
             findings.push(judged);

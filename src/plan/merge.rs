@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{Fate, Judged};
+use crate::pointer::look_up;
 use crate::rules::Change;
 
 /// What has been claimed so far: the wanted value of a path, `None` for its removal, and the rule that wants it.
@@ -44,7 +45,7 @@ fn try_merge(document: &Value, findings: &mut [Judged]) -> Result<Value, (usize,
 }
 
 pub(super) fn patch(wanted: &mut Value, prefix: &str, change: &Change) -> Result<(), String> {
-    let object = wanted.pointer(prefix).ok_or("the object is not there")?;
+    let object = look_up(wanted, prefix).ok_or("the object is not there")?;
     let operations = change.operations(object, prefix);
     json_patch::patch(wanted, &operations).map_err(|error| error.to_string())
 }

@@ -1,11 +1,11 @@
 //! A wanted value in an object, and the RFC 6902 operations that say the same.
 
-use json_patch::jsonptr::{Pointer, PointerBuf};
+use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
 use crate::model::KubernetesOrder;
-use crate::pointer::decoded;
+use crate::pointer::{decoded, look_up as at};
 use crate::repo::LIMITS;
 use crate::yaml::Stream;
 
@@ -130,11 +130,6 @@ fn with_emptied_parents<'p>(object: &Value, pointer: &'p str) -> &'p str {
         Some(Value::Object(map)) if map.len() == 1 && means_nothing => with_emptied_parents(object, parent),
         _ => pointer,
     }
-}
-
-/// [`Value::pointer`], which makes two strings of every token on its way; this is asked for every finding.
-fn at<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
-    Pointer::parse(pointer).ok()?.resolve(value).ok()
 }
 
 /// Adds or replaces; the mappings that are missing on the way come as one value.

@@ -52,7 +52,8 @@ pub(super) fn check(
     found: &mut RepoFindings,
 ) {
     let asks = |rule: &Rule| rule.area == Area::Pod && selected(rule);
-    elsewhere::check(model, settings, &asks, found);
+    let gifts = Gifts::new(model);
+    elsewhere::check(model, settings, &asks, &gifts, found);
     let charts = &model.repo().charts;
     let outermost: Vec<&repo::Chart> = charts.iter().filter(|chart| is_outermost(chart, charts)).collect();
     if outermost.is_empty() {
@@ -62,7 +63,7 @@ pub(super) fn check(
         .into_par_iter()
         .with_max_len(1)
         .map(|chart| {
-            let judged = crate::contained::contained(|| of_chart(model, settings, &asks, chart));
+            let judged = crate::contained::contained(|| of_chart(model, settings, &asks, &gifts, chart));
             judged.unwrap_or_else(|failure| {
                 let mut found = RepoFindings::default();
                 let why = format!("a bug of caseharden, please report it: {failure}");
@@ -88,11 +89,11 @@ fn of_chart(
     model: &Model<'_>,
     settings: &Settings<'_>,
     asks: &dyn Fn(&Rule) -> bool,
+    gifts: &Gifts<'_>,
     source: &repo::Chart,
 ) -> RepoFindings {
     let mut found = RepoFindings::default();
-    let gifts = Gifts::new(model);
-    let (sets, unseen) = sets(model, &gifts, source);
+    let (sets, unseen) = sets(model, gifts, source);
     for (place, why) in unseen {
         found.rendered.unseen.insert((place, why.to_string()));
     }

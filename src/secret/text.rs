@@ -129,7 +129,7 @@ fn is_path(value: &str) -> bool {
 
 /// Tokens with a form of their own, whatever the variable is called.
 pub fn known_token(value: &str) -> Option<Token> {
-    if value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----") {
+    if value.contains('-') && value.contains("-----BEGIN ") && value.contains("PRIVATE KEY-----") {
         return Some(Token::Key);
     }
     if has_password_in_url(value) {
@@ -162,7 +162,9 @@ const SERVICE_TOKENS: [(&str, usize, usize); 16] = [
 ];
 
 fn is_service_token(value: &str) -> bool {
-    SERVICE_TOKENS.iter().any(|(prefix, least, most)| {
+    // Few texts start as one of them does.
+    value.starts_with(['g', 'x', 'A', 's', 'n', 'h', 'd'])
+        && SERVICE_TOKENS.iter().any(|(prefix, least, most)| {
         value.strip_prefix(prefix).is_some_and(|rest| {
             let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
             (*least..=*most).contains(&rest.len())
@@ -178,19 +180,19 @@ fn is_jwt(value: &str) -> bool {
     let is_part = |part: &str| {
         part.len() >= 10 && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
     };
-    let parts: Vec<&str> = value.split('.').collect();
-    value.starts_with("eyJ") && parts.len() == 3 && parts.into_iter().all(is_part)
+    value.starts_with("eyJ") && value.split('.').count() == 3 && value.split('.').all(is_part)
 }
 
 fn has_password_in_url(value: &str) -> bool {
-    value.match_indices("://").any(|(at, _)| {
-        let has_scheme = value[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
-        let rest = &value[at + 3..];
-        let authority = rest.split(['/', '?', '#', ' ', '"', '\'']).next().unwrap_or_default();
-        let password =
-            authority.rsplit_once('@').and_then(|(user_info, _)| Some(user_info.split_once(':')?.1));
-        has_scheme && password.is_some_and(is_secret_value)
-    })
+    value.contains('@')
+        && value.match_indices("://").any(|(at, _)| {
+            let has_scheme = value[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
+            let rest = &value[at + 3..];
+            let authority = rest.split(['/', '?', '#', ' ', '"', '\'']).next().unwrap_or_default();
+            let password =
+                authority.rsplit_once('@').and_then(|(user_info, _)| Some(user_info.split_once(':')?.1));
+            has_scheme && password.is_some_and(is_secret_value)
+        })
 }
 
 impl Token {

@@ -11,17 +11,18 @@ use super::super::members::{covers, strings};
 use super::super::scene::Scene;
 use super::super::services::{Service, ServicePort, Target};
 use super::super::{Certainty, Evidence, MemberId, Peer, Port, Protocol, Space};
-use crate::model::{Object, pods};
+use super::{Workload, said};
+use crate::model::Object;
 
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
-    for (file, object, value) in scene.objects(|object| &*object.id.kind == "ServiceMonitor") {
-        service_monitor(scene, file, object, &value, found);
-    }
-    for (file, object, value) in scene.objects(|object| &*object.id.kind == "PodMonitor") {
-        pod_monitor(scene, file, object, &value, found);
+    type Read = fn(&Scene<'_>, usize, &Object, &Value, &mut Found);
+    for (kind, read) in [("ServiceMonitor", service_monitor as Read), ("PodMonitor", pod_monitor)] {
+        let wanted = |object: &Object| &*object.id.kind == kind;
+        let each =
+            scene.each(wanted, |file, object, value| said(|found| read(scene, file, object, value, found)));
+        each.into_iter().flatten().for_each(|said| found.absorb(*said));
     }
     annotated_services(scene, found);
-    annotated_pods(scene, found);
 }
 
 fn add(found: &mut Found, target: MemberId, port: Port, via: Option<&str>, evidence: &Evidence) {
@@ -50,11 +51,11 @@ fn service_monitor(scene: &Scene<'_>, file: usize, object: &Object, value: &Valu
     if labels.is_empty() {
         return;
     }
-    let fits = |service: &&Service| {
-        watched.as_ref().is_none_or(|spaces| spaces.contains(&service.space))
-            && covers(&labels, &service.labels)
+    let candidates: Vec<&Service> = match &watched {
+        Some(spaces) => scene.services_in(spaces),
+        None => scene.services.iter().collect(),
     };
-    for service in scene.services.iter().filter(fits) {
+    for service in candidates.into_iter().filter(|service| covers(&labels, &service.labels)) {
         for (idx, endpoint) in endpoints.into_iter().flatten().enumerate() {
             let words = format!("ServiceMonitor/{} has Service/{} scraped", object.id.name, service.name);
             let evidence = scene.evidence(file, object, &format!("/spec/endpoints/{idx}"), 0, words);
@@ -130,24 +131,20 @@ fn annotated_services(scene: &Scene<'_>, found: &mut Found) {
     }
 }
 
-fn annotated_pods(scene: &Scene<'_>, found: &mut Found) {
-    for id in scene.ids() {
-        let member = scene.member(id);
-        let object = scene.object(member);
-        let Some(layout) = &object.layout else { continue };
-        let Some(value) = scene.model.value(object) else { continue };
-        for pod in pods(layout, &value) {
-            let at = format!("{}/annotations", pod.metadata);
-            let annotations = value.pointer(&at).map(strings).unwrap_or_default();
+pub(super) fn of_workload(scene: &Scene<'_>, workload: &Workload<'_>, found: &mut Found) {
+    for id in workload.members {
+        let member = scene.member(*id);
+        for pod in &workload.pods {
+            let (at, annotations) = workload.annotations(pod);
             let Some(number) = scraped(&annotations) else { continue };
             let words = format!("the pods of {} ask to be scraped", member.subject());
-            let evidence = scene.evidence(member.file, object, &at, 0, words);
+            let evidence = scene.evidence(member.file, workload.object, &at, 0, words);
             let ports = match number {
                 Some(number) => vec![Port::number(number, Protocol::Tcp)],
-                None => super::super::resolve::declared(scene, id),
+                None => super::super::resolve::declared(scene, *id),
             };
             for port in ports {
-                add(found, id, port, None, &evidence);
+                add(found, *id, port, None, &evidence);
             }
         }
     }

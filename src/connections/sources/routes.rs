@@ -9,6 +9,7 @@ use super::super::found::Found;
 use super::super::scene::{From, Scene};
 use super::super::services::Target;
 use super::super::{Certainty, Evidence, Peer, Port, Protocol, Space};
+use super::said;
 use crate::model::{Object, Passage};
 
 /// A Service that a route leads to.
@@ -40,17 +41,20 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                 | ("networking.istio.io", "VirtualService")
         )
     };
-    for (file, object, value) in scene.objects(wanted) {
+    let each = scene.each(wanted, |file, object, value| {
         let (class, backends) = match &*object.id.kind {
-            "Ingress" => (ingress_class(&value), ingress(&value)),
-            "Route" => (Some("openshift-default".to_owned()), openshift(&value)),
-            "VirtualService" => (Some("istio".to_owned()), istio(&value)),
-            _ => (gateway_class(scene, object, &value), gateway(&value)),
+            "Ingress" => (ingress_class(value), ingress(value)),
+            "Route" => (Some("openshift-default".to_owned()), openshift(value)),
+            "VirtualService" => (Some("istio".to_owned()), istio(value)),
+            _ => (gateway_class(scene, object, value), gateway(value)),
         };
-        for backend in backends {
-            lead(scene, file, object, class.as_deref(), &backend, found);
-        }
-    }
+        said(|found| {
+            for backend in &backends {
+                lead(scene, file, object, class.as_deref(), backend, found);
+            }
+        })
+    });
+    each.into_iter().flatten().for_each(|said| found.absorb(*said));
 }
 
 fn lead(

@@ -3,40 +3,44 @@
 //! Dapr (`dapr.io/enabled`), Linkerd (`linkerd.io/inject`), Istio (`sidecar.istio.io/inject`, and `istio-injection` or
 //! `istio.io/rev` on the namespace), as each project documents its injection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::found::Found;
 use super::super::members::strings;
 use super::super::scene::Scene;
 use super::super::{MemberId, Space};
+use super::Workload;
 
 type Labels = BTreeMap<String, String>;
 
+/// Namespaces whose pods all get a sidecar, with whose it is.
+pub(super) type Meshed = BTreeMap<Space, &'static str>;
+
 /// Members whose pods get a sidecar; that its connections are not known is said of each.
-pub(super) fn read(scene: &Scene<'_>, found: &mut Found) -> BTreeSet<MemberId> {
-    let meshed = meshed_namespaces(scene);
-    let mut injected = BTreeSet::new();
-    for id in scene.ids() {
-        let member = scene.member(id);
-        let object = scene.object(member);
-        let Some(value) = scene.model.value(object) else { continue };
-        let layout = object.layout.iter();
-        for pod in layout.flat_map(|layout| crate::model::pods(layout, &value)) {
-            let at = format!("{}/annotations", pod.metadata);
-            let annotations = value.pointer(&at).map(strings).unwrap_or_default();
+pub(super) fn of_workload(
+    scene: &Scene<'_>,
+    meshed: &Meshed,
+    workload: &Workload<'_>,
+    found: &mut Found,
+) -> Vec<MemberId> {
+    let mut injected = Vec::new();
+    for id in workload.members {
+        let member = scene.member(*id);
+        for pod in &workload.pods {
+            let (at, annotations) = workload.annotations(pod);
             let of_pod = injector(&annotations, &member.labels);
             let of_namespace = meshed.get(&member.space).filter(|_| !refuses(&annotations, &member.labels));
             let Some(name) = of_pod.or(of_namespace.copied()) else { continue };
             let words = format!("{name} adds a sidecar to the pods of {}", member.subject());
-            let evidence = scene.evidence(member.file, object, &at, 0, words);
-            found.unresolved(id, "what a sidecar connects to is not in the repo".to_owned(), evidence);
-            injected.insert(id);
+            let evidence = scene.evidence(member.file, workload.object, &at, 0, words);
+            found.unresolved(*id, "what a sidecar connects to is not in the repo".to_owned(), evidence);
+            injected.push(*id);
         }
     }
     injected
 }
 
-fn meshed_namespaces(scene: &Scene<'_>) -> BTreeMap<Space, &'static str> {
+pub(super) fn meshed_namespaces(scene: &Scene<'_>) -> Meshed {
     let mut meshed = BTreeMap::new();
     for (_, object, value) in scene.objects(|object| &*object.id.kind == "Namespace") {
         let labels = strings(&value["metadata"]["labels"]);

@@ -8,64 +8,48 @@ mod pieces;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rayon::prelude::*;
 use serde_json::Value;
 
-use self::config_maps::ConfigMaps;
+pub(super) use self::config_maps::ConfigMaps;
 use self::pieces::{Piece, Pieces, Place};
 use super::super::address::{Form, mentions};
 use super::super::found::Found;
 use super::super::resolve::{Outcome, resolve};
 use super::super::scene::{From, Scene};
 use super::super::{Certainty, Evidence, MemberId, Peer, Port};
-use crate::model::{Object, Passage, pods};
+use super::Workload;
+use crate::model::{Object, Passage, Pod, pods};
 
-pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
-    let maps = ConfigMaps::new(scene);
-    let mut done = BTreeSet::new();
-    let first_members: Vec<MemberId> = scene
-        .ids()
-        .filter(|id| {
-            let member = scene.member(*id);
-            done.insert((member.file, member.object))
-        })
-        .collect();
-    let found_by_object: Vec<Found> =
-        first_members.into_par_iter().map(|id| of_object(scene, &maps, id)).collect();
-    found_by_object.into_iter().for_each(|of_object| found.absorb(of_object));
-}
-
-/// What the object of a member says, for all members it makes.
-fn of_object(scene: &Scene<'_>, maps: &ConfigMaps, id: MemberId) -> Found {
-    let mut found = Found::default();
-    let member = scene.member(id);
-    let object = scene.object(member);
-    let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { return found };
-    let read = |value: &Value| -> Pieces {
+/// What an object says, for all members it makes.
+pub(super) fn of_workload(scene: &Scene<'_>, maps: &ConfigMaps, workload: &Workload<'_>, found: &mut Found) {
+    let (object, value, id) = (workload.object, workload.value, workload.members[0]);
+    let read = |pods: &[Pod<'_>]| -> Pieces {
         let mut all = Pieces::default();
-        for pod in pods(layout, value) {
-            let Pieces { texts, opaque } = pieces::of_pod(scene, maps, id, &pod);
+        for pod in pods {
+            let Pieces { texts, opaque } = pieces::of_pod(scene, maps, id, pod);
             all.texts.extend(texts);
             all.opaque.extend(opaque);
         }
         all
     };
-    let Pieces { texts: own, opaque } = read(&value);
-    for member in scene.of_object(member.file, member.object) {
+    let Pieces { texts: own, opaque } = read(&workload.pods);
+    let read_value = |value: &Value| -> Pieces {
+        object.layout.as_ref().map_or_else(Pieces::default, |layout| read(&pods(layout, value)))
+    };
+    for member in workload.members {
         for opaque in &opaque {
             let evidence = opaque.place.evidence(scene, 0, opaque.words.clone());
             found.unresolved(*member, opaque.reason.clone(), evidence);
         }
         let mut said: BTreeSet<(String, String)> = BTreeSet::new();
         for way in &scene.member(*member).ways {
-            for (piece, patch) in along(scene, way, object, &value, &own, &read) {
+            for (piece, patch) in along(scene, way, object, value, &own, &read_value) {
                 if said.insert((piece.words.clone(), piece.text.clone())) {
-                    state(scene, *member, &piece, patch, &mut found);
+                    state(scene, *member, &piece, patch, found);
                 }
             }
         }
     }
-    found
 }
 
 /// The texts of an object as the patches of a build leave them, each with the patch that says it; none for the

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::found::Found;
 use super::super::scene::{From, Scene};
 use super::super::{Certainty, Peer, Space};
-use crate::model::{Object, Passage};
+use crate::model::{Model, Object, Passage};
 
 pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
     let wanted = |object: &Object| {
@@ -19,8 +19,9 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
                 | "CustomResourceDefinition"
         )
     };
-    for (file, object, value) in scene.objects(wanted) {
-        for (pointer, service) in called(&object.id.kind, &value) {
+    for (file, object) in scene.objects_like(wanted) {
+        for (pointer, service) in called(scene.model, object) {
+            let service = &service;
             let Some(name) = service["name"].as_str() else { continue };
             let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
             let words = format!(
@@ -51,22 +52,21 @@ pub(super) fn read(scene: &Scene<'_>, found: &mut Found) {
 }
 
 /// The Services an object names, with the pointer of each.
-fn called<'v>(kind: &str, value: &'v Value) -> Vec<(String, &'v Value)> {
-    let one = |pointer: &str| {
-        let found = value.pointer(pointer).filter(|service| service.is_object());
-        found.map(|service| (pointer.to_owned(), service)).into_iter().collect()
+fn called(model: &Model<'_>, object: &Object) -> Vec<(String, Value)> {
+    // Definitions are long: only the part that may name a Service is decoded.
+    let one = |pointer: String| {
+        let service = model.part(object, &pointer).filter(Value::is_object)?;
+        Some((pointer, service))
     };
-    match kind {
-        "APIService" => one("/spec/service"),
-        "CustomResourceDefinition" => one("/spec/conversion/webhook/clientConfig/service"),
+    match &*object.id.kind {
+        "APIService" => one("/spec/service".to_owned()).into_iter().collect(),
+        "CustomResourceDefinition" => {
+            one("/spec/conversion/webhook/clientConfig/service".to_owned()).into_iter().collect()
+        }
         _ => {
-            let hooks = value["webhooks"].as_array().into_iter().flatten().enumerate();
-            hooks
-                .filter(|(_, hook)| hook["clientConfig"]["service"].is_object())
-                .map(|(idx, hook)| {
-                    (format!("/webhooks/{idx}/clientConfig/service"), &hook["clientConfig"]["service"])
-                })
-                .collect()
+            let hooks = model.node(object).and_then(|node| node.get("webhooks"));
+            let count = hooks.map_or(0, |hooks| hooks.items().count());
+            (0..count).filter_map(|idx| one(format!("/webhooks/{idx}/clientConfig/service"))).collect()
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Lowered, NewText, Place, Work, judge};
 use crate::model::KubernetesOrder;
 use crate::plan::{Fate, Judged, Purpose, exposure, merge};
-use crate::pointer::within;
+use crate::pointer::{look_up, within};
 use crate::rules::Whole;
 use crate::secret::{self, SecretLines};
 use crate::yaml::{Edit, Refusal, Rewrite, Stream};
@@ -225,7 +225,7 @@ fn unsettled(at: &Place<'_, '_>, works: &[Work]) -> Option<String> {
         for object in
             planner.model.objects_of(at.file).iter().filter(|object| object.document == work.document)
         {
-            let Some(value) = work.wanted.pointer(&object.pointer) else { continue };
+            let Some(value) = look_up(&work.wanted, &object.pointer) else { continue };
             if object.layout.is_none() || !planner.selection.takes_object(planner.model, object) {
                 continue;
             }

@@ -15,10 +15,10 @@ pub(super) fn check(
     model: &Model<'_>,
     settings: &Settings<'_>,
     asks: &dyn Fn(&Rule) -> bool,
+    gifts: &Gifts<'_>,
     found: &mut RepoFindings,
 ) {
-    let gifts = Gifts::new(model);
-    for release in elsewhere(model, &gifts) {
+    for release in elsewhere(model, gifts) {
         if let Err(why) = judge(model, settings, asks, &release, found) {
             found.rendered.unseen.insert((release.place.clone(), why));
         }

@@ -8,7 +8,7 @@ use super::super::super::members::strings;
 use super::super::super::scene::Scene;
 use super::super::super::{MemberId, Space};
 use super::pieces::Place;
-use crate::model::{Layout, pods};
+use crate::model::Object;
 use crate::repo::Kustomization;
 
 /// What a ConfigMap holds.
@@ -22,8 +22,24 @@ pub(super) struct Entries {
     pub(super) users: usize,
 }
 
+impl Entries {
+    fn of_object(scene: &Scene<'_>, file: usize, object: &Object, value: &Value) -> Option<Entries> {
+        let idx = scene.model.objects_of(file).iter().position(|other| std::ptr::eq(other, object))?;
+        let place = |key: &str| {
+            let pointer = format!("/data/{}", crate::pointer::token(key));
+            Place::Object { file, object: idx, pointer }
+        };
+        let texts = strings(&value["data"]).into_iter();
+        let texts = texts.map(|(key, text)| {
+            let place = place(&key);
+            (key, text, place)
+        });
+        Some(Entries { texts: texts.collect(), ..Entries::default() })
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct ConfigMaps {
+pub(in crate::connections) struct ConfigMaps {
     maps: Vec<Entries>,
     by_name: HashMap<(Space, String), usize>,
     /// By the kustomization that makes them.
@@ -32,7 +48,7 @@ pub(super) struct ConfigMaps {
 }
 
 impl ConfigMaps {
-    pub(super) fn new(scene: &Scene<'_>) -> ConfigMaps {
+    pub(in crate::connections) fn new(scene: &Scene<'_>) -> ConfigMaps {
         let mut maps = ConfigMaps::default();
         maps.read_objects(scene);
         for (file, source) in scene.model.repo().files.iter().enumerate() {
@@ -48,30 +64,25 @@ impl ConfigMaps {
     }
 
     fn read_objects(&mut self, scene: &Scene<'_>) {
-        for (file, object, value) in scene.objects(|object| {
-            matches!(&*object.id.kind, "ConfigMap" | "Secret") && object.id.group().is_empty()
-        }) {
-            let spaces = scene.spaces(object);
-            if &*object.id.kind == "Secret" {
+        let is_core = |object: &Object| object.id.group().is_empty();
+        let secrets = scene.each(
+            |object| &*object.id.kind == "Secret" && is_core(object),
+            |_, object, value| {
                 let keys = ["data", "stringData"].iter().filter_map(|part| value[part].as_object());
-                let keys: BTreeSet<String> = keys.flat_map(|map| map.keys().cloned()).collect();
-                for space in spaces {
-                    self.secrets.insert((space, object.id.name.to_string()), keys.clone());
-                }
-                continue;
+                (object, keys.flat_map(|map| map.keys().cloned()).collect::<BTreeSet<String>>())
+            },
+        );
+        for (object, keys) in secrets {
+            for space in scene.spaces(object) {
+                self.secrets.insert((space, object.id.name.to_string()), keys.clone());
             }
-            let idx = scene.model.objects_of(file).iter().position(|other| std::ptr::eq(other, object));
-            let Some(idx) = idx else { continue };
-            let place = |key: &str| {
-                let pointer = format!("/data/{}", crate::pointer::token(key));
-                Place::Object { file, object: idx, pointer }
-            };
-            let texts = strings(&value["data"]).into_iter();
-            let entries = Entries {
-                texts: texts.map(|(key, text)| (key.clone(), text, place(&key))).collect(),
-                ..Entries::default()
-            };
-            for space in spaces {
+        }
+        let maps = scene.each(
+            |object| &*object.id.kind == "ConfigMap" && is_core(object),
+            |file, object, value| Some((object, Entries::of_object(scene, file, object, value)?)),
+        );
+        for (object, entries) in maps.into_iter().flatten() {
+            for space in scene.spaces(object) {
                 self.by_name.insert((space, object.id.name.to_string()), self.maps.len());
             }
             self.maps.push(entries);
@@ -108,14 +119,9 @@ impl ConfigMaps {
         let mut users: BTreeMap<usize, BTreeSet<(usize, usize)>> = BTreeMap::new();
         for id in scene.ids() {
             let member = scene.member(id);
-            let object = scene.object(member);
-            let Some(Layout::PodSpec { .. }) = &object.layout else { continue };
-            let (Some(layout), Some(value)) = (&object.layout, scene.model.value(object)) else { continue };
-            for pod in pods(layout, &value) {
-                for name in whole_references(&pod.spec) {
-                    if let Some(idx) = self.index(scene, id, name) {
-                        users.entry(idx).or_default().insert((member.file, member.object));
-                    }
+            for name in scene.maps_taken(member) {
+                if let Some(idx) = self.index(scene, id, name) {
+                    users.entry(idx).or_default().insert((member.file, member.object));
                 }
             }
         }
@@ -145,19 +151,4 @@ impl ConfigMaps {
     pub(super) fn secret_keys(&self, space: &Space, name: &str) -> Option<&BTreeSet<String>> {
         self.secrets.get(&(space.clone(), name.to_owned()))
     }
-}
-
-/// ConfigMaps that a pod takes as a whole.
-fn whole_references(spec: &Value) -> Vec<&str> {
-    let mut names = Vec::new();
-    for list in ["containers", "initContainers"] {
-        for container in spec[list].as_array().into_iter().flatten() {
-            let sources = container["envFrom"].as_array().into_iter().flatten();
-            names.extend(sources.filter_map(|source| source["configMapRef"]["name"].as_str()));
-        }
-    }
-    for volume in spec["volumes"].as_array().into_iter().flatten() {
-        names.extend(volume["configMap"]["name"].as_str().filter(|_| volume["configMap"]["items"].is_null()));
-    }
-    names
 }
