@@ -16,7 +16,7 @@ fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
     let one = |name: &str| BTreeMap::from([("app".to_owned(), name.to_owned())]);
     prop_oneof![
         1 => Just(BTreeMap::new()),
-        3 => prop::sample::select(vec!["x", "y", "z"]).prop_map(move |name| one(name)),
+        3 => prop::sample::select(vec!["x", "y", "z"]).prop_map(one),
     ]
 }
 
