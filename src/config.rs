@@ -135,6 +135,8 @@ pub enum Level {
 pub struct Cluster {
     /// Whether audit logs hold the bodies of requests about Secrets and tokens.
     pub audit_secret_bodies: bool,
+    /// Where audit logs are sent to: a URL without credentials.
+    pub audit_webhook: Option<String>,
     pub encryption: Encryption,
     /// `unix://` and the path of a socket.
     pub kms_endpoint: String,
@@ -155,6 +157,7 @@ impl Default for Cluster {
     fn default() -> Self {
         Cluster {
             audit_secret_bodies: false,
+            audit_webhook: None,
             encryption: Encryption::default(),
             kms_endpoint: "unix:///var/run/kmsplugin/socket.sock".to_owned(),
         }

@@ -89,7 +89,12 @@ pub(super) const AREAS: &[Area] = &[
                 ..by_rules(
                     "audit-log",
                     "The API server writes an audit log that shows who changed what",
-                    &["audit-log-off", "audit-policy-too-thin", "audit-log-kept-too-short"],
+                    &[
+                        "audit-log-off",
+                        "audit-policy-too-thin",
+                        "audit-log-kept-too-short",
+                        "audit-log-not-shipped",
+                    ],
                 )
             },
             Item {

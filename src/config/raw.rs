@@ -197,6 +197,10 @@ pub(crate) struct RawCluster {
     /// Whether audit logs hold the bodies of requests about Secrets and tokens, which are the secrets themselves.
     /// Default: false, only who did what to which one.
     pub(crate) audit_secret_bodies: Option<bool>,
+    /// Where API servers send their audit log beside the file: an `https://` URL, or `http://` of the host itself, without
+    /// credentials. Default: nowhere.
+    #[schemars(with = "Option<String>", extend("pattern" = "^https?://."))]
+    pub(crate) audit_webhook: Option<Spanned<String>>,
     /// What encrypts Secrets at rest: "kms" (a plugin on every control-plane node), "secretbox" (a key that is filled in on
     /// the hosts) or "report", which changes nothing. Default: "report".
     pub(crate) encryption: Option<Encryption>,

@@ -253,6 +253,7 @@ fn the_example_shows_the_defaults() {
     (config.workloads, config.writable_paths, config.signatures, config.allow) = Default::default();
     assert_eq!(config.registries.max_image_size, Some(crate::registry::Limits::default().layers));
     config.registries = Registries::default();
+    assert_eq!(config.cluster.audit_webhook.take().unwrap(), "https://audit.corp.example/events");
     assert_eq!(config.pipeline.actions.len(), 1);
     config.pipeline = crate::pipeline::Pins::default();
     assert!(matches!(config.secrets.store, Some(Store::External(_))));
@@ -419,6 +420,10 @@ fn has_type(value: &Value, name: &Value) -> bool {
 fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern {
         "^/" => text.starts_with('/'),
+        "^https?://." => {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            rest.is_some_and(|rest| !rest.is_empty())
+        }
         "^unix:///." => text.strip_prefix("unix:///").is_some_and(|path| !path.is_empty()),
         "^v?1\\.(0|[1-9][0-9]*)$" => text.parse::<KubernetesVersion>().is_ok(),
         "^(latest|v?1\\.(0|[1-9][0-9]*))$" => text.parse::<crate::pss::Version>().is_ok(),
@@ -486,4 +491,28 @@ fn registries_are_hosts_and_files_of_the_repo() {
             "c.toml:3:18: `max-image-size` is a number of bytes above 0",
         ],
     );
+}
+
+#[test]
+fn audit_logs_go_to_receivers_that_nobody_listens_to_on_the_way() {
+    let receiver = |url: &str| {
+        let text = format!("[cluster]\naudit-webhook = '{url}'");
+        Config::parse(&text, Path::new("c.toml"), KNOWN).map(|config| config.cluster.audit_webhook)
+    };
+    for url in
+        ["https://audit.example", "https://audit.example:8443/a?b=c", "http://127.0.0.1:9/", "http://[::1]/"]
+    {
+        assert_eq!(receiver(url).unwrap().as_deref(), Some(url));
+    }
+    for url in [
+        "audit.example",
+        "https://",
+        "https:///events",
+        "http://audit.example",
+        "http://localhost.example/",
+        "https://user:word@audit.example",
+        "https://audit.example/a b",
+    ] {
+        assert!(receiver(url).is_err(), "{url} is a receiver");
+    }
 }

@@ -103,11 +103,33 @@ fn cluster(raw: RawCluster, mistakes: &mut Mistakes<'_>) -> Cluster {
             format!("`{}` is not a socket like `unix:///run/kms/socket.sock`", wrong.escape_debug());
         mistakes.add(span, message, None);
     }
+    let span = span_of(&raw.audit_webhook);
+    let webhook = raw.audit_webhook.map(Spanned::into_inner);
+    if let Some(wrong) = webhook.as_ref().filter(|url| !is_receiver(url)) {
+        let message =
+            format!("`{}` is not a receiver like `https://audit.corp.example/events`", wrong.escape_debug());
+        let help = "`http://` goes to the host itself only; credentials are files of the host, never part of the URL";
+        mistakes.add(span, message, Some(help.to_owned()));
+    }
     Cluster {
         audit_secret_bodies: raw.audit_secret_bodies.unwrap_or(default.audit_secret_bodies),
+        audit_webhook: webhook,
         encryption: raw.encryption.unwrap_or(default.encryption),
         kms_endpoint: endpoint.unwrap_or(default.kms_endpoint),
     }
+}
+
+/// Whether a URL is one that audit logs can be sent to: what they hold is for nobody on the way.
+fn is_receiver(url: &str) -> bool {
+    let is_plain = |rest: &str| {
+        !rest.is_empty() && !rest.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
+    };
+    let own = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
+    let is_own =
+        own.iter().any(|host| url.strip_prefix(host).is_some_and(|rest| rest.starts_with([':', '/'])));
+    is_plain(url)
+        && (is_own
+            || url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')))
 }
 
 fn file_size(size: Option<Spanned<i64>>, mistakes: &mut Mistakes<'_>) -> Option<u64> {

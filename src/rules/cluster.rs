@@ -13,6 +13,7 @@ use plane::{Component, Dialect, Plane};
 mod admission_plugin_missing;
 mod anonymous_requests_allowed;
 mod audit_log_kept_too_short;
+mod audit_log_not_shipped;
 mod audit_log_off;
 mod audit_policy_too_thin;
 mod authorization_always_allow;
@@ -32,6 +33,7 @@ pub(super) const RULES: &[&Rule] = &[
     &anonymous_requests_allowed::RULE,
     &audit_log_off::RULE,
     &audit_log_kept_too_short::RULE,
+    &audit_log_not_shipped::RULE,
     &audit_policy_too_thin::RULE,
     &encryption_at_rest_off::RULE,
     &encryption_key_in_repo::RULE,
@@ -54,6 +56,7 @@ const ASKED: &[(&Rule, Ask)] = &[
     (&anonymous_requests_allowed::RULE, anonymous_requests_allowed::check),
     (&audit_log_off::RULE, audit_log_off::check),
     (&audit_log_kept_too_short::RULE, audit_log_kept_too_short::check),
+    (&audit_log_not_shipped::RULE, audit_log_not_shipped::check),
     (&audit_policy_too_thin::RULE, audit_policy_too_thin::check),
     (&encryption_at_rest_off::RULE, encryption_at_rest_off::check),
     (&encryption_key_in_repo::RULE, encryption_key_in_repo::check),

@@ -16,6 +16,7 @@ const PLACEHOLDER: &str = "<FILL-IN-ON-EACH-HOST>";
 /// `AuthenticationConfiguration` is `v1` from here on, and `v1beta1` before.
 const AUTHENTICATION_V1: u16 = 34;
 const AUDIT_POLICY: &str = "cluster/audit-policy.yaml";
+const AUDIT_WEBHOOK: &str = "cluster/audit-webhook.yaml";
 
 /// `audit.k8s.io/v1 Policy`: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>. The API server
 /// passes unknown fields over in silence, so here they are errors.
@@ -222,10 +223,24 @@ impl Templates {
         })
     }
 
+    /// The kubeconfig of the receiver of an audit log. Holds no credentials.
+    pub fn audit_webhook(&self, url: &str) -> Result<RenderedFile, TemplateError> {
+        self.file(AUDIT_WEBHOOK, json!({"url": url}), |text| {
+            let value = decode::value(text)?;
+            must_be(&value, "/apiVersion", &json!("v1"))?;
+            must_be(&value, "/kind", &json!("Config"))?;
+            must_be(&value, "/clusters/0/cluster/server", &json!(url))?;
+            must_be(&value, "/current-context", &value["contexts"][0]["name"])?;
+            must_be(&value, "/contexts/0/context/cluster", &value["clusters"][0]["name"])?;
+            Ok(value)
+        })
+    }
+
     /// Renders the templates of this file with every kind of input.
     pub(super) fn try_out_cluster(&self) -> Vec<TemplateError> {
         let mut results = vec![self.admission_config(&Config::default())];
         results.extend([false, true].map(|bodies| self.audit_policy(bodies)));
+        results.push(self.audit_webhook("https://audit.example/events"));
         for joins in [false, true] {
             let versions = [32, 37].map(|minor| KubernetesVersion { minor });
             results.extend(

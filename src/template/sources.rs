@@ -28,6 +28,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "caseharden.toml",
     "cluster/admission-config.yaml",
     "cluster/audit-policy.yaml",
+    "cluster/audit-webhook.yaml",
     "cluster/authentication-config.yaml",
     "cluster/encryption-config.yaml",
     "cluster/for-eks.yaml",

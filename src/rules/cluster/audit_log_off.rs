@@ -22,8 +22,8 @@ crate::rules::rule! {
     ///
     /// ## What could break
     /// The API server restarts, and does not start when the file is missing on its host: copy it first. The log takes up
-    /// to 1 GiB of disk. To keep it where an intruder cannot change it, ship it: `--audit-webhook-config-file` with
-    /// `--audit-webhook-mode=batch`, or a log shipper on each host.
+    /// to 1 GiB of disk. To keep it where an intruder cannot change it, name a receiver in
+    /// `cluster.audit-webhook` (see `audit-log-not-shipped`), or run a log shipper on each host.
     ///
     /// ## Sources
     /// - <https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/>

@@ -3,6 +3,8 @@
 //
 // usage: cluster-oracle FOLDER metadata|bodies
 //
+//	cluster-oracle free-port
+//
 // FOLDER has what was generated, a folder for each distribution (static-pod, kubeadm, kind). The API server gets the flags
 // of static-pod/kube-apiserver.yaml and the files they name. The second argument says what the audit log is to hold of
 // Secrets and tokens.
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 )
@@ -30,6 +33,14 @@ const (
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "free-port" {
+		ports, err := freePorts(1)
+		if err != nil {
+			fail("%v", err)
+		}
+		fmt.Println(ports[0])
+		return
+	}
 	if len(os.Args) != 3 {
 		fail("usage: cluster-oracle FOLDER metadata|bodies")
 	}
@@ -48,6 +59,10 @@ func main() {
 	flags, err := flagsOf(filepath.Join(generated, "static-pod"), work)
 	if err != nil {
 		fail("static-pod: %v", err)
+	}
+	received, err := receive(filepath.Join(work, "audit-webhook.yaml"))
+	if err != nil {
+		fail("the receiver of the audit log: %v", err)
 	}
 	server, err := start(work, flags)
 	if err != nil {
@@ -71,8 +86,9 @@ func main() {
 		{"encryption at rest", encrypted},
 		{"Pod Security of namespaces without labels", admission},
 		{"levels of the audit log", audited},
+		{"the audit log is sent to its receiver", shipped},
 	}
-	state := &running{server, client, filepath.Join(work, "audit.log"), bodies}
+	state := &running{server, client, filepath.Join(work, "audit.log"), bodies, received}
 	for _, check := range checks {
 		if err := check.check(ctx, state); err != nil {
 			fail("%s: %v", check.name, err)
@@ -87,6 +103,8 @@ type running struct {
 	client *kubernetes.Clientset
 	log    string
 	bodies bool
+	// received has the events that the receiver of the log got.
+	received chan auditv1.Event
 }
 
 // flagsOf reads the flags of a static pod, with the files of the host where they are here, and the key filled in.
