@@ -20,7 +20,9 @@ mod index;
 mod outside;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use self::index::Index;
 pub use self::outside::{Namespaces, Outside, OutsidePods};
@@ -318,20 +320,57 @@ impl<'c> Evaluator<'c> {
     /// All allowed connections between workloads, but for those from a workload whose egress no policy restricts to
     /// one whose ingress none restricts: between these everything is allowed, and there may be millions of them.
     pub fn connections(&self) -> Vec<Allowed> {
+        let known = Known::new(self.index.classes(self.cluster));
         let mut connections = self.index.candidates(self.cluster, &|from, to| {
             let is_self = from == to;
             if is_self && !self.cluster.workloads[from].may_have_many_pods() {
                 return None;
             }
-            let egress = self.allowed(Direction::Egress, from, to);
-            if egress.is_empty() {
-                return None;
-            }
-            let ports = egress.and(&self.allowed(Direction::Ingress, to, from));
+            let ports = known.ports(from, to, || {
+                let egress = self.allowed(Direction::Egress, from, to);
+                if egress.is_empty() {
+                    return egress;
+                }
+                egress.and(&self.allowed(Direction::Ingress, to, from))
+            });
             (!ports.is_empty()).then_some(Allowed { from, to, ports })
         });
         connections.sort_unstable_by_key(|connection| (connection.from, connection.to));
         connections
+    }
+}
+
+/// What was judged for pairs of workloads that no policy tells from others: a repo of many copies of few applications has
+/// millions of pairs and few answers.
+struct Known {
+    classes: Vec<u32>,
+    /// Nothing where hardly any workload is like another.
+    answers: Vec<Mutex<HashMap<(u32, u32), PortSet>>>,
+}
+
+impl Known {
+    /// So that threads seldom wait for each other.
+    const SHARDS: usize = 64;
+
+    fn new(classes: Vec<u32>) -> Known {
+        let distinct = classes.iter().max().map_or(0, |last| *last as usize + 1);
+        let is_worth_it = distinct * 4 <= classes.len() * 3;
+        let shards = if is_worth_it { Known::SHARDS } else { 0 };
+        Known { classes, answers: (0..shards).map(|_| Mutex::default()).collect() }
+    }
+
+    fn ports(&self, from: usize, to: usize, judge: impl Fn() -> PortSet) -> PortSet {
+        let pair = (self.classes[from], self.classes[to]);
+        let Some(shard) = self.answers.get((pair.0 as usize + pair.1 as usize) % Known::SHARDS) else {
+            return judge();
+        };
+        let lock = || shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ports) = lock().get(&pair) {
+            return ports.clone();
+        }
+        let ports = judge();
+        lock().insert(pair, ports.clone());
+        ports
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who a policy selects and who its peers are, worked out once: policies by namespace, workloads by label, every
 //! different peer one time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -116,6 +116,31 @@ impl Index {
                 each.max().unwrap_or(Match::No)
             }
         }
+    }
+
+    /// A number for each workload: the same for those that no policy tells apart, at either end.
+    pub(super) fn classes(&self, cluster: &Cluster) -> Vec<u32> {
+        let mut membership: Vec<Vec<u32>> = vec![Vec::new(); cluster.workloads.len()];
+        let mut seen: HashSet<*const Found> = HashSet::new();
+        let rules = self.egress_peers.iter().chain(&self.ingress_peers).flatten();
+        let peers = rules.filter_map(|peers| match peers {
+            Peers::Everyone => None,
+            Peers::Some(list) => Some(list.iter().flatten()),
+        });
+        for found in peers.flatten() {
+            let number = 2 * seen.len() as u32;
+            if seen.insert(Arc::as_ptr(found)) {
+                found.sure.iter().for_each(|workload| membership[*workload as usize].push(number));
+                found.maybe.iter().for_each(|workload| membership[*workload as usize].push(number + 1));
+            }
+        }
+        let mut numbers = HashMap::new();
+        let each = cluster.workloads.iter().enumerate().map(|(idx, workload)| {
+            let key = (&self.egress[idx], &self.ingress[idx], &membership[idx], &workload.ports);
+            let next = numbers.len() as u32;
+            *numbers.entry(key).or_insert(next)
+        });
+        each.collect()
     }
 
     /// Whether workloads that are known are among those that a rule's peer (by its place in the list) selects.
