@@ -13,7 +13,7 @@ pub mod references;
 pub(crate) mod strategic_merge;
 mod workload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -26,7 +26,7 @@ pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;
 pub use self::workload::{Container, Fields, Layout, Pod, Role, layout, pod_spec_pointer, pods};
 use crate::config::CustomWorkload;
-use crate::repo::{Content, File, Kustomization, Repo, Skip, SkipReason};
+use crate::repo::{Content, File, Kustomization, Repo, Skip, SkipReason, folder};
 use crate::yaml::{Kind, Node};
 
 /// The objects of a repo and what joins them.
@@ -44,6 +44,8 @@ pub struct Model<'r> {
     pub accounts: Accounts,
     /// Objects and files that are not judged as they stand.
     pub skipped: Vec<Skip>,
+    /// Folders with an object that names namespace `default`.
+    of_default: BTreeSet<String>,
 }
 
 /// Where an object is, and what it is.
@@ -70,6 +72,7 @@ impl<'r> Model<'r> {
             builders: references::Builders::new(repo),
             accounts: Accounts::default(),
             skipped: Vec::new(),
+            of_default: BTreeSet::new(),
         };
         let mut kustomizations = Vec::new();
         let mut entries = Vec::new();
@@ -85,6 +88,8 @@ impl<'r> Model<'r> {
         model.builds = Builds::new(repo, kustomizations, &entries);
         model.skip_partial_objects();
         model.traces = model.builds.traces(&model);
+        let of_default = model.objects().filter(|object| object.id.namespace.as_deref() == Some("default"));
+        model.of_default = of_default.map(|object| folder(&model.file(object).path).to_owned()).collect();
         model
     }
 
@@ -182,6 +187,12 @@ impl<'r> Model<'r> {
     /// known namespace gives an empty list.
     pub fn namespaces(&self, object: &Object) -> Vec<String> {
         self.builds.namespaces(&self.file(object).path, object.id.namespace.as_deref())
+    }
+
+    /// Whether objects of a folder that name no namespace, and that no build takes, are of `default`: that is where they
+    /// are applied along with those beside them that say so.
+    pub fn is_of_default(&self, folder: &str) -> bool {
+        self.of_default.contains(folder)
     }
 
     /// The same for an object known by its file and name only.

@@ -23,9 +23,9 @@ mod scalar;
 mod secrets;
 mod sources;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use k8s_openapi::api::core::v1::{Namespace, PodSecurityContext, SecurityContext, Volume, VolumeMount};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,8 @@ pub struct Templates {
     sources: Vec<Source>,
     /// What was rendered, by template and variables: the same few inputs come for every workload of a repo.
     rendered: RwLock<HashMap<String, Arc<Value>>>,
+    /// What did not render since they were tried out.
+    failures: Mutex<BTreeSet<TemplateError>>,
 }
 
 /// tera's engine; its own `Debug` is missing.
@@ -140,7 +142,7 @@ impl Templates {
         let texts = sources.iter().map(|source| (source.name, source.text.as_str()));
         tera.add_raw_templates(texts)
             .map_err(|error| vec![named(&sources, TemplateError::from_tera("", &error))])?;
-        Ok(Templates { tera: Engine(tera), sources, rendered: RwLock::default() })
+        Ok(Templates { tera: Engine(tera), sources, rendered: RwLock::default(), failures: Mutex::default() })
     }
 
     /// All templates, by name.
@@ -272,7 +274,8 @@ impl Templates {
         if let Some(value) = self.rendered.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(value));
         }
-        let value = Arc::new(self.decoded(name, &self.render(name, &variables)?, decode)?);
+        let rendered = self.render(name, &variables).and_then(|text| self.decoded(name, &text, decode));
+        let value = Arc::new(self.noted(rendered)?);
         self.rendered.write().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&value));
         Ok(value)
     }
@@ -287,9 +290,24 @@ impl Templates {
         variables: Value,
         decode: impl FnOnce(&str) -> Result<Value, Problem>,
     ) -> Result<RenderedFile, TemplateError> {
-        let text = self.render(name, &variables)?;
-        let value = self.decoded(name, &text, decode)?;
-        Ok(RenderedFile { text, value })
+        let rendered = self.render(name, &variables).and_then(|text| {
+            let value = self.decoded(name, &text, decode)?;
+            Ok(RenderedFile { text, value })
+        });
+        self.noted(rendered)
+    }
+
+    fn noted<T>(&self, rendered: Result<T, TemplateError>) -> Result<T, TemplateError> {
+        if let Err(error) = &rendered {
+            self.failures.lock().unwrap_or_else(PoisonError::into_inner).insert(error.clone());
+        }
+        rendered
+    }
+
+    /// Templates that failed with what a run gave them, in the order of their names. A team's own template can render
+    /// what it was tried out with and fail on something else; what it was for is missing from the result then.
+    pub fn failures(&self) -> Vec<TemplateError> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Finds the template's line for a line of what it rendered.

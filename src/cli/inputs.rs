@@ -466,5 +466,23 @@ pub(super) fn count_report(counts: &mut Counts, report: &FileReport<'_>) {
 
 /// Whether something of the run failed, so that the exit code must say so.
 pub(super) fn has_failed(inputs: &Inputs, planner: &Planner<'_>, counts: &Counts) -> bool {
-    counts.tally.defects > 0 || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
+    let is_missing = say_template_failures(inputs);
+    is_missing
+        || counts.tally.defects > 0
+        || inputs.skipped(planner).iter().any(|skip| skip.reason.is_failure())
+}
+
+/// Says which templates failed, so that nobody takes what they were for for unnecessary. Returns whether any did.
+pub(super) fn say_template_failures(inputs: &Inputs) -> bool {
+    let failures = inputs.templates.failures();
+    for error in &failures {
+        say(&format!(
+            "error: {}: what it was to add is missing\n",
+            crate::render::escaped(&error.to_string())
+        ));
+        if let Some(help) = &error.help {
+            say(&format!("help: {}\n", crate::render::escaped(help)));
+        }
+    }
+    !failures.is_empty()
 }

@@ -220,7 +220,9 @@ pub(crate) fn spaces(model: &Model<'_>, object: &Object) -> Vec<Space> {
 /// Where objects land that no build takes: with those of the kustomization beside them, if it names no namespace.
 fn beside(model: &Model<'_>, folder: &str) -> Vec<Space> {
     let own = || vec![Space::Unnamed(folder.to_owned())];
-    let Some(kustomization) = model.builds.kustomization(folder) else { return own() };
+    let Some(kustomization) = model.builds.kustomization(folder) else {
+        return if model.is_of_default(folder) { vec![Space::Named("default".to_owned())] } else { own() };
+    };
     if kustomization.component || model.builds.given_namespaces(&kustomization.path).next().is_some() {
         return own();
     }

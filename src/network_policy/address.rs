@@ -157,26 +157,39 @@ impl AddressMap {
     /// What the blocks give together.
     pub fn new<'a>(blocks: impl Iterator<Item = (&'a Block, &'a PortSet)>) -> AddressMap {
         let blocks: Vec<(&Block, &PortSet)> = blocks.collect();
-        let mut spans = Vec::new();
-        for whole in Cidr::ANY {
-            // Where something may change: block edges, each the first address of what follows.
-            let mut cuts: Vec<u128> = vec![0];
-            for (block, _) in blocks.iter().filter(|(block, _)| block.cidr.v6 == whole.v6) {
-                for cidr in std::iter::once(&block.cidr).chain(&block.except) {
-                    cuts.push(cidr.first);
-                    cuts.extend(cidr.last.checked_add(1).filter(|next| *next <= whole.last));
+        AddressMap::asked(blocks.iter().map(|(block, _)| *block), |address| {
+            let mut ports = PortSet::none();
+            for (block, of_block) in &blocks {
+                if block.contains(address) {
+                    ports.add(of_block);
                 }
             }
+            ports
+        })
+    }
+
+    /// What each address is said to have, where the answer changes at the edges of `blocks` only.
+    pub fn asked<'a>(
+        blocks: impl Iterator<Item = &'a Block>,
+        ports: impl Fn(IpAddr) -> PortSet,
+    ) -> AddressMap {
+        let mut cuts: [Vec<u128>; 2] = [vec![0], vec![0]];
+        for block in blocks {
+            // Each the first address of what follows. Holes may be of another family, and mean nothing then.
+            for cidr in std::iter::once(&block.cidr).chain(&block.except) {
+                let whole = Cidr::ANY[usize::from(cidr.v6)];
+                let cuts = &mut cuts[usize::from(cidr.v6)];
+                cuts.push(cidr.first);
+                cuts.extend(cidr.last.checked_add(1).filter(|next| *next <= whole.last));
+            }
+        }
+        let mut spans = Vec::new();
+        for (whole, mut cuts) in Cidr::ANY.into_iter().zip(cuts) {
             cuts.sort_unstable();
             cuts.dedup();
             for (idx, first) in cuts.iter().enumerate() {
-                let mut ports = PortSet::none();
-                for (block, of_block) in &blocks {
-                    if block.contains(address(whole.v6, *first)) && block.cidr.v6 == whole.v6 {
-                        ports.add(of_block);
-                    }
-                }
                 let last = cuts.get(idx + 1).map_or(whole.last, |next| next - 1);
+                let ports = ports(address(whole.v6, *first));
                 spans.push(Span { v6: whole.v6, first: *first, last, ports });
             }
         }

@@ -4,6 +4,8 @@
 //! Peers that are nodes, networks or domain names are not read: a rule for `0.0.0.0/0` counts for pods as well, whose
 //! addresses no manifest tells, so what such a policy decides is not known here. Judges no traffic.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::policy::{
@@ -28,8 +30,8 @@ pub(super) struct AdminSpec {
 pub(super) enum Unread {
     /// The API server refuses it.
     Refused(Refused),
-    /// It is in force, and names peers that are no pods.
-    Beyond(&'static str),
+    /// It is in force, and says something that nothing here can tell.
+    Beyond(Cow<'static, str>),
 }
 
 impl From<Refused> for Unread {
@@ -92,9 +94,9 @@ fn rule(
         let at = format!("{at}/{peers}/{idx}");
         match pods(item, &at)? {
             Some((namespaces, pods)) => read.push(Peer::Pods { namespaces: Some(namespaces), pods }),
-            None if !item["nodes"].is_null() => return Err(Unread::Beyond("it names nodes")),
-            None if !item["networks"].is_null() => return Err(Unread::Beyond("it names networks")),
-            None if !item["domainNames"].is_null() => return Err(Unread::Beyond("it names domains")),
+            None if !item["nodes"].is_null() => return Err(Unread::Beyond("it names nodes".into())),
+            None if !item["networks"].is_null() => return Err(Unread::Beyond("it names networks".into())),
+            None if !item["domainNames"].is_null() => return Err(Unread::Beyond("it names domains".into())),
             None => return Err(Refused::new(at, "a peer needs `namespaces` or `pods`").into()),
         }
     }

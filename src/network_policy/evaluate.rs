@@ -6,7 +6,11 @@
 //! (<https://kubernetes.io/docs/concepts/services-networking/network-policies/>, `NetworkPolicySpec` of
 //! k8s.io/api/networking/v1). AdminNetworkPolicies are asked before, in the order of their priorities, and the
 //! BaselineAdminNetworkPolicy after, about pods that no NetworkPolicy isolates
-//! (<https://network-policy-api.sigs.k8s.io/api-overview/>). Ports are those of the destination's pod.
+//! (<https://network-policy-api.sigs.k8s.io/api-overview/>). Policies of Calico are asked in their order, the first rule
+//! that speaks of a port decides it, and NetworkPolicies are among them
+//! (<https://docs.tigera.io/calico/latest/reference/resources/networkpolicy>); what policies of Cilium deny is denied,
+//! whatever else allows it (<https://docs.cilium.io/en/stable/security/policy/language/#deny-policies>). Ports are those
+//! of the destination's pod.
 //!
 //! Every answer is a pair: what is allowed for sure, and what may be allowed beside it. The second is larger where
 //! the API leaves the answer to the network plugin (pods of the node's network as peers, pods inside an `ipBlock`) or
@@ -16,12 +20,14 @@ mod index;
 mod outside;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use self::index::Index;
 pub use self::outside::{Namespaces, Outside, OutsidePods};
 use super::cluster::{Cluster, Workload};
-use super::policy::{Action, Direction, Peer, Policy, PortMatch, Rule, Tier};
+use super::policy::{Action, Api, Direction, NamedEnd, Peer, Policy, PortMatch, Rule, Tier};
 use super::ports::PortSet;
 use super::selector::Selector;
 
@@ -131,8 +137,8 @@ impl<'c> Evaluator<'c> {
         // `NetworkPolicySpec.ingress`: "OR if the traffic source is the pod's local node".
         let gets_in = direction == Direction::Ingress && other == End::OwnNode;
         if !side.selecting.is_empty() && !gets_in {
-            side.allowed = self.decide(&side, false);
-            side.possible = self.decide(&side, true);
+            side.allowed = self.decide(direction, &side, false);
+            side.possible = self.decide(direction, &side, true);
         }
         side
     }
@@ -143,7 +149,7 @@ impl<'c> Evaluator<'c> {
             return PortSet::all();
         }
         let side = self.said(direction, End::Workload(own), End::Workload(other));
-        self.decide(&side, false)
+        self.decide(direction, &side, false)
     }
 
     /// The policies and rules that have a say, with nothing decided yet.
@@ -184,25 +190,22 @@ impl<'c> Evaluator<'c> {
     }
 
     /// What the rules come to. Where it is open whether a rule counts, `hopeful` takes what allows more.
-    fn decide(&self, side: &Side, hopeful: bool) -> PortSet {
-        let tier = |said: &&Said| self.cluster.policies[said.policy].tier;
-        let is_admin = |said: &&Said| matches!(tier(said), Tier::Admin { .. });
-        let admin: Vec<&Said> = side.rules.iter().filter(is_admin).collect();
-        let baseline: Vec<&Said> = side.rules.iter().filter(|said| tier(said) == Tier::Baseline).collect();
-        let is_isolated =
-            side.selecting.iter().any(|policy| self.cluster.policies[*policy].tier == Tier::Namespaced);
-        let mut union = PortSet::none();
-        for said in side.rules.iter().filter(|said| tier(said) == Tier::Namespaced) {
-            if said.is_sure || hopeful {
-                union.add(&said.ports);
-            }
-        }
-        let below = match is_isolated {
-            true => union,
-            false if baseline.is_empty() => PortSet::all(),
-            false => ordered(&baseline, hopeful, PortSet::all()),
+    fn decide(&self, direction: Direction, side: &Side, hopeful: bool) -> PortSet {
+        let policies = &self.cluster.policies;
+        let of = |wanted: &dyn Fn(Tier) -> bool| -> Vec<&Said> {
+            side.rules.iter().filter(|said| wanted(policies[said.policy].tier)).collect()
         };
-        if admin.is_empty() { below } else { ordered(&admin, hopeful, below) }
+        let admin = of(&|tier| matches!(tier, Tier::Admin { .. }));
+        let namespaced = of(&|tier| tier == Tier::Namespaced);
+        let baseline = of(&|tier| tier == Tier::Baseline);
+        let is_isolated = side.selecting.iter().any(|policy| policies[*policy].isolates(direction));
+        let mut below = PortSet::all();
+        if !baseline.is_empty() {
+            below = ordered(&baseline, hopeful, PortSet::all(), &PortSet::all());
+        }
+        let end = if is_isolated { PortSet::none() } else { below.clone() };
+        below = ordered(&namespaced, hopeful, end, &below);
+        if admin.is_empty() { below } else { ordered(&admin, hopeful, below.clone(), &below) }
     }
 
     fn matches(&self, policy: usize, direction: Direction, idx: usize, rule: &Rule, other: End<'_>) -> Match {
@@ -214,13 +217,23 @@ impl<'c> Evaluator<'c> {
                 peers.iter().map(|peer| self.peer_is(policy, peer, pods)).max().unwrap_or(Match::No)
             }
             End::Address(address) => {
-                let holds = |peer: &Peer| matches!(peer, Peer::Block(block) if block.contains(address));
-                if peers.iter().any(holds) { Match::Sure } else { Match::No }
+                let each = peers.iter().map(|peer| match peer {
+                    Peer::Block(block) | Peer::Addresses(block) if block.contains(address) => Match::Sure,
+                    // It may be the address of such an end.
+                    Peer::Named(_) | Peer::Unknown(_) => Match::Maybe,
+                    Peer::Block(_) | Peer::Addresses(_) | Peer::Pods { .. } => Match::No,
+                });
+                each.max().unwrap_or(Match::No)
             }
             // Its address is not known; what is needed of it gets in anyway.
             End::OwnNode => {
-                let is_block = |peer: &Peer| matches!(peer, Peer::Block(_));
-                if peers.iter().any(is_block) { Match::Maybe } else { Match::No }
+                let each = peers.iter().map(|peer| match peer {
+                    Peer::Named(NamedEnd::OwnNode) => Match::Sure,
+                    Peer::Block(_) | Peer::Addresses(_) | Peer::Unknown(_) => Match::Maybe,
+                    Peer::Named(NamedEnd::ApiServer) => Match::Maybe,
+                    Peer::Named(_) | Peer::Pods { .. } => Match::No,
+                });
+                each.max().unwrap_or(Match::No)
             }
         }
     }
@@ -238,7 +251,8 @@ impl<'c> Evaluator<'c> {
                 Match::No => {}
             }
         }
-        selecting.sort_by_key(|(idx, _)| (self.cluster.policies[*idx].tier, *idx));
+        let place = |idx: usize| (self.cluster.policies[idx].tier, self.cluster.policies[idx].order, idx);
+        selecting.sort_by_key(|(idx, _)| place(*idx));
         selecting
     }
 
@@ -268,11 +282,13 @@ impl<'c> Evaluator<'c> {
 
     fn peer_is(&self, policy: &Policy, peer: &Peer, pods: &Workload) -> Match {
         match peer {
-            Peer::Block(_) => Match::Maybe,
+            Peer::Block(_) | Peer::Unknown(_) => Match::Maybe,
+            Peer::Named(end) if end.is_node() && pods.host_network => Match::Maybe,
+            Peer::Addresses(_) | Peer::Named(_) => Match::No,
             Peer::Pods { namespaces, pods: labels } => {
                 match (self.selects(policy, namespaces.as_ref(), labels, pods), pods.host_network) {
                     (found, false) | (found @ Match::No, true) => found,
-                    (_, true) if policy.tier == Tier::Namespaced => Match::Maybe,
+                    (_, true) if policy.api == Api::Core => Match::Maybe,
                     (_, true) => Match::No,
                 }
             }
@@ -304,16 +320,19 @@ impl<'c> Evaluator<'c> {
     /// All allowed connections between workloads, but for those from a workload whose egress no policy restricts to
     /// one whose ingress none restricts: between these everything is allowed, and there may be millions of them.
     pub fn connections(&self) -> Vec<Allowed> {
+        let known = Known::new(self.index.classes(self.cluster));
         let mut connections = self.index.candidates(self.cluster, &|from, to| {
             let is_self = from == to;
             if is_self && !self.cluster.workloads[from].may_have_many_pods() {
                 return None;
             }
-            let egress = self.allowed(Direction::Egress, from, to);
-            if egress.is_empty() {
-                return None;
-            }
-            let ports = egress.and(&self.allowed(Direction::Ingress, to, from));
+            let ports = known.ports(from, to, || {
+                let egress = self.allowed(Direction::Egress, from, to);
+                if egress.is_empty() {
+                    return egress;
+                }
+                egress.and(&self.allowed(Direction::Ingress, to, from))
+            });
             (!ports.is_empty()).then_some(Allowed { from, to, ports })
         });
         connections.sort_unstable_by_key(|connection| (connection.from, connection.to));
@@ -321,11 +340,45 @@ impl<'c> Evaluator<'c> {
     }
 }
 
-/// Rules that are asked in turn; the first that speaks of a port decides it, and `below` decides what is left or
-/// passed on. Worked out from the last rule to the first: what each makes of what those behind it allow. Where it is
-/// open whether a rule counts, both answers are, and `hopeful` takes the one that allows more.
-fn ordered(rules: &[&Said], hopeful: bool, below: PortSet) -> PortSet {
-    let mut allowed = below.clone();
+/// What was judged for pairs of workloads that no policy tells from others: a repo of many copies of few applications has
+/// millions of pairs and few answers.
+struct Known {
+    classes: Vec<u32>,
+    /// Nothing where hardly any workload is like another.
+    answers: Vec<Mutex<HashMap<(u32, u32), PortSet>>>,
+}
+
+impl Known {
+    /// So that threads seldom wait for each other.
+    const SHARDS: usize = 64;
+
+    fn new(classes: Vec<u32>) -> Known {
+        let distinct = classes.iter().max().map_or(0, |last| *last as usize + 1);
+        let is_worth_it = distinct * 4 <= classes.len() * 3;
+        let shards = if is_worth_it { Known::SHARDS } else { 0 };
+        Known { classes, answers: (0..shards).map(|_| Mutex::default()).collect() }
+    }
+
+    fn ports(&self, from: usize, to: usize, judge: impl Fn() -> PortSet) -> PortSet {
+        let pair = (self.classes[from], self.classes[to]);
+        let Some(shard) = self.answers.get((pair.0 as usize + pair.1 as usize) % Known::SHARDS) else {
+            return judge();
+        };
+        let lock = || shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ports) = lock().get(&pair) {
+            return ports.clone();
+        }
+        let ports = judge();
+        lock().insert(pair, ports.clone());
+        ports
+    }
+}
+
+/// Rules that are asked in turn; the first that speaks of a port decides it. `end` is for what none speaks of, `below`
+/// for what is passed on. Worked out from the last rule to the first: what each makes of what those behind it allow.
+/// Where it is open whether a rule counts, both answers are, and `hopeful` takes the one that allows more.
+fn ordered(rules: &[&Said], hopeful: bool, end: PortSet, below: &PortSet) -> PortSet {
+    let mut allowed = end;
     for said in rules.iter().rev() {
         match (said.action, said.is_sure) {
             (Action::Allow, false) if !hopeful => {}

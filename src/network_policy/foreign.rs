@@ -14,12 +14,6 @@ type Row = (&'static str, &'static [&'static str], Reach, &'static str);
 
 /// Group, kinds, reach, and what it is.
 const KINDS: &[Row] = &[
-    ("cilium.io", &["CiliumNetworkPolicy"], Reach::Namespace, "a policy of Cilium"),
-    ("cilium.io", &["CiliumClusterwideNetworkPolicy"], Reach::Cluster, "a policy of Cilium"),
-    ("crd.projectcalico.org", &["NetworkPolicy"], Reach::Namespace, "a policy of Calico"),
-    ("crd.projectcalico.org", &["GlobalNetworkPolicy"], Reach::Cluster, "a policy of Calico"),
-    ("projectcalico.org", &["NetworkPolicy"], Reach::Namespace, "a policy of Calico"),
-    ("projectcalico.org", &["GlobalNetworkPolicy"], Reach::Cluster, "a policy of Calico"),
     ("crd.antrea.io", &["NetworkPolicy"], Reach::Namespace, "a policy of Antrea"),
     ("crd.antrea.io", &["ClusterNetworkPolicy"], Reach::Cluster, "a policy of Antrea"),
     ("policy.networking.k8s.io", &["ClusterNetworkPolicy"], Reach::Cluster, "a ClusterNetworkPolicy"),
@@ -51,10 +45,10 @@ mod tests {
     fn other_policies_are_told_from_those_that_are_judged() {
         let check =
             |api: &str, kind: &str| recognized(&ObjectId::named(api, kind, "x")).map(|(reach, _)| reach);
-        assert_eq!(check("cilium.io/v2", "CiliumNetworkPolicy"), Some(Reach::Namespace));
-        assert_eq!(check("projectcalico.org/v3", "GlobalNetworkPolicy"), Some(Reach::Cluster));
-        assert_eq!(check("crd.projectcalico.org/v1", "NetworkPolicy"), Some(Reach::Namespace));
+        assert_eq!(check("crd.antrea.io/v1beta1", "NetworkPolicy"), Some(Reach::Namespace));
+        assert_eq!(check("crd.antrea.io/v1beta1", "ClusterNetworkPolicy"), Some(Reach::Cluster));
         assert_eq!(check("networking.k8s.io/v1", "NetworkPolicy"), None);
+        assert_eq!(check("cilium.io/v2", "CiliumNetworkPolicy"), None);
         // Staged policies of Calico are counted, not enforced.
         assert_eq!(check("projectcalico.org/v3", "StagedNetworkPolicy"), None);
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::cluster::{Cluster, Foreign, Workload};
 use super::evaluate::{End, Evaluator, Outside};
 use super::names::Names;
-use super::policy::{Direction, Place};
+use super::policy::{Direction, NamedEnd, Place};
 use super::ports::PortSet;
 use crate::connections::{Connection, Connections, MemberId, Peer, Port, Space};
 
@@ -115,6 +115,7 @@ pub fn is_met(evaluator: &Evaluator<'_>, connection: &Connection) -> bool {
                 outside.is_up_to_admins
                     || outside.addresses.spans().iter().any(|span| holds(&span.ports))
                     || outside.pods.iter().any(|pods| !pods.names.is_empty() || holds(&pods.ports))
+                    || outside.named.iter().any(|(end, ports)| is_named(end, other) && holds(ports))
             }
         }
     };
@@ -125,6 +126,16 @@ pub fn is_met(evaluator: &Evaluator<'_>, connection: &Connection) -> bool {
         (Peer::Member(from), other) => side(Direction::Egress, *from, other),
         (other, Peer::Member(to)) => side(Direction::Ingress, *to, other),
         _ => true,
+    }
+}
+
+/// Whether a policy's name for an end is about the one that is needed.
+fn is_named(end: &NamedEnd, peer: &Peer) -> bool {
+    match (end, peer) {
+        (NamedEnd::ApiServer, Peer::ApiServer) => true,
+        (NamedEnd::CiliumIngress, Peer::IngressController { .. }) => true,
+        (NamedEnd::Host(_), Peer::Host(host)) => end.is_host(host),
+        _ => false,
     }
 }
 

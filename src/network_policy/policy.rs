@@ -30,16 +30,70 @@ impl std::fmt::Display for Place {
 pub enum Tier {
     /// AdminNetworkPolicy; the lowest number is asked first.
     Admin { priority: u16 },
-    /// NetworkPolicy: what selects a pod isolates it, and what any of them allows is allowed.
+    /// NetworkPolicy, and the policies of Cilium and Calico: what selects a pod isolates it. The rules are asked in turn,
+    /// which makes no difference among NetworkPolicies: what any of them allows is allowed.
     Namespaced,
     /// BaselineAdminNetworkPolicy: asked about pods that no NetworkPolicy isolates.
     Baseline,
 }
 
+/// Whose API a policy is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Api {
+    Core,
+    Admin,
+    Baseline,
+    Cilium,
+    CiliumClusterwide,
+    Calico,
+    CalicoGlobal,
+}
+
+impl Api {
+    pub fn kind(self) -> &'static str {
+        match self {
+            Api::Core => "NetworkPolicy",
+            Api::Admin => "AdminNetworkPolicy",
+            Api::Baseline => "BaselineAdminNetworkPolicy",
+            Api::Cilium => "CiliumNetworkPolicy",
+            Api::CiliumClusterwide => "CiliumClusterwideNetworkPolicy",
+            Api::Calico => "Calico's NetworkPolicy",
+            Api::CalicoGlobal => "GlobalNetworkPolicy",
+        }
+    }
+}
+
+/// Where a policy stands among those that are asked in turn: Calico's `order`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Order(u64);
+
+impl Order {
+    /// Before all others: what Cilium denies.
+    pub const FIRST: Order = Order(0);
+    /// Behind all others: Calico's policies without an `order`.
+    pub const LAST: Order = Order(u64::MAX);
+
+    /// That of NetworkPolicies: Calico counts them as policies of order 1000
+    /// (<https://docs.tigera.io/calico/latest/reference/resources/networkpolicy>); Cilium asks its own along with them.
+    pub fn core() -> Order {
+        Order::number(1000.0)
+    }
+
+    pub fn number(number: f64) -> Order {
+        // The bits of numbers in their order, as `f64::total_cmp` has them.
+        let bits = number.to_bits();
+        let sign = 1 << 63;
+        Order(if bits & sign == 0 { bits | sign } else { !bits })
+    }
+}
+
 /// A policy in one namespace, or of the whole cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    pub api: Api,
     pub tier: Tier,
+    /// Among those of its tier.
+    pub order: Order,
     pub name: String,
     /// Of a NetworkPolicy: it selects pods in this namespace only.
     pub namespace: Option<Space>,
@@ -48,15 +102,36 @@ pub struct Policy {
     /// `None`: says nothing of this direction, and so isolates nothing in it.
     pub ingress: Option<Vec<Rule>>,
     pub egress: Option<Vec<Rule>>,
+    /// Directions in which it isolates no pod that it selects: Cilium's `enableDefaultDeny: false`.
+    pub keeps_open: Vec<Direction>,
 }
 
 impl Policy {
-    pub fn kind(&self) -> &'static str {
-        match self.tier {
-            Tier::Admin { .. } => "AdminNetworkPolicy",
-            Tier::Namespaced => "NetworkPolicy",
-            Tier::Baseline => "BaselineAdminNetworkPolicy",
+    /// One of the core API.
+    pub fn core(name: String, namespace: Space, place: Place, spec: NetworkPolicySpec) -> Policy {
+        Policy {
+            api: Api::Core,
+            tier: Tier::Namespaced,
+            order: Order::core(),
+            name,
+            namespace: Some(namespace),
+            place,
+            subject: Subject { namespaces: None, pods: spec.pods },
+            ingress: spec.ingress,
+            egress: spec.egress,
+            keeps_open: Vec::new(),
         }
+    }
+
+    pub fn kind(&self) -> &'static str {
+        self.api.kind()
+    }
+
+    /// Whether what it selects is denied what nothing allows.
+    pub fn isolates(&self, direction: Direction) -> bool {
+        self.tier == Tier::Namespaced
+            && self.rules(direction).is_some()
+            && !self.keeps_open.contains(&direction)
     }
 
     /// Whether two policies differ in their places only.
@@ -64,7 +139,8 @@ impl Policy {
         let bare = |rules: &Option<Vec<Rule>>| -> Option<Vec<Rule>> {
             rules.as_ref().map(|rules| rules.iter().map(|rule| Rule { line: 0, ..rule.clone() }).collect())
         };
-        self.tier == other.tier
+        (self.api, self.tier, self.order) == (other.api, other.tier, other.order)
+            && self.keeps_open == other.keeps_open
             && self.subject == other.subject
             && bare(&self.ingress) == bare(&other.ingress)
             && bare(&self.egress) == bare(&other.egress)
@@ -140,7 +216,68 @@ pub enum Peer {
         namespaces: Option<Selector>,
         pods: Selector,
     },
+    /// Whoever has one of these addresses.
     Block(Block),
+    /// The same outside the cluster only.
+    Addresses(Block),
+    Named(NamedEnd),
+    /// Somebody whom nothing here can tell; what says who it is.
+    Unknown(String),
+}
+
+/// An end that policies call by a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NamedEnd {
+    ApiServer,
+    /// Hosts whose DNS names fit a pattern.
+    Host(String),
+    /// What brings traffic in, where Cilium itself does.
+    CiliumIngress,
+    /// The node that a pod is on.
+    OwnNode,
+    OtherNodes,
+    /// Cilium's own probes of its network.
+    Health,
+}
+
+impl NamedEnd {
+    pub fn is_node(&self) -> bool {
+        matches!(self, NamedEnd::OwnNode | NamedEnd::OtherNodes)
+    }
+
+    /// Whether a host's name fits. `*` is any part of one label; alone it is any name
+    /// (<https://docs.cilium.io/en/stable/security/policy/language/#dns-based>).
+    pub fn is_host(&self, host: &str) -> bool {
+        let NamedEnd::Host(pattern) = self else { return false };
+        fn fits(pattern: &[u8], text: &[u8]) -> bool {
+            match pattern.split_first() {
+                None => text.is_empty(),
+                Some((b'*', rest)) => {
+                    let label = text.iter().take_while(|byte| **byte != b'.').count();
+                    (0..=label).any(|taken| fits(rest, &text[taken..]))
+                }
+                Some((first, rest)) => {
+                    text.first().is_some_and(|byte| byte.eq_ignore_ascii_case(first))
+                        && fits(rest, &text[1..])
+                }
+            }
+        }
+        pattern == "*"
+            || fits(pattern.trim_end_matches('.').as_bytes(), host.trim_end_matches('.').as_bytes())
+    }
+}
+
+impl std::fmt::Display for NamedEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            NamedEnd::ApiServer => "the Kubernetes API server",
+            NamedEnd::Host(host) => return write!(f, "host {host}"),
+            NamedEnd::CiliumIngress => "Cilium's ingress",
+            NamedEnd::OwnNode => "the pod's own node",
+            NamedEnd::OtherNodes => "other nodes",
+            NamedEnd::Health => "Cilium's health checks",
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::connections::{Connections, ContainerPort, ServicePort, Target};
     use crate::model::{Object, ObjectId, Passage};
-    use crate::network_policy::{Cluster, NetworkPolicySpec, Policy, Subject, Tier};
+    use crate::network_policy::{Cluster, NetworkPolicySpec, Policy};
 
     fn cluster() -> Cluster {
         let place = Place { path: "x".to_owned(), line: 1 };
@@ -158,15 +158,7 @@ mod tests {
         let spec = NetworkPolicySpec::read(&object, &|_| 1).unwrap();
         Cluster {
             workloads: vec![workload("web", "shop"), workload("db", "shop"), workload("job", "lab")],
-            policies: vec![Policy {
-                tier: Tier::Namespaced,
-                name: "p".to_owned(),
-                namespace: Some(Space::Named("shop".to_owned())),
-                place,
-                subject: Subject { namespaces: None, pods: spec.pods },
-                ingress: spec.ingress,
-                egress: spec.egress,
-            }],
+            policies: vec![Policy::core("p".to_owned(), Space::Named("shop".to_owned()), place, spec)],
             ..Cluster::default()
         }
     }

@@ -3,6 +3,8 @@
 //!
 //! Reads the model only. A policy is taken as each build makes it, with its patches and labels.
 
+mod dialects;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -10,7 +12,7 @@ use serde_json::Value;
 use super::admin::{self, Unread};
 use super::cluster::{Cluster, Foreign, Namespace, Note, Workload};
 use super::foreign::{self, Reach};
-use super::policy::{NetworkPolicySpec, Place, Policy, Refused, Subject, Tier};
+use super::policy::{Api, NetworkPolicySpec, Order, Place, Policy, Refused, Tier};
 use super::selector::{Labels, Selector};
 use crate::connections::{Connections, Space};
 use crate::model::{Model, Object, ObjectId};
@@ -50,12 +52,26 @@ impl Cluster {
                 ("policy.networking.k8s.io", "AdminNetworkPolicy" | "BaselineAdminNetworkPolicy") => {
                     read_admin(model, object, &mut lines, &mut cluster);
                 }
-                _ => read_foreign(model, connections, object, &mut lines, &mut cluster),
+                _ => match dialects::api(&object.id) {
+                    Some(api) => dialects::read(model, connections, object, api, &mut lines, &mut cluster),
+                    None => read_foreign(model, connections, object, &mut lines, &mut cluster),
+                },
             }
         }
-        cluster
-            .policies
-            .sort_by(|a, b| (a.tier, &a.place, &a.namespace).cmp(&(b.tier, &b.place, &b.namespace)));
+        // Policies of Calico that have one order are asked by their names.
+        cluster.policies.sort_by(|a, b| {
+            let name = |policy: &Policy| match policy.api {
+                Api::Calico | Api::CalicoGlobal => policy.name.clone(),
+                _ => String::new(),
+            };
+            (a.tier, a.order, name(a), &a.place, &a.namespace).cmp(&(
+                b.tier,
+                b.order,
+                name(b),
+                &b.place,
+                &b.namespace,
+            ))
+        });
         join_twins(&mut cluster);
         same_priorities(&mut cluster);
         cluster.foreign.sort();
@@ -144,15 +160,8 @@ fn read_policy<'m>(model: &'m Model<'m>, object: &Object, lines: &mut Lines<'m>,
             }
         };
         for space in spaces(space, &spec.pods, cluster) {
-            cluster.policies.push(Policy {
-                tier: Tier::Namespaced,
-                name: made["metadata"]["name"].as_str().unwrap_or(&object.id.name).to_owned(),
-                namespace: Some(space),
-                place: place.clone(),
-                subject: Subject { namespaces: None, pods: spec.pods.clone() },
-                ingress: spec.ingress.clone(),
-                egress: spec.egress.clone(),
-            });
+            let name = made["metadata"]["name"].as_str().unwrap_or(&object.id.name).to_owned();
+            cluster.policies.push(Policy::core(name, space, place.clone(), spec.clone()));
         }
     }
     for patch in left_out {
@@ -221,15 +230,18 @@ fn read_admin<'m>(model: &'m Model<'m>, object: &Object, lines: &mut Lines<'m>, 
     };
     match spec {
         Ok(spec) => cluster.policies.push(Policy {
+            api: if spec.tier == Tier::Baseline { Api::Baseline } else { Api::Admin },
             tier: spec.tier,
+            order: Order::FIRST,
             name: object.id.name.to_string(),
             namespace: None,
             place,
             subject: spec.subject,
             ingress: spec.ingress,
             egress: spec.egress,
+            keeps_open: Vec::new(),
         }),
-        Err(Unread::Beyond(reason)) => cluster.foreign.push(foreign(reason)),
+        Err(Unread::Beyond(reason)) => cluster.foreign.push(foreign(&reason)),
         Err(Unread::Refused(refused)) => cluster.notes.push(refusal(object, &refused, lines)),
     }
 }
@@ -241,7 +253,20 @@ fn read_foreign<'m>(
     lines: &mut Lines<'m>,
     cluster: &mut Cluster,
 ) {
-    let Some((reach, what)) = foreign::recognized(&object.id) else { return };
+    if let Some((reach, what)) = foreign::recognized(&object.id) {
+        name_foreign(model, connections, object, reach, &format!("{what} is not judged"), lines, cluster);
+    }
+}
+
+fn name_foreign<'m>(
+    model: &'m Model<'m>,
+    connections: &Connections,
+    object: &Object,
+    reach: Reach,
+    reason: &str,
+    lines: &mut Lines<'m>,
+    cluster: &mut Cluster,
+) {
     let spaces = match reach {
         Reach::Cluster => vec![None],
         Reach::Namespace => {
@@ -256,7 +281,7 @@ fn read_foreign<'m>(
             kind: object.id.kind.to_string(),
             name: object.id.name.to_string(),
             space,
-            reason: format!("{what} is not judged"),
+            reason: reason.to_owned(),
         });
     }
 }
@@ -265,18 +290,16 @@ fn read_foreign<'m>(
 /// and that is said.
 fn join_twins(cluster: &mut Cluster) {
     let mut kept: Vec<Policy> = Vec::new();
-    let mut by_name: BTreeMap<(Tier, Option<Space>, String), usize> = BTreeMap::new();
+    let mut by_name: BTreeMap<(Api, Option<Space>, String), usize> = BTreeMap::new();
     for policy in std::mem::take(&mut cluster.policies) {
-        let tier =
-            if let Tier::Admin { .. } = policy.tier { Tier::Admin { priority: 0 } } else { policy.tier };
-        let key = (tier, policy.namespace.clone(), policy.name.clone());
+        let key = (policy.api, policy.namespace.clone(), policy.name.clone());
         let Some(first) = by_name.get(&key).map(|idx| &kept[*idx]) else {
             by_name.insert(key, kept.len());
             kept.push(policy);
             continue;
         };
         if !first.says_the_same(&policy) && first.place == policy.place {
-            // Builds make it differently, each for pods of its own.
+            // Builds make it differently, each for pods of its own, or it has several parts.
             kept.push(policy);
         } else if !first.says_the_same(&policy) {
             let message = format!("{policy} is also, and otherwise, at {}: both are counted", first.place);

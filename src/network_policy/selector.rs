@@ -16,6 +16,8 @@ pub type Labels = BTreeMap<String, String>;
 pub struct Selector {
     /// All of them must hold.
     requirements: Vec<Requirement>,
+    /// One of each must match.
+    alternatives: Vec<Vec<Selector>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +32,28 @@ enum Operator {
     NotIn(BTreeSet<String>),
     Exists,
     DoesNotExist,
+    /// A part of the value; of Calico's selectors only.
+    Text(Part, String),
+    /// The opposite, which a label that is not there meets.
+    NotText(Part, String),
+}
+
+/// Where in a value a text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Part {
+    Anywhere,
+    Start,
+    End,
+}
+
+/// What a label of another API's selector is about.
+pub(super) enum About {
+    /// The pod, by this key.
+    Pod(String),
+    /// Its namespace.
+    Namespace(String),
+    /// What no manifest of the pod tells.
+    Other,
 }
 
 impl Selector {
@@ -82,11 +106,12 @@ impl Selector {
 
     /// Whether it is written with nothing in it, and so selects everything.
     pub fn is_empty(&self) -> bool {
-        self.requirements.is_empty()
+        self.requirements.is_empty() && self.alternatives.is_empty()
     }
 
     pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(labels))
+            && self.alternatives.iter().all(|any| any.iter().any(|selector| selector.matches(labels)))
     }
 
     /// The same where only labels that `is_known` names are known; `None` when the others decide.
@@ -96,7 +121,23 @@ impl Selector {
         if !known.iter().all(|requirement| requirement.matches(labels)) {
             return Some(false);
         }
-        open.is_empty().then_some(true)
+        let mut is_open = !open.is_empty();
+        for any in &self.alternatives {
+            let each: Vec<Option<bool>> =
+                any.iter().map(|selector| selector.matches_known_by(labels, &is_known)).collect();
+            if each.contains(&Some(true)) {
+                continue;
+            }
+            if !each.contains(&None) {
+                return Some(false);
+            }
+            is_open = true;
+        }
+        (!is_open).then_some(true)
+    }
+
+    fn matches_known_by(&self, labels: &Labels, is_known: &dyn Fn(&str) -> bool) -> Option<bool> {
+        self.matches_known(labels, is_known)
     }
 
     /// Labels that everything it matches has.
@@ -107,6 +148,124 @@ impl Selector {
             }
             _ => None,
         })
+    }
+}
+
+/// How other APIs put selectors together.
+impl Selector {
+    /// One that nothing matches.
+    pub(super) fn none() -> Selector {
+        Selector { requirements: Vec::new(), alternatives: vec![Vec::new()] }
+    }
+
+    fn of(key: &str, operator: Operator) -> Selector {
+        Selector {
+            requirements: vec![Requirement { key: key.to_owned(), operator }],
+            alternatives: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_in(key: &str, values: impl IntoIterator<Item = String>) -> Selector {
+        Selector::of(key, Operator::In(values.into_iter().collect()))
+    }
+
+    pub(super) fn has(key: &str) -> Selector {
+        Selector::of(key, Operator::Exists)
+    }
+
+    pub(super) fn has_text(key: &str, part: Part, text: String) -> Selector {
+        Selector::of(key, Operator::Text(part, text))
+    }
+
+    pub(super) fn and(mut self, other: Selector) -> Selector {
+        self.requirements.extend(other.requirements);
+        self.requirements.sort();
+        self.requirements.dedup();
+        self.alternatives.extend(other.alternatives);
+        self
+    }
+
+    pub(super) fn or(self, other: Selector) -> Selector {
+        if self.is_empty() || other.is_empty() {
+            return Selector::default();
+        }
+        Selector { requirements: Vec::new(), alternatives: vec![vec![self, other]] }
+    }
+
+    /// What matches exactly the rest.
+    pub(super) fn not(self) -> Selector {
+        let single = self.requirements.into_iter().map(|Requirement { key, operator }| {
+            let operator = match operator {
+                Operator::In(values) => Operator::NotIn(values),
+                Operator::NotIn(values) => Operator::In(values),
+                Operator::Exists => Operator::DoesNotExist,
+                Operator::DoesNotExist => Operator::Exists,
+                Operator::Text(part, text) => Operator::NotText(part, text),
+                Operator::NotText(part, text) => Operator::Text(part, text),
+            };
+            Selector::of(&key, operator)
+        });
+        let none_of = self
+            .alternatives
+            .into_iter()
+            .map(|any| any.into_iter().map(Selector::not).fold(Selector::default(), Selector::and));
+        let mut any: Vec<Selector> = single.chain(none_of).collect();
+        match any.len() {
+            1 => any.remove(0),
+            _ => Selector { requirements: Vec::new(), alternatives: vec![any] },
+        }
+    }
+
+    /// Takes apart what is said of pods and of their namespaces.
+    ///
+    /// # Errors
+    /// The key that is about neither, or that cannot be taken from what is said of pods.
+    pub(super) fn split(self, about: &dyn Fn(&str) -> About) -> Result<(Selector, Selector), String> {
+        let (mut pods, mut namespaces) = (Selector::default(), Selector::default());
+        for Requirement { key, operator } in self.requirements {
+            match about(&key) {
+                About::Pod(key) => pods = pods.and(Selector::of(&key, operator)),
+                About::Namespace(key) => namespaces = namespaces.and(Selector::of(&key, operator)),
+                About::Other => return Err(key),
+            }
+        }
+        for any in self.alternatives {
+            let mut renamed = Vec::new();
+            for selector in any {
+                let (of_pods, of_namespaces) = selector.split(about)?;
+                if let Some(requirement) = of_namespaces.requirements.first() {
+                    return Err(requirement.key.clone());
+                }
+                renamed.push(of_pods);
+            }
+            pods.alternatives.push(renamed);
+        }
+        Ok((pods, namespaces))
+    }
+
+    /// Leaves out that a label is there.
+    pub(super) fn without_presence_of(mut self, key: &str) -> Selector {
+        self.requirements
+            .retain(|requirement| requirement.key != key || requirement.operator != Operator::Exists);
+        self
+    }
+}
+
+impl Part {
+    fn holds(self, label: &str, text: &str) -> bool {
+        match self {
+            Part::Anywhere => label.contains(text),
+            Part::Start => label.starts_with(text),
+            Part::End => label.ends_with(text),
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Part::Anywhere => "contains",
+            Part::Start => "starts with",
+            Part::End => "ends with",
+        }
     }
 }
 
@@ -143,11 +302,14 @@ impl Requirement {
             Operator::NotIn(values) => label.is_none_or(|label| !values.contains(label)),
             Operator::Exists => label.is_some(),
             Operator::DoesNotExist => label.is_none(),
+            Operator::Text(part, text) => label.is_some_and(|label| part.holds(label, text)),
+            Operator::NotText(part, text) => label.is_none_or(|label| !part.holds(label, text)),
         }
     }
 }
 
-/// As `kubectl --selector` takes it: `app=web,tier in (a,b),!canary`; empty for everything.
+/// As `kubectl --selector` takes it: `app=web,tier in (a,b),!canary`; empty for everything. What kubectl has no form for
+/// is said in words.
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (idx, Requirement { key, operator }) in self.requirements.iter().enumerate() {
@@ -162,7 +324,14 @@ impl fmt::Display for Selector {
                 Operator::NotIn(values) => write!(f, "{key} notin ({})", list(values))?,
                 Operator::Exists => f.write_str(key)?,
                 Operator::DoesNotExist => write!(f, "!{key}")?,
+                Operator::Text(part, text) => write!(f, "{key} {} {text}", part.as_str())?,
+                Operator::NotText(part, text) => write!(f, "!({key} {} {text})", part.as_str())?,
             }
+        }
+        for (idx, any) in self.alternatives.iter().enumerate() {
+            let shown: Vec<String> = any.iter().map(ToString::to_string).collect();
+            let comma = if idx == 0 && self.requirements.is_empty() { "" } else { "," };
+            write!(f, "{comma}({})", shown.join(" or "))?;
         }
         Ok(())
     }

@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde_json::Value;
-
 use self::labels::NewLabel;
+use self::operated::Operated;
 use super::namespace::hidden_pods;
 use super::{Finding, Placed, RepoFindings, Rule, Settings};
 use crate::config::Dialect;
 use crate::connections::{
-    self, Certainty, Connection, Connections, Evidence, Member, MemberId, Peer, Space, Unresolved,
+    Certainty, Connection, Connections, Evidence, Member, MemberId, Peer, Space, Unresolved,
 };
 use crate::model::{Model, Object};
 use crate::network_policy::{Cluster, Policy, Tier};
@@ -23,6 +22,7 @@ mod labels;
 mod namespace_open_to_network;
 mod needs;
 mod network_policy_too_wide;
+mod operated;
 mod pod_labels_shared;
 mod policies;
 
@@ -47,15 +47,17 @@ struct View<'a> {
     unresolved: HashMap<MemberId, Vec<usize>>,
     guesses: HashMap<MemberId, Vec<usize>>,
     policies_in: HashMap<Space, Vec<usize>>,
+    /// Policies that are in no namespace.
+    cluster_wide: Vec<usize>,
     members_in: HashMap<Space, Vec<MemberId>>,
-    /// Specs of the dialect's own policies, by namespace and name.
-    of_dialect: HashMap<(Space, String), Value>,
     /// Labels that fixes add to pods without any, by file and object.
     new_labels: HashMap<(usize, usize), NewLabel>,
     /// The first manifest of each namespace.
     manifests: HashMap<&'a str, &'a Object>,
     /// Objects whose pods nobody sees here, by namespace.
     hidden: BTreeMap<String, BTreeSet<String>>,
+    /// Those of them whose pods have labels that are known.
+    operated: Vec<Operated>,
 }
 
 /// What labels are chosen by, before there is a [`View`].
@@ -128,9 +130,12 @@ impl<'a> View<'a> {
             unresolved.entry(item.member).or_default().push(idx);
         }
         let mut policies_in: HashMap<Space, Vec<usize>> = HashMap::new();
+        let mut cluster_wide = Vec::new();
         for (idx, policy) in cluster.policies.iter().enumerate() {
-            if let (Tier::Namespaced, Some(space)) = (policy.tier, &policy.namespace) {
-                policies_in.entry(space.clone()).or_default().push(idx);
+            match (policy.tier, &policy.namespace) {
+                (Tier::Namespaced, Some(space)) => policies_in.entry(space.clone()).or_default().push(idx),
+                (Tier::Namespaced, None) => cluster_wide.push(idx),
+                _ => {}
             }
         }
         let mut members_in: HashMap<Space, Vec<MemberId>> = HashMap::new();
@@ -153,11 +158,12 @@ impl<'a> View<'a> {
             unresolved,
             guesses,
             policies_in,
+            cluster_wide,
             members_in,
             new_labels,
             manifests,
-            of_dialect: of_dialect(model, settings.config.network.dialect),
             hidden,
+            operated: operated::operated(model),
         }
     }
 
@@ -202,9 +208,22 @@ impl<'a> View<'a> {
         self.members_in.get(space).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Policies of a namespace.
-    fn policies(&self, space: &Space) -> impl Iterator<Item = &Policy> {
-        self.policies_in.get(space).into_iter().flatten().map(|idx| &self.cluster.policies[*idx])
+    /// Policies that are for pods of a namespace, its own and those of the whole cluster.
+    fn policies(&self, space: &Space) -> Vec<&Policy> {
+        let own = self.policies_in.get(space).into_iter().flatten();
+        let mut policies: Vec<&Policy> = own.map(|idx| &self.cluster.policies[*idx]).collect();
+        if !self.cluster_wide.is_empty() {
+            let namespace = self.cluster.namespace(space);
+            let is_selected = |policy: &&Policy| {
+                let selector = policy.subject.namespaces.as_ref();
+                selector.is_some_and(|selector| {
+                    selector.matches_known(&namespace.labels, |key| namespace.knows(key)) == Some(true)
+                })
+            };
+            let global = self.cluster_wide.iter().map(|idx| &self.cluster.policies[*idx]);
+            policies.extend(global.filter(is_selected));
+        }
+        policies
     }
 
     fn is_left_alone(&self, space: &Space) -> bool {
@@ -216,23 +235,6 @@ impl<'a> View<'a> {
         let names = space.name().and_then(|name| self.hidden.get(name));
         names.into_iter().flatten().map(String::as_str)
     }
-}
-
-/// Policies of another API than the core one, which adds up with it.
-fn of_dialect(model: &Model<'_>, dialect: Dialect) -> HashMap<(Space, String), Value> {
-    let kind = match dialect {
-        Dialect::Core => return HashMap::new(),
-        Dialect::Cilium => ("cilium.io", "CiliumNetworkPolicy"),
-        Dialect::Calico => ("projectcalico.org", "NetworkPolicy"),
-    };
-    let mut found = HashMap::new();
-    for object in model.objects().filter(|object| (object.id.group(), &*object.id.kind) == kind) {
-        let Some(value) = model.value(object) else { continue };
-        for space in connections::spaces(model, object) {
-            found.insert((space, object.id.name.to_string()), value["spec"].clone());
-        }
-    }
-    found
 }
 
 /// How findings say where something stands.

@@ -6,7 +6,7 @@ use crate::suggestion;
 
 /// A template that cannot be used. Line and column count from 1 and are places in the template; columns count
 /// characters.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub struct TemplateError {
     /// Path of an override, else the name of the built-in template (or the folder that holds the overrides).
     pub template: String,

@@ -279,7 +279,7 @@ impl WantedPeer {
             WantedPeer::Block { cidr, except } if except.is_empty() => json!({"ipBlock": {"cidr": cidr}}),
             WantedPeer::Block { cidr, except } => json!({"ipBlock": {"cidr": cidr, "except": except}}),
             WantedPeer::Pods { namespace, labels, foreign } => {
-                let pods = if *foreign {
+                let pods = if *foreign && !labels.is_empty() {
                     let expressions = labels
                         .iter()
                         .map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]}));

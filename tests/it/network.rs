@@ -132,19 +132,57 @@ fn explain_asks_back_when_it_cannot_tell_who_is_meant() {
 #[test]
 fn what_other_policies_decide_is_not_judged() {
     let folder = shop();
-    folder.write("c.yaml", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: c, namespace: shop}\nspec: {}\n");
+    folder.write("c.yaml", "apiVersion: crd.antrea.io/v1beta1\nkind: NetworkPolicy\nmetadata: {name: c, namespace: shop}\nspec: {}\n");
     check(
         &folder,
         "web",
         "db:5432",
         2,
-        &[
-            "not judged; the policies that are judged allow it",
-            "not judged: CiliumNetworkPolicy/c (c.yaml:1)",
-        ],
+        &["not judged; the policies that are judged allow it", "not judged: NetworkPolicy/c (c.yaml:1)"],
     );
     let graph = folder.run(&["network", "graph", "--format", "json"]).expect_code(0).json();
     assert_eq!(graph["workloads"][0]["judged"], false);
+}
+
+#[test]
+fn policies_of_cilium_and_calico_are_judged_along_with_the_others() {
+    let folder = shop();
+    let cilium = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: c, namespace: shop}\nspec:\n  \
+                  endpointSelector: {matchLabels: {app: db}}\n  ingressDeny:\n    - fromEndpoints: [{matchLabels: {app: web}}]\n  \
+                  ingress:\n    - fromEndpoints: [{matchLabels: {app: report}}]\n  egress:\n    - toFQDNs: [{matchName: \
+                  api.example.org}]\n";
+    folder.write("c.yaml", cilium);
+    check(
+        &folder,
+        "web",
+        "db:5432",
+        1,
+        &["denied", "CiliumNetworkPolicy/c in shop, c.yaml:7, denies any port"],
+    );
+    check(&folder, "report", "db:5432", 0, &["CiliumNetworkPolicy/c in shop, c.yaml:9, allows any port"]);
+    let text = folder.run(&["network", "graph"]).expect_code(0).stdout;
+    assert!(text.contains("host api.example.org"), "{text}");
+    folder.write("c.yaml", "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: c}\nspec: {order: 1, ingress: [{action: Deny, source: {selector: \"app == 'web'\"}}]}\n");
+    check(&folder, "web", "db:5432", 1, &["GlobalNetworkPolicy/c, c.yaml:4, denies any port"]);
+}
+
+/// A team's own template that fails on a name which it was not tried out with.
+#[test]
+fn a_template_that_fails_is_an_error_with_its_line() {
+    let folder = shop();
+    folder.run(&["templates", "export", "own"]).expect_code(0);
+    let path = "own/network/policy.yaml";
+    let text = folder.read(path);
+    let at = text.find("apiVersion: networking").unwrap();
+    let (before, after) = text.split_at(at);
+    folder.write(
+        path,
+        format!("{before}{{% if name == \"report\" %}}{{{{ nothing.at.all }}}}{{% endif %}}\n{after}"),
+    );
+    let line = before.lines().count() + 1;
+    let run = folder.run(&["diff", "--templates", "own", "--select", "network"]).expect_code(2);
+    assert!(run.stderr.contains(&format!("error: own/network/policy.yaml:{line}")), "{}", run.stderr);
+    folder.run(&["network", "diff", "--templates", "own"]).expect_code(2);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The repo as it is and as its fixes would make it, both read alike.
 
 use crate::cli::hardened::hardened;
-use crate::cli::inputs::{Inputs, Select};
+use crate::cli::inputs::{Inputs, Select, say_template_failures};
 use crate::cli::say;
 use crate::connections::Connections;
 use crate::model::Model;
@@ -48,5 +48,5 @@ pub(super) fn say_skipped(inputs: &Inputs, quiet: bool) -> bool {
             plural(charts, "template")
         ));
     }
-    !failed.is_empty()
+    say_template_failures(inputs) || !failed.is_empty()
 }

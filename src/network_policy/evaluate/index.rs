@@ -1,7 +1,7 @@
 //! Who a policy selects and who its peers are, worked out once: policies by namespace, workloads by label, every
 //! different peer one time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::{Allowed, Match};
 use crate::connections::Space;
 use crate::network_policy::cluster::{Cluster, Namespace};
-use crate::network_policy::policy::{Direction, Peer, Policy, Rule, Tier};
+use crate::network_policy::policy::{Api, Direction, Peer, Policy, Rule, Tier};
 use crate::network_policy::selector::Selector;
 
 /// Above this share of all workloads, a list of candidates is no shorter way to the connections.
@@ -29,7 +29,7 @@ pub(super) struct Index {
 #[derive(Debug)]
 enum Peers {
     Everyone,
-    /// In the order of the list; `None` for an `ipBlock`, which may hold any pod's address.
+    /// In the order of the list; `None` for what may be any pod: an `ipBlock` may hold its address.
     Some(Vec<Option<Arc<Found>>>),
 }
 
@@ -44,7 +44,7 @@ impl Index {
     pub(super) fn new(cluster: &Cluster) -> Index {
         let lookup = Lookup::new(cluster);
         let mut order: Vec<usize> = (0..cluster.policies.len()).collect();
-        order.sort_by_key(|idx| (cluster.policies[*idx].tier, *idx));
+        order.sort_by_key(|idx| (cluster.policies[*idx].tier, cluster.policies[*idx].order, *idx));
         let count = cluster.workloads.len();
         let mut index = Index {
             egress: vec![Vec::new(); count],
@@ -70,7 +70,7 @@ impl Index {
                 }
             }
         }
-        let mut known: HashMap<(Option<&Space>, bool, &Peer), Arc<Found>> = HashMap::new();
+        let mut known: Known<'_> = HashMap::new();
         for policy in &cluster.policies {
             for (rules, list) in
                 [(&policy.egress, &mut index.egress_peers), (&policy.ingress, &mut index.ingress_peers)]
@@ -118,6 +118,31 @@ impl Index {
         }
     }
 
+    /// A number for each workload: the same for those that no policy tells apart, at either end.
+    pub(super) fn classes(&self, cluster: &Cluster) -> Vec<u32> {
+        let mut membership: Vec<Vec<u32>> = vec![Vec::new(); cluster.workloads.len()];
+        let mut seen: HashSet<*const Found> = HashSet::new();
+        let rules = self.egress_peers.iter().chain(&self.ingress_peers).flatten();
+        let peers = rules.filter_map(|peers| match peers {
+            Peers::Everyone => None,
+            Peers::Some(list) => Some(list.iter().flatten()),
+        });
+        for found in peers.flatten() {
+            let number = 2 * seen.len() as u32;
+            if seen.insert(Arc::as_ptr(found)) {
+                found.sure.iter().for_each(|workload| membership[*workload as usize].push(number));
+                found.maybe.iter().for_each(|workload| membership[*workload as usize].push(number + 1));
+            }
+        }
+        let mut numbers = HashMap::new();
+        let each = cluster.workloads.iter().enumerate().map(|(idx, workload)| {
+            let key = (&self.egress[idx], &self.ingress[idx], &membership[idx], &workload.ports);
+            let next = numbers.len() as u32;
+            *numbers.entry(key).or_insert(next)
+        });
+        each.collect()
+    }
+
     /// Whether workloads that are known are among those that a rule's peer (by its place in the list) selects.
     pub(super) fn knows_peer(&self, policy: usize, direction: Direction, rule: usize, peer: usize) -> bool {
         match self.peers(policy, direction, rule) {
@@ -161,7 +186,10 @@ impl Index {
     fn reach(&self, cluster: &Cluster, workload: usize, direction: Direction) -> Option<Vec<u32>> {
         let selecting = self.selecting(workload, direction);
         let plain = |policy: usize| cluster.policies[policy].tier == Tier::Namespaced;
-        if selecting.is_empty() || !selecting.iter().all(|(policy, _)| plain(*policy)) {
+        let isolates = |policy: usize| cluster.policies[policy].isolates(direction);
+        if !selecting.iter().all(|(policy, _)| plain(*policy))
+            || !selecting.iter().any(|(policy, _)| isolates(*policy))
+        {
             return None;
         }
         let mut reach = Vec::new();
@@ -181,6 +209,9 @@ impl Index {
         (reach.len() <= cluster.workloads.len() / DENSE_SHARE + DENSE_SHARE).then_some(reach)
     }
 }
+
+/// Peers that were looked up: by the namespace they are of, whether a NetworkPolicy names them, and themselves.
+type Known<'c> = HashMap<(Option<&'c Space>, bool, &'c Peer), Arc<Found>>;
 
 /// Finds workloads by namespace and label.
 struct Lookup<'c> {
@@ -268,16 +299,20 @@ impl<'c> Lookup<'c> {
         found
     }
 
-    fn peers(
-        &self,
-        policy: &'c Policy,
-        rule: &'c Rule,
-        known: &mut HashMap<(Option<&'c Space>, bool, &'c Peer), Arc<Found>>,
-    ) -> Peers {
+    fn peers(&self, policy: &'c Policy, rule: &'c Rule, known: &mut Known<'c>) -> Peers {
         let Some(list) = &rule.peers else { return Peers::Everyone };
-        let is_plain = policy.tier == Tier::Namespaced;
+        let is_plain = policy.api == Api::Core;
         let found = list.iter().map(|peer| {
-            let Peer::Pods { namespaces, pods } = peer else { return None };
+            let (namespaces, pods) = match peer {
+                Peer::Pods { namespaces, pods } => (namespaces, pods),
+                Peer::Block(_) | Peer::Unknown(_) => return None,
+                Peer::Named(end) if end.is_node() => {
+                    let hosts =
+                        known.entry((None, false, peer)).or_insert_with(|| Arc::new(self.host_pods()));
+                    return Some(Arc::clone(hosts));
+                }
+                Peer::Addresses(_) | Peer::Named(_) => return Some(Arc::default()),
+            };
             let own = namespaces.is_none().then_some(policy.namespace.as_ref()).flatten();
             let of_peer = known.entry((own, is_plain, peer)).or_insert_with(|| {
                 let mut found = self.pods(policy, namespaces.as_ref(), pods);
@@ -289,8 +324,15 @@ impl<'c> Lookup<'c> {
         Peers::Some(found.collect())
     }
 
-    /// Pods of the node's network have the node's address: whether a selector finds them is up to the network
-    /// plugin, and AdminNetworkPolicies leave them out.
+    /// Pods that may have the address of the node that is meant.
+    fn host_pods(&self) -> Found {
+        let workloads = self.cluster.workloads.iter().enumerate();
+        let hosts = workloads.filter(|(_, workload)| workload.host_network);
+        Found { sure: Vec::new(), maybe: hosts.map(|(idx, _)| idx as u32).collect() }
+    }
+
+    /// Pods of the node's network have the node's address: whether the selector of a NetworkPolicy finds them is up to
+    /// the network plugin, and all others leave them out.
     fn set_aside_host_pods(&self, found: &mut Found, is_plain: bool) {
         let is_host = |workload: &u32| self.cluster.workloads[*workload as usize].host_network;
         let hosts: Vec<u32> = found.sure.iter().copied().filter(is_host).collect();

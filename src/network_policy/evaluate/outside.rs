@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Evaluator;
 use crate::connections::{Protocol, Space};
 use crate::network_policy::address::{AddressMap, Block, Cidr};
-use crate::network_policy::policy::{Action, Direction, Peer, PortMatch, Rule, Tier};
+use crate::network_policy::policy::{Action, Direction, NamedEnd, Peer, PortMatch, Rule, Tier};
 use crate::network_policy::ports::PortSet;
 
 /// Ports that a policy names and that nothing known numbers.
@@ -21,6 +21,8 @@ pub struct Outside {
     /// Policies of administrators select the workload: which pods they let through depends on labels that no manifest
     /// shows.
     pub is_up_to_admins: bool,
+    /// Ends with names of their own, ordered by these.
+    pub named: Vec<(NamedEnd, PortSet)>,
 }
 
 /// Pods that a rule allows and that no known workload makes, or not only.
@@ -65,6 +67,58 @@ impl Outside {
                 names: BTreeSet::new(),
             }],
             is_up_to_admins: false,
+            named: Vec::new(),
+        }
+    }
+}
+
+/// Ends that the rules speak of, in the order they are asked.
+#[derive(Default)]
+struct Listed {
+    pods: BTreeMap<(Namespaces, String), (PortSet, PortNames)>,
+    named: BTreeMap<NamedEnd, PortSet>,
+    /// What was denied to some of them so far; nothing is said of it any more.
+    denied: PortSet,
+    /// Whether what no rule speaks of is allowed.
+    open: bool,
+}
+
+impl Listed {
+    fn deny(&mut self, rule: &Rule, ports: &PortSet) {
+        let is_outside = |peer: &Peer| matches!(peer, Peer::Addresses(_));
+        if !rule.peers.as_ref().is_some_and(|peers| peers.iter().all(is_outside)) {
+            self.denied.add(ports);
+        }
+    }
+
+    fn allow(&mut self, namespaces: Namespaces, pods: String, ports: &PortSet, names: &PortNames) {
+        let known = self.pods.entry((namespaces, pods)).or_default();
+        known.0.add(&ports.without(&self.denied));
+        // Whether a name is among what is denied depends on its number.
+        if self.denied.is_empty() {
+            known.1.extend(names.iter().cloned());
+        }
+    }
+
+    fn allow_named(&mut self, end: &NamedEnd, ports: &PortSet) {
+        self.named.entry(end.clone()).or_default().add(&ports.without(&self.denied));
+    }
+
+    fn into_outside(mut self, addresses: AddressMap, is_up_to_admins: bool) -> Outside {
+        if self.open {
+            self.allow(Namespaces::Any, String::new(), &PortSet::all(), &PortNames::new());
+        }
+        let pods = self.pods.into_iter().map(|((namespaces, pods), (ports, names))| OutsidePods {
+            namespaces,
+            pods,
+            ports,
+            names,
+        });
+        Outside {
+            addresses,
+            pods: pods.filter(|pods| !pods.ports.is_empty() || !pods.names.is_empty()).collect(),
+            is_up_to_admins,
+            named: self.named.into_iter().filter(|(_, ports)| !ports.is_empty()).collect(),
         }
     }
 }
@@ -80,26 +134,29 @@ impl Evaluator<'_> {
         if plain.is_empty() {
             return Outside { is_up_to_admins, ..Outside::everything() };
         }
-        let mut blocks: Vec<(Block, PortSet)> = Vec::new();
-        let mut pods: BTreeMap<(Namespaces, String), (PortSet, PortNames)> = BTreeMap::new();
+        let addresses = self.addresses(workload, direction, &plain);
+        let isolates = |policy: &usize| self.cluster.policies[*policy].isolates(direction);
+        let mut listed = Listed::default();
+        if !plain.iter().any(isolates) {
+            // Nothing is isolated: what no rule denies is allowed.
+            listed.open = true;
+        }
         for policy in plain {
             let of = &self.cluster.policies[policy];
             for (idx, rule) in of.rules(direction).unwrap_or_default().iter().enumerate() {
-                debug_assert!(rule.action == Action::Allow, "a NetworkPolicy only allows");
                 let (ports, names) = self.ports_outside(rule, workload, direction);
-                let mut add = |namespaces: Namespaces, selected: String| {
-                    let known = pods.entry((namespaces, selected)).or_default();
-                    known.0.add(&ports);
-                    known.1.extend(names.iter().cloned());
-                };
+                if rule.action != Action::Allow {
+                    listed.deny(rule, &ports);
+                    continue;
+                }
                 let Some(peers) = &rule.peers else {
-                    blocks.extend(Cidr::ANY.map(|cidr| (Block { cidr, except: Vec::new() }, ports.clone())));
-                    add(Namespaces::Any, String::new());
+                    listed.allow(Namespaces::Any, String::new(), &ports, &names);
                     continue;
                 };
                 for (n, peer) in peers.iter().enumerate() {
                     match peer {
-                        Peer::Block(block) => blocks.push((block.clone(), ports.clone())),
+                        Peer::Named(end) => listed.allow_named(end, &ports),
+                        Peer::Block(_) | Peer::Addresses(_) | Peer::Unknown(_) => {}
                         Peer::Pods { namespaces, pods } => {
                             let is_whole = pods.is_empty() && namespaces.is_some();
                             if !is_whole && self.index.knows_peer(policy, direction, idx, n) {
@@ -111,23 +168,26 @@ impl Evaluator<'_> {
                                 (None, Some(own)) => Namespaces::Own(own.clone()),
                                 (None, None) => Namespaces::Any,
                             };
-                            add(namespaces, pods.to_string());
+                            listed.allow(namespaces, pods.to_string(), &ports, &names);
                         }
                     }
                 }
             }
         }
-        let pods = pods.into_iter().map(|((namespaces, pods), (ports, names))| OutsidePods {
-            namespaces,
-            pods,
-            ports,
-            names,
+        listed.into_outside(addresses, is_up_to_admins)
+    }
+
+    fn addresses(&self, workload: usize, direction: Direction, policies: &[usize]) -> AddressMap {
+        let rules = policies
+            .iter()
+            .flat_map(|policy| self.cluster.policies[*policy].rules(direction).unwrap_or_default());
+        let blocks = rules.flat_map(|rule| rule.peers.iter().flatten()).filter_map(|peer| match peer {
+            Peer::Block(block) | Peer::Addresses(block) => Some(block),
+            _ => None,
         });
-        Outside {
-            addresses: AddressMap::new(blocks.iter().map(|(block, ports)| (block, ports))),
-            pods: pods.filter(|pods| !pods.ports.is_empty() || !pods.names.is_empty()).collect(),
-            is_up_to_admins,
-        }
+        AddressMap::asked(blocks, |address| {
+            self.side(direction, super::End::Workload(workload), super::End::Address(address)).allowed
+        })
     }
 
     /// The ports of a rule; those of its names that nothing known numbers stay names.

@@ -8,7 +8,7 @@ use super::*;
 use crate::connections::{ContainerPort, Protocol, Space};
 use crate::network_policy::admin;
 use crate::network_policy::cluster::{Namespace, Workload};
-use crate::network_policy::policy::{NetworkPolicySpec, Place, Policy, Subject, Tier};
+use crate::network_policy::policy::{Api, NetworkPolicySpec, Order, Place, Policy, Tier};
 
 const PORTS: [u16; 6] = [1, 53, 80, 85, 8080, 65_535];
 const ADDRESSES: [&str; 4] = ["10.1.0.1", "10.2.0.1", "192.0.2.1", "203.0.113.9"];
@@ -50,19 +50,21 @@ fn policy(object: &Value, place: Place) -> Policy {
     if object["kind"] == "NetworkPolicy" {
         let spec = NetworkPolicySpec::read(object, &|_| 1).unwrap();
         let namespace = object["metadata"]["namespace"].as_str().unwrap().to_owned();
-        return Policy {
-            tier: Tier::Namespaced,
-            name,
-            namespace: Some(Space::Named(namespace)),
-            place,
-            subject: Subject { namespaces: None, pods: spec.pods },
-            ingress: spec.ingress,
-            egress: spec.egress,
-        };
+        return Policy::core(name, Space::Named(namespace), place, spec);
     }
     let spec = admin::read(object, object["kind"] == "BaselineAdminNetworkPolicy", &|_| 1).unwrap();
-    let (tier, subject, ingress, egress) = (spec.tier, spec.subject, spec.ingress, spec.egress);
-    Policy { tier, name, namespace: None, place, subject, ingress, egress }
+    Policy {
+        api: if spec.tier == Tier::Baseline { Api::Baseline } else { Api::Admin },
+        tier: spec.tier,
+        order: Order::FIRST,
+        name,
+        namespace: None,
+        place,
+        subject: spec.subject,
+        ingress: spec.ingress,
+        egress: spec.egress,
+        keeps_open: Vec::new(),
+    }
 }
 
 fn selector(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {

@@ -15,14 +15,14 @@ fn repo(files: &[(&str, &str)]) -> Repo {
     crate::repo::read(&source, listing, &Config::default(), &|| ())
 }
 
-fn read(files: &[(&str, &str)]) -> Cluster {
+pub(super) fn read(files: &[(&str, &str)]) -> Cluster {
     let repo = repo(files);
     let config = Config::default();
     let model = Model::new(&repo, &config.workloads);
     Cluster::read(&model, &Connections::of(&model, &config, &Flows::default()))
 }
 
-fn deployment(name: &str, namespace: &str) -> String {
+pub(super) fn deployment(name: &str, namespace: &str) -> String {
     let namespace = if namespace.is_empty() { String::new() } else { format!("\n  namespace: {namespace}") };
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}{namespace}\nspec:\n  selector: \
@@ -31,7 +31,7 @@ fn deployment(name: &str, namespace: &str) -> String {
     )
 }
 
-fn policy(name: &str, namespace: &str, spec: &str) -> String {
+pub(super) fn policy(name: &str, namespace: &str, spec: &str) -> String {
     let namespace = if namespace.is_empty() { String::new() } else { format!("\n  namespace: {namespace}") };
     format!(
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: {name}{namespace}\nspec: {spec}\n"
@@ -111,10 +111,9 @@ fn one_policy_in_two_files_is_one_and_two_that_differ_are_both_counted() {
 
 #[test]
 fn policies_of_others_are_named_where_they_have_an_effect() {
-    let cilium =
-        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: c, namespace: a}\nspec: {}\n";
+    let antrea = "apiVersion: crd.antrea.io/v1beta1\nkind: NetworkPolicy\nmetadata: {name: c, namespace: a}\nspec: {}\n";
     let cluster =
-        read(&[("a.yaml", &deployment("web", "a")), ("b.yaml", &deployment("web", "b")), ("c.yaml", cilium)]);
+        read(&[("a.yaml", &deployment("web", "a")), ("b.yaml", &deployment("web", "b")), ("c.yaml", antrea)]);
     let named: Vec<usize> =
         cluster.workloads.iter().map(|workload| cluster.foreign_of(workload).count()).collect();
     assert_eq!(named, [1, 0]);

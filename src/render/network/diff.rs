@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::super::text::plural;
 use super::super::{Style, escaped};
 use super::json::{
-    JsonNeed, JsonOuterNeed, JsonPods, JsonPorts, JsonSpan, addresses, json_need, other_pods, outer_need,
-    ports,
+    JsonNamed, JsonNeed, JsonOuterNeed, JsonPods, JsonPorts, JsonSpan, addresses, json_need, named,
+    other_pods, outer_need, ports,
 };
 use super::lines::{self, Line};
 use super::{shown_evidence, shown_peer};
@@ -180,6 +180,8 @@ struct JsonSideChange {
     addresses_after: Vec<JsonSpan>,
     other_pods_before: Vec<JsonPods>,
     other_pods_after: Vec<JsonPods>,
+    named_before: Vec<JsonNamed>,
+    named_after: Vec<JsonNamed>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -212,6 +214,8 @@ pub fn diff_json(
                 addresses_after: addresses(&side.after),
                 other_pods_before: other_pods(&side.before),
                 other_pods_after: other_pods(&side.after),
+                named_before: named(&side.before),
+                named_after: named(&side.after),
             })
             .collect(),
         connections: pairs

@@ -193,7 +193,7 @@ fn side(
     let word = if is_allowed { "allowed" } else { "denied" };
     writeln!(out, "  {way} of {name}: {word}")?;
     let is_whole = |said: &Said| said.is_sure && (question.port.is_some() || said.ports.is_all());
-    for said in deciding(graph, side, side.rules.iter().filter(about), &is_whole) {
+    for said in deciding(graph, direction, side, side.rules.iter().filter(about), &is_whole) {
         let policy = &graph.cluster.policies[said.policy];
         let verb = match said.action {
             Action::Allow => "allows",
@@ -208,7 +208,7 @@ fn side(
         .selecting
         .iter()
         .map(|policy| &graph.cluster.policies[*policy])
-        .filter(|policy| policy.tier == Tier::Namespaced)
+        .filter(|policy| policy.isolates(direction))
         .map(shown_policy)
         .collect();
     if !is_allowed && !isolating.is_empty() {
@@ -220,25 +220,30 @@ fn side(
 /// The rules that an answer comes from: of those that are asked in turn, none behind one that decides.
 fn deciding<'s>(
     graph: &Graph<'_>,
+    direction: Direction,
     side: &Side,
     rules: impl Iterator<Item = &'s Said>,
     is_whole: &dyn Fn(&Said) -> bool,
 ) -> Vec<&'s Said> {
     let tier = |policy: usize| graph.cluster.policies[policy].tier;
-    let is_isolated = side.selecting.iter().any(|policy| tier(*policy) == Tier::Namespaced);
+    let is_isolated = side.selecting.iter().any(|policy| graph.cluster.policies[*policy].isolates(direction));
     let mut kept = Vec::new();
-    let (mut is_passed, mut is_decided) = (false, false);
+    let (mut is_passed, mut is_decided, mut is_allowed) = (false, false, false);
     for said in rules {
         let is_asked = match tier(said.policy) {
             Tier::Admin { .. } => !is_passed && !is_decided,
-            Tier::Namespaced => !is_decided,
+            // What several of them allow, each of them does.
+            Tier::Namespaced => !is_decided && (!is_allowed || said.action == Action::Allow),
             Tier::Baseline => !is_decided && !is_isolated,
         };
         if is_asked {
             kept.push(said);
-            is_passed |= said.action == Action::Pass && is_whole(said);
-            is_decided |=
-                tier(said.policy) != Tier::Namespaced && said.action != Action::Pass && is_whole(said);
+            let is_whole = is_whole(said);
+            match (tier(said.policy), said.action) {
+                (Tier::Admin { .. }, Action::Pass) => is_passed |= is_whole,
+                (Tier::Namespaced, Action::Allow | Action::Pass) => is_allowed |= is_whole,
+                _ => is_decided |= is_whole,
+            }
         }
     }
     kept

@@ -56,6 +56,8 @@ struct JsonSide {
     addresses: Vec<JsonSpan>,
     /// Pods that are allowed and that no workload of the repo makes, or not only.
     other_pods: Vec<JsonPods>,
+    /// Ends outside the cluster, and nodes, that policies call by names of their own.
+    named: Vec<JsonNamed>,
     /// Policies of administrators decide about those pods as well, by labels that no manifest shows.
     up_to_admins: bool,
 }
@@ -85,6 +87,12 @@ pub(super) struct JsonPods {
     ports: Vec<JsonPorts>,
     /// Ports by name, whose numbers only their containers tell.
     named_ports: Vec<JsonNamedPort>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct JsonNamed {
+    name: String,
+    ports: Vec<JsonPorts>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -199,6 +207,7 @@ fn workload(graph: &Graph<'_>, idx: usize) -> JsonWorkload {
                 .collect(),
             addresses: addresses(&outside),
             other_pods: other_pods(&outside),
+            named: named(&outside),
             up_to_admins: outside.is_up_to_admins,
         }
     };
@@ -254,6 +263,11 @@ pub(super) fn other_pods(outside: &Outside) -> Vec<JsonPods> {
             .collect(),
     })
     .collect()
+}
+
+pub(super) fn named(outside: &Outside) -> Vec<JsonNamed> {
+    let each = outside.named.iter();
+    each.map(|(end, of)| JsonNamed { name: end.to_string(), ports: ports(of) }).collect()
 }
 
 pub(super) fn ports(set: &PortSet) -> Vec<JsonPorts> {

@@ -45,6 +45,9 @@ pub(super) fn outside(outside: &Outside) -> Vec<Line> {
         ports.extend(pods.names.iter().map(|(protocol, name)| format!("{} {name}", protocol.as_str())));
         by_ports.entry(ports.join(" ")).or_default().push(who);
     }
+    for (end, ports) in &outside.named {
+        by_ports.entry(ports.to_string()).or_default().push(end.to_string());
+    }
     by_ports.into_iter().map(|(ports, ends)| Line { ends: ends.join(", "), ports }).collect()
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::View;
 use crate::connections::{Member, MemberId, Space};
-use crate::network_policy::{Cidr, Direction, Peer, Policy, PortMatch, Rule, Selector};
+use crate::network_policy::{Action, Cidr, Direction, NamedEnd, Peer, Policy, PortMatch, Rule, Selector};
 use crate::template::{InNamespace, WantedPeer, WantedPort, WantedRule};
 
 /// Policies that select a member's pods.
@@ -14,12 +14,13 @@ pub(super) fn selecting<'v>(view: &'v View<'_>, id: MemberId) -> Vec<&'v Policy>
     let member = view.member(id);
     // The evaluator's workloads have the labels that controllers add.
     let labels = &view.cluster.workloads[id.0].labels;
-    view.policies(&member.space).filter(|policy| policy.subject.pods.matches(labels)).collect()
+    view.policies(&member.space).into_iter().filter(|policy| policy.subject.pods.matches(labels)).collect()
 }
 
 /// Whether some policy isolates every pod of a namespace in a direction.
 pub(super) fn isolates_all(view: &View<'_>, space: &Space, direction: Direction) -> bool {
-    view.policies(space).any(|policy| policy.subject.pods.is_empty() && policy.rules(direction).is_some())
+    let mut policies = view.policies(space).into_iter();
+    policies.any(|policy| policy.subject.pods.is_empty() && policy.isolates(direction))
 }
 
 /// Whether policies already allow what a rule would, all of it.
@@ -30,7 +31,9 @@ pub(super) fn allows(
     direction: Direction,
     wanted: &WantedRule,
 ) -> bool {
-    let rules: Vec<&Rule> = policies.iter().filter_map(|policy| policy.rules(direction)).flatten().collect();
+    // What a policy denies is somebody's decision, which another policy cannot and should not change.
+    let rules = policies.iter().filter_map(|policy| policy.rules(direction)).flatten();
+    let rules: Vec<&Rule> = rules.filter(|rule| rule.action == Action::Allow).collect();
     let each_port: Vec<Option<&WantedPort>> =
         if wanted.ports.is_empty() { vec![None] } else { wanted.ports.iter().map(Some).collect() };
     let each_peer: Vec<Option<&WantedPeer>> =
@@ -61,7 +64,9 @@ fn has_peer(view: &View<'_>, own: &Member, rule: &Rule, wanted: Option<&WantedPe
     let Some(peers) = &rule.peers else { return true };
     let Some(wanted) = wanted else { return false };
     peers.iter().any(|peer| match (peer, wanted) {
-        (Peer::Block(block), WantedPeer::Block { cidr, except }) => {
+        (Peer::Named(end), WantedPeer::ApiServer) => *end == NamedEnd::ApiServer,
+        (Peer::Named(end), WantedPeer::Host(host)) => end.is_host(host),
+        (Peer::Block(block) | Peer::Addresses(block), WantedPeer::Block { cidr, except }) => {
             let Some(cidr) = Cidr::parse(cidr) else { return false };
             let same = |list: &[Cidr]| {
                 list.iter().all(|own| except.iter().any(|other| Cidr::parse(other) == Some(*own)))

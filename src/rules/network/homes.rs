@@ -108,8 +108,8 @@ impl Files {
         self.policies.entry(home).or_default().push(policy);
     }
 
-    /// The texts of the files, empty where nobody reads them. Nothing when a template fails: templates are tried out
-    /// before a run.
+    /// The texts of the files, empty where nobody reads them. A file whose template fails is missing, and
+    /// [`crate::template::Templates::failures`] has the reason.
     pub(super) fn render(self, view: &View<'_>) -> Rendered {
         let templates = view.settings.templates;
         let dialect = view.settings.config.network.dialect;

@@ -117,7 +117,7 @@ fn check_empty(view: &View<'_>, names: &mut Names<'_>, found: &mut RepoFindings)
             space.name().is_some_and(|name| used.contains(name))
                 || view.is_left_alone(space)
                 || view.hidden_in(space).next().is_some()
-                || view.policies(space).next().is_some()
+                || !view.policies(space).is_empty()
         });
         let home = crate::repo::folder(path);
         let is_beside = |space: &Space| match space {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::operated::{behind, collectors};
 use super::{View, doubt};
 use crate::config::{Dialect, Mode, PodPeer};
 use crate::connections::{Connection, Evidence, Member, MemberId, Peer, Port, Space};
@@ -53,7 +54,7 @@ fn ingress(view: &View<'_>, id: MemberId, member: &Member) -> Vec<WantedRule> {
             Peer::IngressController { class } => {
                 vec![configured(&view.settings.config.network.ingress_controller(class.as_deref()))]
             }
-            Peer::Monitoring => vec![configured(&view.settings.config.network.monitoring)],
+            Peer::Monitoring => collectors(view, member, &view.settings.config.network.monitoring),
             Peer::ApiServer => api_server(view),
             Peer::Everything => everything(),
             Peer::IpBlock { cidr, except } => vec![block(cidr, except)],
@@ -308,10 +309,13 @@ fn unknown_callers(view: &View<'_>, id: MemberId, member: &Member, hidden: &[&st
         let why = "open: no workload of this namespace calls this; name the namespaces that do";
         (InNamespace::Any, why.to_owned())
     };
-    let peer = WantedPeer::Pods { namespace, labels: BTreeMap::new(), foreign: false };
+    // Where all that is hidden is made by an operator whose labels are known, and others are not.
+    let known = if hidden.is_empty() || !is_known { None } else { behind(view, member, hidden) };
+    let peers = known
+        .unwrap_or_else(|| vec![WantedPeer::Pods { namespace, labels: BTreeMap::new(), foreign: false }]);
     let ports = ports.iter().map(|port| wanted_port(port, true)).collect();
     let comments = std::iter::once(why).chain(said).collect();
-    Some(WantedRule { comments, peers: vec![peer], ports })
+    Some(WantedRule { comments, peers, ports })
 }
 
 /// The last rule, so that what is known is there when this one goes.

@@ -69,7 +69,7 @@ fn is_wide(rule: &PolicyRule) -> bool {
         Peer::Pods { namespaces, pods } => {
             namespaces.as_ref().is_some_and(|all| all.is_empty()) && pods.is_empty()
         }
-        Peer::Block(_) => false,
+        _ => false,
     };
     rule.peers.as_ref().is_none_or(|peers| peers.iter().any(any))
 }

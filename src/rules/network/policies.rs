@@ -6,7 +6,7 @@ use super::View;
 use super::coverage::{allows, isolates_all, selecting};
 use super::homes::{Files, Home, is_editable};
 use super::needs::{Needs, configured, merged, needs, selector};
-use crate::config::{Dialect, Mode};
+use crate::config::Mode;
 use crate::connections::{MemberId, Protocol, Space};
 use crate::model::ObjectId;
 use crate::network_policy::Direction;
@@ -112,10 +112,6 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         policies
             .push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
     }
-    if view.dialect() != Dialect::Core {
-        keep_missing(view, group, &mut policies);
-        lacking.is_open &= policies.iter().any(|(_, policy)| policy.kind == PolicyKind::DefaultDeny);
-    }
     lacking.is_empty = policies.is_empty();
     for (home, mut policy) in policies {
         let labelling = home.labelling(view);
@@ -135,31 +131,6 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         lacking.files.add(home, policy);
     }
     lacking
-}
-
-/// Leaves out the dialect's policies that are there as they would be written. One of the same name that says something
-/// else stays, and what is wanted is added beside it: all of them add up.
-fn keep_missing(view: &View<'_>, group: &Group, policies: &mut Vec<(Home, WantedPolicy)>) {
-    let spec_of = |policy: &WantedPolicy| match view.dialect() {
-        Dialect::Core => policy.spec(),
-        Dialect::Cilium => policy.cilium_spec(),
-        Dialect::Calico => policy.calico_spec(),
-    };
-    let existing = |name: &str| {
-        group.spaces.iter().find_map(|space| view.of_dialect.get(&(space.clone(), name.to_owned())))
-    };
-    policies.retain_mut(|(_, policy)| {
-        let spec = spec_of(policy);
-        let name = policy.name.clone();
-        for number in 2.. {
-            match existing(&policy.name) {
-                None => return true,
-                Some(known) if *known == spec => return false,
-                Some(_) => policy.name = format!("{name}-{number}"),
-            }
-        }
-        true
-    });
 }
 
 /// What makes two objects one workload: their place, their name and the pods they select.
@@ -259,7 +230,11 @@ fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Opti
         spaces_of.iter().filter(|(_, spaces)| spaces.len() == most).map(|(object, _)| *object).collect();
     let files: BTreeSet<usize> = everywhere.iter().map(|(file, _)| *file).collect();
     let (file, object) = *everywhere.first()?;
-    let namespace = view.model.objects_of(file)[object].id.namespace.as_deref().map(str::to_owned);
+    let namespace_of =
+        |(file, object): &(usize, usize)| view.model.objects_of(*file)[*object].id.namespace.as_deref();
+    // Of `default` are also those beside it that name none.
+    let stated = everywhere.iter().find_map(namespace_of).filter(|name| *name == "default");
+    let namespace = namespace_of(&(file, object)).or(stated).map(str::to_owned);
     let around = Home::around(view, &files)?;
     // A kustomization around those that give the namespace does not give it itself.
     let gives = |name: &str| {
