@@ -5,8 +5,9 @@
 //! differ; where it does not understand a chart it says so. No process is started and nothing is fetched: the tests
 //! against real components hold every pin against `helm template`.
 //!
-//! Knows nothing of rules or edits.
+//! Knows nothing of rules; what edits need of a template is where its actions are ([`actions`]).
 
+pub mod actions;
 pub mod app_template;
 pub mod archive;
 mod compare;

@@ -92,6 +92,8 @@ pub enum Content {
     ClusterConfig,
     /// A patch that a kustomization names and that holds no object of its own (JSON 6902).
     Patch,
+    /// A template of a chart, whose text is no YAML yet.
+    Template,
 }
 
 /// What is left alone, and why. Listed for the user; never silent.
@@ -235,7 +237,31 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     repo.skipped.sort();
     let context_only = entries.into_iter().map(|entry| (entry.path, entry.context_only)).collect();
     named::add(source, &mut repo.files, &context_only, &facts, config);
+    add_templates(&mut repo, &facts, config);
     repo
+}
+
+/// Adds the templates of charts that are no manifests as they are.
+fn add_templates(repo: &mut Repo, facts: &Facts, config: &Config) {
+    let templates = repo.charts.iter().flat_map(|chart| &chart.templates);
+    let is_new = |template: &&Template| {
+        let is_yaml = [".yaml", ".yml"].iter().any(|end| template.path.ends_with(end));
+        is_yaml && !template.context_only && repo.position(&template.path).is_none()
+    };
+    let files: Vec<File> = templates
+        .filter(is_new)
+        .map(|Template { path, text, context_only }| File {
+            path: path.clone(),
+            stream: Stream::of_no_documents(text.clone()),
+            marker: classify::marker(path, text, facts, config),
+            context_only: *context_only,
+            content: Content::Template,
+        })
+        .collect();
+    if !files.is_empty() {
+        repo.files.extend(files);
+        repo.files.sort_by(|a, b| a.path.cmp(&b.path));
+    }
 }
 
 /// One that cannot be read says nothing, but that an image is built there.

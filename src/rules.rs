@@ -25,6 +25,8 @@ use crate::pss;
 
 pub use self::change::Change;
 pub use self::charts::Rendered;
+pub use self::charts::slot::Slot;
+pub use self::charts::templates::{Slots, Template, applied};
 pub use self::docs::{markdown_table, page};
 pub use self::finding::{Finding, NewFile, Whole};
 pub(crate) use self::namespace::EXCEPTION_NOT_RECORDED;

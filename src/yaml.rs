@@ -213,6 +213,13 @@ impl Stream {
         Ok(Stream { text, arena, limits: *limits, comments: OnceLock::new(), layout: OnceLock::new() })
     }
 
+    /// A text that is not YAML, and has no documents.
+    pub fn of_no_documents(text: String) -> Stream {
+        let limits = Limits { depth: 0, expanded_nodes: 0 };
+        let (arena, comments) = (arena::Arena::default(), OnceLock::from(Vec::new()));
+        Stream { text, arena, limits, comments, layout: OnceLock::new() }
+    }
+
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -33,7 +33,9 @@ pub(super) fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeM
 /// The repo with these texts, read as if they were on disk.
 pub(super) fn with_changes(inputs: &Inputs, changed: &BTreeMap<String, String>) -> Repo {
     let repo = &inputs.repo;
-    let files = || repo.files.iter().chain(&repo.compose);
+    // A template says nothing without its chart, which is not among the files.
+    let manifests = || repo.files.iter().filter(|file| file.content != repo::Content::Template);
+    let files = || manifests().chain(&repo.compose);
     let mut texts: BTreeMap<&str, &str> =
         files().map(|file| (file.path.as_str(), file.stream.text())).collect();
     texts.extend(changed.iter().map(|(path, text)| (path.as_str(), text.as_str())));

@@ -133,12 +133,12 @@ fn pieces(text: &str) -> Result<Vec<Piece>, Malformed> {
     }
 }
 
-fn starts_blank(text: &str) -> bool {
+pub(super) fn starts_blank(text: &str) -> bool {
     text.starts_with(|c: char| c.is_whitespace())
 }
 
 /// Bytes up to the `}}` that ends an action; those in quotes and comments do not.
-fn action_length(action: &str) -> Result<usize, Malformed> {
+pub(super) fn action_length(action: &str) -> Result<usize, Malformed> {
     let bytes = action.as_bytes();
     let comment = action.trim_start();
     if comment.starts_with("/*") {

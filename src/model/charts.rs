@@ -29,6 +29,8 @@ pub struct Release<'m> {
     pub above: Vec<Value>,
     /// Whether the values are the chart's own defaults, which others may override.
     pub is_default: bool,
+    /// Whether the chart's own values count below them.
+    pub has_defaults: bool,
 }
 
 impl Release<'_> {
@@ -127,7 +129,7 @@ pub fn of_file<'m>(
         let below = if is_default { Value::Null } else { chart.values.clone() };
         // Whoever installs the chart has its own values, with those that were found over them or not.
         if is_default || releases.is_empty() {
-            releases.push(Release { chart, below, above: Vec::new(), is_default });
+            releases.push(Release { chart, below, above: Vec::new(), is_default, has_defaults: !is_default });
         }
     }
     if releases.is_empty() {
@@ -300,6 +302,9 @@ impl Given {
             below = layered(&below, &values(layer)?);
         }
         let above = self.layers[at + 1..].iter().map(values).collect::<Result<_, _>>()?;
-        Ok(Release { chart, below, above, is_default: false })
+        let default = inside(&chart.folder, "values.yaml");
+        let is_own = |layer: &Layer| matches!(layer, Layer::File(path) if *path == default);
+        let has_defaults = !self.replaces_defaults || self.layers[..at].iter().any(is_own);
+        Ok(Release { chart, below, above, is_default: false, has_defaults })
     }
 }

@@ -1,6 +1,7 @@
 //! Judges the documents of one file, and says what becomes of them.
 
 mod lower;
+mod template;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use super::{Draft, Fate, FileReport, Judged, Planner, Show, exposure, merge};
 use crate::model::{Model, Object, Patch};
 use crate::pointer::look_up;
 use crate::pss;
-use crate::repo::{Marker, Skip, SkipReason};
+use crate::repo::{Content, Marker, Skip, SkipReason};
 use crate::rules::{self, Placed, Safety, Workload, WorkloadVerdict};
 use crate::yaml::{Decoded, Edit, LineIndex, Pointer, Position, Stream};
 
@@ -173,6 +174,10 @@ pub(super) fn report<'a>(planner: &Planner<'a>, file: usize) -> Option<FileRepor
         return None;
     }
     let at = Place::new(planner, file, true);
+    if source.content == Content::Template {
+        let (works, lowered) = template::lower(&at, placed?);
+        return finish(&at, works, lowered);
+    }
     let mut works = works(&at, placed.map(Vec::as_slice));
     let lowered = lower(&at, &mut works);
     finish(&at, works, lowered)
@@ -216,7 +221,7 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
     report.findings.iter_mut().enumerate().for_each(|(turn, judged)| judged.turn = turn);
     let notices =
         at.allows.notices(at.planner, at.file, &|offset| at.lines().position(offset), &report.findings);
-    report.findings.retain(|judged| judged.fate != Fate::Allowed);
+    report.findings.retain(|judged| judged.fate != Fate::Allowed && !judged.finding.is_silent);
     report.findings.extend(notices);
     report.findings.sort_by_key(|judged| (judged.line, judged.column));
     let silent = report.findings.is_empty() && report.after.is_none() && report.defects.is_empty();
@@ -226,6 +231,10 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
 /// The findings of a file with the fates that its text leaves them.
 pub(super) fn planned(planner: &Planner<'_>, file: usize, placed: &[Placed]) -> Vec<Judged> {
     let at = Place::new(planner, file, false);
+    if planner.model.repo().files[file].content == Content::Template {
+        let (works, _) = template::lower(&at, placed);
+        return works.into_iter().flat_map(|work| work.findings).collect();
+    }
     let mut works = works(&at, Some(placed));
     // A failed proof holds everything back here as it will in the report, which says so.
     lower(&at, &mut works).ok();
@@ -421,7 +430,9 @@ fn place(at: &Place<'_, '_>, object: &Object, finding: rules::Finding) -> Judged
         turn: 0,
     };
     let path = &at.planner.model.repo().files[at.file].path;
-    if judged.fate == Fate::Planned && at.planner.selection.leaves_out(|| judged.key(path)) {
+    // Nobody is asked for what is not shown: it comes with the parts that are.
+    let is_asked_for = judged.fate == Fate::Planned && !judged.finding.is_silent;
+    if is_asked_for && at.planner.selection.leaves_out(|| judged.key(path)) {
         judged.fate = Fate::Held("it was not taken".to_owned());
     }
     if at.allows.allow(at.stream, &judged) || at.planner.is_allowed_by_config(object, &judged.finding) {

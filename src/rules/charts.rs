@@ -8,6 +8,9 @@ mod difference;
 mod elsewhere;
 mod knobs;
 mod report;
+mod skeleton;
+pub(super) mod slot;
+pub(super) mod templates;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -111,12 +114,18 @@ fn of_chart(
     };
     let mut refusals = Vec::new();
     let mut rendered_once = false;
+    let mut judged = Vec::new();
     for set in &sets {
         match job.judge(set, &mut found) {
-            Ok(()) => rendered_once = true,
+            Ok(one) => {
+                rendered_once = true;
+                judged.push(one);
+            }
             Err(why) => refusals.push((set.place(model), why)),
         }
     }
+    templates::fix(&job, &mut judged, &mut found);
+    job.close(judged, &mut found);
     // A chart that wants values first says nothing of those that it gets.
     let is_silent = |(place, _): &(String, String)| {
         rendered_once && sets.first().is_some_and(|set| set.is_default && set.place(model) == *place)
@@ -150,8 +159,29 @@ struct Raised {
     finding: Finding,
 }
 
+/// What a chart renders with one set of values.
+struct Judged {
+    /// Around the chart's own values as they should be.
+    set: ValuesSet,
+    before: Render,
+    /// Its objects as they should be.
+    wanted: Vec<Value>,
+    /// Of the values.
+    changes: Vec<Change>,
+    /// The objects with the fixes that were found.
+    after: Vec<Value>,
+    left: Vec<Left>,
+}
+
+/// A finding that no value settles.
+struct Left {
+    raised: Raised,
+    /// The value that comes out where it is, if one does.
+    value: Option<String>,
+}
+
 impl<'m> Job<'_, 'm> {
-    fn judge(&mut self, set: &ValuesSet, found: &mut RepoFindings) -> Result<(), String> {
+    fn judge(&mut self, set: &ValuesSet, found: &mut RepoFindings) -> Result<Judged, String> {
         let around = self.with_fixed_defaults(set);
         let all = |own: &Value| around.values(own);
         let before = self.chart.rendered(&all(&set.own)).map_err(|why| why.to_string())?;
@@ -183,17 +213,28 @@ impl<'m> Job<'_, 'm> {
         let (kept, dropped) = trial.together(groups);
         let changes: Vec<Change> = kept.iter().flat_map(|group| group.changes.clone()).collect();
         let after = trial.objects(&changes).unwrap_or_else(|| values_of(&before));
-        self.count(&before, &after, &mut found.rendered);
         if set.is_default {
             self.fixed.clone_from(&changes);
         }
         for group in kept {
             report::fix(self, set, &before, group, found);
         }
-        for raised in without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised)) {
-            report::without(self, set, &before, &knobs, raised, found);
+        let left = without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised));
+        let left =
+            left.map(|raised| Left { value: knobs.source(raised.object, &raised.finding.pointer), raised });
+        let left = left.collect();
+        drop(knobs);
+        Ok(Judged { set: around, before, wanted, changes, after, left })
+    }
+
+    /// Says what is left, and counts.
+    fn close(&mut self, judged: Vec<Judged>, found: &mut RepoFindings) {
+        for Judged { set, before, after, left, .. } in judged {
+            self.count(&before, &after, &mut found.rendered);
+            for left in left {
+                report::without(self, &set, &before, left, found);
+            }
         }
-        Ok(())
     }
 
     /// What is around a set of values once the chart's own are as they should be.

@@ -31,6 +31,8 @@ pub struct Finding {
     pub together: Option<String>,
     /// A diff would show a secret along with one of the fix's parts.
     pub hidden: bool,
+    /// Another part of its fix says it all: this one is made with it, and not shown.
+    pub is_silent: bool,
 }
 
 /// What becomes of an object as a whole. It must be a document of its own.
@@ -84,6 +86,7 @@ impl Finding {
             new_files: Vec::new(),
             together: None,
             hidden: false,
+            is_silent: false,
         }
     }
 

@@ -73,6 +73,9 @@ impl Elsewhere {
     fn new(model: &Model<'_>, place: ImageUse) -> Option<Elsewhere> {
         let file = model.repo().files.binary_search_by(|file| file.path.cmp(&place.path)).ok()?;
         let source = &model.repo().files[file];
+        if source.content == Content::Template {
+            return None;
+        }
         let around =
             |object: &&Object| object.document == place.document && within(&place.pointer, &object.pointer);
         let objects = model.objects_of(file).iter().filter(around);

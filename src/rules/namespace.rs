@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::charts::Rendered;
+use super::charts::templates::Slots;
 use super::{Change, Finding, NewFile, Rule, Safety, Settings};
 use crate::config::Profile;
 use crate::model::{Model, Object};
@@ -67,6 +68,8 @@ pub struct RepoFindings {
     pub new_files: Vec<Placed>,
     /// What is in templates of charts: path, line, finding. There is no object to place them in.
     pub in_templates: Vec<(String, usize, Finding)>,
+    /// The places in templates that findings are about, by index of the file.
+    pub slots: Slots,
     pub namespaces: Vec<NamespaceVerdict>,
     /// What became of workloads that charts render.
     pub rendered: Rendered,
@@ -85,7 +88,7 @@ impl RepoFindings {
 
     /// Adds what was found elsewhere.
     pub fn append(&mut self, other: RepoFindings) {
-        let RepoFindings { by_file, new_files, in_templates, namespaces, rendered } = other;
+        let RepoFindings { by_file, new_files, in_templates, slots, namespaces, rendered } = other;
         for (file, list) in by_file {
             match self.by_file.entry(file) {
                 Entry::Vacant(entry) => drop(entry.insert(list)),
@@ -94,6 +97,7 @@ impl RepoFindings {
         }
         self.new_files.extend(new_files);
         self.in_templates.extend(in_templates);
+        self.slots.extend(slots);
         self.namespaces.extend(namespaces);
         self.rendered.add(rendered);
     }

@@ -107,6 +107,7 @@ fn values(given: &Given, object: &Object, value: &Value, at: usize) -> Result<Va
         below,
         above: given.layers[own + 1..].iter().map(known).collect::<Result<_, _>>()?,
         is_default: false,
+        has_defaults: true,
         own: known(&given.layers[own])?,
         object: object.clone(),
         outer,

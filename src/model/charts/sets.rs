@@ -17,6 +17,8 @@ pub struct ValuesSet {
     pub above: Vec<Value>,
     /// Whether they are the chart's own defaults.
     pub is_default: bool,
+    /// Whether the chart's own values count below them.
+    pub has_defaults: bool,
     /// What the place itself says.
     pub own: Value,
     /// The object that the values are in, or one that stands for their file.
@@ -70,6 +72,7 @@ pub fn sets<'m>(
                 below: release.below,
                 above: release.above,
                 is_default: release.is_default,
+                has_defaults: release.has_defaults,
                 own: own.clone(),
                 object: object.clone(),
                 outer: String::new(),
@@ -113,6 +116,7 @@ fn of_object<'m>(
                 below: release.below,
                 above: release.above,
                 is_default: release.is_default,
+                has_defaults: release.has_defaults,
                 own: own.unwrap_or_default(),
                 object: object.clone(),
                 outer,
@@ -154,6 +158,7 @@ fn of_kustomizations<'m>(model: &Model<'m>, gifts: &Gifts<'_>, chart: &Chart, fo
                 below: release.below,
                 above: release.above,
                 is_default: release.is_default,
+                has_defaults: release.has_defaults,
                 own: inflated.inline.clone(),
                 object: stand_in(file, id),
                 outer: format!("/helmCharts/{at}/valuesInline"),

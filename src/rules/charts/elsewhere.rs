@@ -74,5 +74,7 @@ fn run(
         fixed: Vec::new(),
         reported: BTreeSet::new(),
     };
-    job.judge(&set, found)
+    let judged = job.judge(&set, found)?;
+    job.close(vec![judged], found);
+    Ok(())
 }

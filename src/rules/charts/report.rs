@@ -1,9 +1,10 @@
 //! Findings about rendered workloads as findings about the values and templates that they come from.
 
-use super::knobs::Knobs;
-use super::{Group, Job, Raised};
+use super::templates::{Draft, Fix, values_path};
+use super::{Group, Job, Left, Raised};
 use crate::helm::concrete::Render;
 use crate::model::charts::ValuesSet;
+use crate::model::{Object, ObjectId};
 use crate::pointer::decoded;
 use crate::rules::{Change, Finding, Placed, RepoFindings, Safety};
 
@@ -58,17 +59,16 @@ pub(super) fn without(
     job: &mut Job<'_, '_>,
     set: &ValuesSet,
     before: &Render,
-    knobs: &Knobs<'_>,
-    raised: Raised,
+    left: Left,
     found: &mut RepoFindings,
 ) {
-    let Raised { object, mut finding } = raised;
+    let Left { raised: Raised { object, mut finding }, value } = left;
     let rendered = &before.objects[object];
     let key = format!("{} {} {} {}", rendered.template, finding.rule.id, finding.pointer, finding.message);
     if !job.reported.insert(key) {
         return;
     }
-    let value = knobs.source(object, &finding.pointer).filter(|value| set.own.pointer(value).is_some());
+    let value = value.filter(|value| set.own.pointer(value).is_some());
     if let Some(value) = value.filter(|_| !set.is_text) {
         if !finding.changes.is_empty() {
             finding.make_manual("the values cannot be changed for just this");
@@ -97,6 +97,79 @@ pub(super) fn without(
     finding.pointer = String::new();
     finding = Finding { changes: Vec::new(), ..finding };
     found.in_templates.push((rendered.template.clone(), line, finding));
+}
+
+/// Places fixes in the templates that they edit, and in the values that those take from now on.
+pub(super) fn in_templates(
+    job: &Job<'_, '_>,
+    drafts: &[Draft],
+    fixes: &[Fix],
+    raised: &[&Raised],
+    found: &mut RepoFindings,
+) {
+    let repo = job.model.repo();
+    let mut groups: Vec<(&Fix, Vec<&Raised>)> = Vec::new();
+    for (fix, raised) in fixes.iter().zip(raised) {
+        let is_same = |(other, of_it): &&mut (&Fix, Vec<&Raised>)| {
+            of_it[0].finding.rule.id == raised.finding.rule.id && other.changes == fix.changes
+        };
+        match groups.iter_mut().find(is_same) {
+            Some((_, of_it)) => of_it.push(raised),
+            None => groups.push((fix, vec![raised])),
+        }
+    }
+    for (number, (fix, raised)) in groups.into_iter().enumerate() {
+        let mut finding = raised[0].finding.clone();
+        for note in raised.iter().flat_map(|raised| &raised.finding.notes) {
+            finding = finding.note(note.clone());
+        }
+        if raised.len() > 1 {
+            let others = raised.len() - 1;
+            finding.message.push_str(&format!(" (and {others} more of the same lines)"));
+        }
+        let first = &drafts[fix.changes[0].0];
+        finding.safety = finding.safety.min(Safety::Review);
+        finding.changes.clear();
+        let Some(file) = repo.position(&first.template) else { continue };
+        let mut text = finding.clone();
+        text.changes = fix.changes.iter().map(|(slot, change)| drafts[*slot].in_template(change)).collect();
+        text.changes.dedup();
+        text.pointer = text.changes[0].pointer().to_owned();
+        let knob = fix.changes.iter().find_map(|(slot, _)| drafts[*slot].knob.as_ref());
+        if let Some(knob) = knob {
+            let values = fix
+                .changes
+                .iter()
+                .filter_map(|(slot, change)| Some(drafts[*slot].knob.as_ref()?.change(change)));
+            finding.changes = values.collect();
+            finding.pointer = finding.changes[0].pointer().to_owned();
+            let template = &first.template;
+            let fact = format!(
+                "{template} takes it from the new value `{}` then, as it does `{}`, and renders all else as before",
+                dotted(&knob.pointer),
+                knob.like
+            );
+            let part_of = format!("{} {template} {number}", finding.rule.id);
+            let path = values_path(&repo.charts[knob.owner]);
+            let Some(values) = repo.position(&path) else { continue };
+            finding = finding.evidence(fact).together(&part_of);
+            text = text.together(&part_of);
+            text.is_silent = true;
+            place(found, values, ObjectId::named("", "Values", &path), finding);
+        } else {
+            text = text.evidence(format!("{} renders all else as before", first.template));
+        }
+        place(found, file, ObjectId::named("", "Template", &first.template), text);
+    }
+    for draft in drafts {
+        let Some(file) = repo.position(&draft.template) else { continue };
+        found.slots.entry(file).or_default().push(draft.slot.clone());
+    }
+}
+
+fn place(found: &mut RepoFindings, file: usize, id: ObjectId, finding: Finding) {
+    let object = Object { file, document: 0, pointer: "".into(), id, layout: None };
+    found.by_file.entry(file).or_default().push(Placed { object, finding, needs_file: None });
 }
 
 /// A pointer as people write paths of values.
