@@ -38,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 mod contained;
+pub mod forge;
 pub mod git;
 pub mod helm;
 pub mod image;
