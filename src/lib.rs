@@ -19,9 +19,10 @@
 //! - [`pipeline`] is the shell of a pipeline that keeps a repo hardened.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
-//! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
+//! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over,
+//!   [`forge`] opens pull requests.
 //! - [`helm`] compares what a chart renders of two sets of values.
-//! - [`image`] is what a reference means; [`registry`] asks registries, the only network code; [`image_facts`]
+//! - [`image`] is what a reference means; [`registry`] asks registries; [`image_facts`]
 //!   reads what an image needs, [`signature`] tells who signed it; [`lock`] keeps what was learned.
 //! - [`cli`] is the only place that prints.
 //!

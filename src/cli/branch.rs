@@ -3,21 +3,21 @@
 mod changes;
 mod division;
 mod message;
+mod pull_requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::ValueEnum as _;
-
 use self::changes::{Changes, collect};
 use self::division::{Group, Per};
+use self::pull_requests::{Desk, Made, PullArgs};
 use super::inputs::{Inputs, Select, count_report, counts, decide, has_failed};
 use super::{Global, Outcome, say};
 use crate::forge::CodeOwners;
 use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, ObjectId, Repository};
 use crate::plan::{Fate, Judged, Planner, Purpose, Selection, Tally};
-use crate::render::{Counts, closing, escaped, plural};
+use crate::render::{Counts, DiffFormat, MAX_MARKDOWN, Renderer, Style, closing, escaped, plural};
 use crate::repo::{self, Root, Snapshot};
 
 /// Commit the changes to new branches
@@ -30,7 +30,8 @@ use crate::repo::{self, Root, Snapshot};
     caseharden branch --per rule --level safe\n  \
     caseharden branch --per namespace --push origin\n  \
     caseharden branch --per owner --max-files 40 --dry-run\n  \
-    caseharden branch --per area --stacked\n\n\
+    caseharden branch --per area --stacked\n  \
+    caseharden branch --per area --push origin --pull-request --draft\n\n\
     Exit codes: 0 done, 2 something failed or could not be read (the rest was still done)")]
 pub(super) struct BranchArgs {
     /// Folder or file of the repo; all of it without one
@@ -56,12 +57,14 @@ pub(super) struct BranchArgs {
     /// Trailer of the commits, as `Reviewed-by: Ann <ann@example.com>` (can be repeated)
     #[arg(long, value_name = "TRAILER", value_parser = message::trailer)]
     trailer: Vec<String>,
-    /// Show which branches would be made and make none
-    #[arg(long, conflicts_with = "push")]
+    /// Show what would be made, pushed, opened and closed, and do none of it
+    #[arg(long)]
     dry_run: bool,
     /// Push the branches with your own git
     #[arg(long, value_name = "REMOTE")]
     push: Option<String>,
+    #[command(flatten)]
+    pulls: PullArgs,
     #[command(flatten)]
     pub(super) select: Select,
 }
@@ -88,10 +91,20 @@ pub(super) fn run(args: &BranchArgs, global: &Global, out: &mut dyn Write) -> an
     say_dirty(&repository, &inputs, global)?;
 
     let owners = code_owners(&repository, &tree, args)?;
+    let mut desk = match &args.push {
+        Some(remote) if args.pulls.pull_request => {
+            Some(Desk::new(&args.pulls, &repository, remote, base, args.scope(), args.dry_run)?)
+        }
+        _ => None,
+    };
+    let longest = desk.as_ref().map_or(MAX_MARKDOWN, |desk| Desk::longest_summary(desk.kind()));
     let mut session =
-        Session { args, global, repository: &repository, owners, made: Vec::new(), failed: false };
+        Session { args, global, repository: &repository, owners, longest, made: Vec::new(), failed: false };
     let counts = session.commit_groups(&inputs, base, out)?;
-    session.push(global)?;
+    match &mut desk {
+        Some(desk) => session.settle(desk, out)?,
+        None => session.push(global)?,
+    }
     if !global.quiet {
         say(&closing(&counts, &[]));
     }
@@ -171,7 +184,9 @@ struct Session<'a> {
     global: &'a Global,
     repository: &'a Repository,
     owners: CodeOwners,
-    made: Vec<String>,
+    /// Bytes of what a pull request may say.
+    longest: usize,
+    made: Vec<Made>,
     failed: bool,
 }
 
@@ -218,8 +233,16 @@ impl Session<'_> {
 
     fn changes(&self, inputs: &Inputs, group: &Group) -> anyhow::Result<Changes> {
         let selection = self.selection(inputs, group)?;
-        inputs
-            .plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, group, &self.owners)))
+        let renderer = self.renderer();
+        inputs.plan_selected(&selection, Purpose::Changes, |planner| {
+            Ok(collect(planner, group, &self.owners, renderer.as_deref()))
+        })
+    }
+
+    /// What writes the bodies of pull requests, if there are to be any.
+    fn renderer(&self) -> Option<Box<dyn Renderer>> {
+        let markdown = || DiffFormat::Markdown.renderer(Style::default(), 0, self.longest, &|| None);
+        self.args.pulls.pull_request.then(markdown)
     }
 
     fn selection<'i>(&self, inputs: &'i Inputs, group: &Group) -> anyhow::Result<Selection<'i>>
@@ -279,15 +302,29 @@ impl Session<'_> {
             return Ok(None);
         }
         let n_files = changes.files.len();
+        let wanted = message::wanted(group, self.args.per, title, &changes);
+        let message = message::message(&inputs.templates, &wanted, &self.args.trailer)?;
+        let mut made = Made {
+            name: name.to_owned(),
+            commit: None,
+            title: message.lines().next().unwrap_or_default().to_owned(),
+            body: String::new(),
+            labels: Vec::new(),
+            below: self.made.last().filter(|_| self.args.stacked).map(|below| below.name.clone()),
+        };
+        if let Some(renderer) = self.renderer() {
+            let summary = changes.show(inputs, &*renderer)?;
+            made.body = inputs.templates.pull_request_body(&wanted, &summary)?;
+            made.labels = inputs.templates.pull_request_labels(&wanted, &self.args.pulls.label)?;
+        }
         if self.args.dry_run {
-            writeln!(out, "{name}  would hold {}: {}", plural(n_files, "file"), escaped(title))?;
+            writeln!(out, "{name}  would hold {}: {}", plural(n_files, "file"), escaped(&made.title))?;
+            self.made.push(made);
             return Ok(None);
         }
-        let per = self.args.per.to_possible_value();
-        let per = per.as_ref().map_or("", |per| per.get_name());
-        let message = message::message(&inputs.templates, group, per, title, &changes, &self.args.trailer)?;
         let files = changes.files.into_iter().map(|(path, text)| (repo::native(&path), text)).collect();
-        let request = BranchRequest { branch: name.to_owned(), base, message, files, force: self.args.force };
+        let (force, renews) = (self.args.force, self.args.pulls.pull_request);
+        let request = BranchRequest { branch: name.to_owned(), base, message, files, force, renews };
         match self.repository.commit(&request) {
             Ok(outcome) => {
                 writeln!(out, "{name}  {}  {}", describe(&outcome), plural(n_files, "file"))?;
@@ -297,7 +334,7 @@ impl Session<'_> {
                     | BranchOutcome::Unchanged { commit } => commit,
                     BranchOutcome::NothingToCommit => return Ok(None),
                 };
-                self.made.push(name.to_owned());
+                self.made.push(Made { commit: Some(commit), ..made });
                 Ok(Some(commit))
             }
             Err(error) => {
@@ -313,15 +350,61 @@ impl Session<'_> {
 
     fn push(&mut self, global: &Global) -> anyhow::Result<()> {
         let Some(remote) = &self.args.push else { return Ok(()) };
-        if self.made.is_empty() {
+        let names: Vec<String> = self.made.iter().map(|made| made.name.clone()).collect();
+        if names.is_empty() {
             return Ok(());
         }
-        let said = self.repository.push(remote, &self.made, self.args.force).map_err(helped)?;
+        let branches = plural(names.len(), "branch");
+        if self.args.dry_run {
+            say(&format!("would push {branches} to {}\n", escaped(remote)));
+            return Ok(());
+        }
+        let said = self.repository.push(remote, &names, self.args.force).map_err(helped)?;
         if global.verbose {
             say(&said);
         }
-        say(&format!("pushed {} to {}\n", plural(self.made.len(), "branch"), escaped(remote)));
+        say(&format!("pushed {branches} to {}\n", escaped(remote)));
         Ok(())
+    }
+
+    /// Pushes each branch and sees to its pull request; one that fails does not stop the others.
+    fn settle(&mut self, desk: &mut Desk<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+        let mut settled: Vec<(String, anyhow::Result<String>)> = Vec::new();
+        for made in &self.made {
+            settled.push((made.name.clone(), desk.settle(made)));
+        }
+        // After a failure nobody knows what a whole run would have made.
+        if !self.failed {
+            settled.extend(desk.close_empty(&self.made.iter().map(|made| made.name.as_str()).collect()));
+        }
+        for (name, result) in settled {
+            match result {
+                Ok(what) => writeln!(out, "{name}  {}", escaped(&what))?,
+                Err(error) => {
+                    self.failed = true;
+                    super::report(&error.context(format!("{name}: no pull request")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BranchArgs {
+    /// What tells runs apart that divide or select differently: each sees to its own pull requests only.
+    fn scope(&self) -> String {
+        let Select { select, ignore, namespace, object, .. } = &self.select;
+        let path = self.path.as_deref().map(repo::slashed).unwrap_or_default();
+        let text = format!(
+            "{:?} {} {path} {} {} {namespace:?} {object:?} {:?} {}",
+            self.per,
+            self.prefix,
+            select.join(","),
+            ignore.join(","),
+            self.max_files,
+            self.stacked
+        );
+        crate::git::blob_id(text.as_bytes())[..16].to_owned()
     }
 }
 

@@ -1,9 +1,11 @@
-//! What commits say.
+//! What commits and pull requests say.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{TemplateError, Templates};
 
+const BODY: &str = "branch/body.md";
+const LABELS: &str = "branch/labels.txt";
 const MESSAGE: &str = "branch/message.txt";
 const TITLE: &str = "branch/title.txt";
 
@@ -29,10 +31,7 @@ impl Templates {
     /// # Errors
     /// A template that does not render, or a subject of more or less than one line.
     pub fn commit_message(&self, wanted: &WantedCommit) -> Result<String, TemplateError> {
-        let variables = json!({
-            "title": wanted.title, "per": wanted.per, "key": wanted.key, "rules": wanted.rules,
-            "files": wanted.files, "findings": wanted.findings, "details": wanted.details,
-        });
+        let variables = variables(wanted);
         let title = self.render(TITLE, &variables)?;
         let title = title.trim();
         if title.is_empty() || title.contains('\n') {
@@ -41,7 +40,32 @@ impl Templates {
         Ok(format!("{title}\n\n{}", self.render(MESSAGE, &variables)?.trim_start()))
     }
 
-    /// Renders both, with much and with little to say.
+    /// The body of a pull request; `summary` is Markdown.
+    ///
+    /// # Errors
+    /// A template that does not render.
+    pub fn pull_request_body(&self, wanted: &WantedCommit, summary: &str) -> Result<String, TemplateError> {
+        let mut variables = variables(wanted);
+        variables["summary"] = json!(summary);
+        self.render(BODY, &variables)
+    }
+
+    /// The labels of a pull request.
+    ///
+    /// # Errors
+    /// A template that does not render.
+    pub fn pull_request_labels(
+        &self,
+        wanted: &WantedCommit,
+        labels: &[String],
+    ) -> Result<Vec<String>, TemplateError> {
+        let mut variables = variables(wanted);
+        variables["labels"] = json!(labels);
+        let text = self.render(LABELS, &variables)?;
+        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Renders all of them, with much and with little to say.
     pub(super) fn try_out_commits(&self) -> Vec<TemplateError> {
         let least =
             WantedCommit { title: "Harden".to_owned(), per: "run".to_owned(), ..WantedCommit::default() };
@@ -53,6 +77,18 @@ impl Templates {
             details: "runs-as-root: may run as root.\n  - Deployment/web (web.yaml)".to_owned(),
             ..least.clone()
         };
-        [least, most].iter().filter_map(|wanted| self.commit_message(wanted).err()).collect()
+        let try_out = |wanted: &WantedCommit| {
+            self.commit_message(wanted)?;
+            self.pull_request_body(wanted, "## Summary")?;
+            self.pull_request_labels(wanted, &["sample".to_owned()]).map(drop)
+        };
+        [least, most].iter().filter_map(|wanted| try_out(wanted).err()).collect()
     }
+}
+
+fn variables(wanted: &WantedCommit) -> Value {
+    json!({
+        "title": wanted.title, "per": wanted.per, "key": wanted.key, "rules": wanted.rules,
+        "files": wanted.files, "findings": wanted.findings, "details": wanted.details,
+    })
 }

@@ -25,6 +25,8 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "admission/kyverno-policy.yaml",
     "admission/validating-admission-policy-binding.yaml",
     "admission/validating-admission-policy.yaml",
+    "branch/body.md",
+    "branch/labels.txt",
     "branch/message.txt",
     "branch/title.txt",
     "caseharden.toml",

@@ -1,17 +1,24 @@
 //! What goes into one commit: files, the findings they answer, and which files cannot go apart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::division::Group;
+use crate::cli::inputs::{Inputs, before};
 use crate::forge::CodeOwners;
 use crate::plan::{Fate, Judged, Planner};
+use crate::render::{Created, Ending, Renderer};
 use crate::repo;
+use crate::rules::NewFile;
 
 /// What goes into one commit.
 #[derive(Default)]
 pub(super) struct Changes {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     pub(super) findings: Vec<(String, Judged)>,
+    /// What a pull request says of each file, as its renderer keeps it.
+    shown: BTreeMap<String, Vec<u8>>,
+    created: Vec<(String, Judged, Vec<NewFile>)>,
 }
 
 /// Files that are of use only together, as a new file and the kustomization that names it.
@@ -38,10 +45,20 @@ impl Units {
     }
 }
 
-/// The new texts of a group, and the findings they answer.
-pub(super) fn collect(planner: &Planner<'_>, group: &Group, owners: &CodeOwners) -> Changes {
+/// The new texts of a group, and the findings they answer; with a renderer also what it shows of them.
+pub(super) fn collect(
+    planner: &Planner<'_>,
+    group: &Group,
+    owners: &CodeOwners,
+    renderer: Option<&dyn Renderer>,
+) -> Changes {
     let mut all = Changes::default();
     planner.reports(|report| {
+        if let Some(renderer) = renderer.filter(|_| report.after.is_some()) {
+            let mut shown = Vec::new();
+            renderer.file(&mut shown, &report).expect("memory takes all that is written");
+            all.shown.insert(report.path.to_owned(), shown);
+        }
         let Some(after) = report.after else { return };
         all.files.insert(report.path.to_owned(), after.into_bytes());
         let planned = report.findings.into_iter().filter(|judged| judged.fate == Fate::Planned);
@@ -49,6 +66,9 @@ pub(super) fn collect(planner: &Planner<'_>, group: &Group, owners: &CodeOwners)
     });
     for (path, judged, files) in planner.new_files() {
         if judged.fate == Fate::Planned {
+            if renderer.is_some() {
+                all.created.push((path.to_owned(), judged.clone(), files.clone()));
+            }
             all.findings.push((path.to_owned(), judged));
         }
         all.files.extend(files.into_iter().map(|file| (file.path, file.text.into_bytes())));
@@ -74,6 +94,12 @@ impl Changes {
                 .findings
                 .into_iter()
                 .filter(|(path, judged)| is_wanted(place(path, judged)))
+                .collect(),
+            shown: self.shown.into_iter().filter(|(path, _)| is_wanted(path)).collect(),
+            created: self
+                .created
+                .into_iter()
+                .filter(|(path, judged, _)| is_wanted(place(path, judged)))
                 .collect(),
         }
     }
@@ -120,10 +146,36 @@ impl Changes {
                 pieces[*number].findings.push((path, judged));
             }
         }
+        for (path, judged, files) in self.created {
+            if let Some(number) = numbers.get(&units.of(place(&path, &judged))) {
+                pieces[*number].created.push((path, judged, files));
+            }
+        }
+        for (path, shown) in self.shown {
+            pieces[numbers[&units.of(&path)]].shown.insert(path, shown);
+        }
         for (path, text) in self.files {
             pieces[numbers[&units.of(&path)]].files.insert(path, text);
         }
         pieces
+    }
+}
+
+impl Changes {
+    /// All of it, as a renderer of the same kind shows it.
+    pub(super) fn show(&self, inputs: &Inputs, renderer: &dyn Renderer) -> io::Result<String> {
+        let mut text = Vec::new();
+        renderer.begin(&mut text)?;
+        for shown in self.shown.values() {
+            renderer.shown(&mut text, shown)?;
+        }
+        for (path, judged, files) in &self.created {
+            let created: Vec<Created<'_>> =
+                files.iter().map(|file| Created { file, before: before(inputs, &file.path) }).collect();
+            renderer.created(&mut text, path, judged, &created)?;
+        }
+        renderer.end(&mut text, &Ending::default())?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }
 
@@ -148,7 +200,7 @@ mod tests {
     #[test]
     fn pieces_are_no_larger_than_asked_and_lose_nothing() {
         let files = (0..7).map(|number| (format!("{number}.yaml"), vec![number])).collect();
-        let all = Changes { files, findings: Vec::new() };
+        let all = Changes { files, ..Changes::default() };
         let pieces = all.pieces(Some(3));
         let sizes: Vec<usize> = pieces.iter().map(|piece| piece.files.len()).collect();
         assert_eq!(sizes, [3, 3, 1]);

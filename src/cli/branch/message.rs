@@ -2,37 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clap::ValueEnum as _;
+
 use super::changes::Changes;
-use super::division::Group;
+use super::division::{Group, Per};
 use crate::plan::Judged;
 use crate::render::escaped;
 use crate::rules;
 use crate::template::{TemplateError, Templates, WantedCommit};
 
-/// The whole message of a commit.
-pub(super) fn message(
-    templates: &Templates,
-    group: &Group,
-    per: &str,
-    title: &str,
-    changes: &Changes,
-    trailers: &[String],
-) -> Result<String, TemplateError> {
+/// What the templates get to know of a commit.
+pub(super) fn wanted(group: &Group, per: Per, title: &str, changes: &Changes) -> WantedCommit {
     let rules: BTreeSet<&str> = changes.findings.iter().map(|(_, judged)| judged.finding.rule.id).collect();
-    let wanted = WantedCommit {
+    let per = per.to_possible_value();
+    WantedCommit {
         title: escaped(title).into_owned(),
-        per: per.to_owned(),
+        per: per.as_ref().map_or("", |per| per.get_name()).to_owned(),
         key: escaped(&group.key).into_owned(),
         rules: rules.into_iter().map(str::to_owned).collect(),
         files: changes.files.len(),
         findings: changes.findings.len(),
         details: details(changes),
-    };
-    let mut message = templates.commit_message(&wanted)?;
-    if !trailers.is_empty() {
-        message = format!("{}\n\n{}\n", message.trim_end(), trailers.join("\n"));
     }
-    Ok(message)
+}
+
+/// The whole message of a commit.
+pub(super) fn message(
+    templates: &Templates,
+    wanted: &WantedCommit,
+    trailers: &[String],
+) -> Result<String, TemplateError> {
+    let message = templates.commit_message(wanted)?;
+    if trailers.is_empty() {
+        return Ok(message);
+    }
+    Ok(format!("{}\n\n{}\n", message.trim_end(), trailers.join("\n")))
 }
 
 /// Reads `Token: value`, as git's trailers are written.
