@@ -71,7 +71,8 @@ pub(super) fn commit(repository: &Repository, request: &BranchRequest) -> Result
             if facts.tree == tree && facts.parents == [request.base] {
                 return Ok(BranchOutcome::Unchanged { commit: *tip });
             }
-            if !request.force && !(request.renews && is_untouched(repository, request.base, *tip)?) {
+            let renews = request.renews && is_untouched(repository, request.base, *tip)?;
+            if !(request.force || renews) {
                 return Err(GitError::BranchExists { branch: branch.clone() });
             }
             Some(*tip)
