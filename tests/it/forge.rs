@@ -2,7 +2,7 @@
 
 mod double;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use caseharden::forge::Kind;
 
@@ -51,7 +51,7 @@ impl Team {
         path
     }
 
-    fn branch_in(&self, at: &PathBuf, more: &[&str]) -> Run {
+    fn branch_in(&self, at: &Path, more: &[&str]) -> Run {
         let api = self.double.api();
         let mut args = vec!["branch", "--per", "area", "--push", "origin", "--pull-request"];
         args.extend(["--forge", self.kind, "--api-url", &api]);
@@ -87,7 +87,7 @@ impl Team {
 
 #[track_caller]
 fn says(run: &Run, branch: &str, what: &str) {
-    let line = run.stdout.lines().filter(|line| line.starts_with(&format!("{branch}  "))).next_back();
+    let line = run.stdout.lines().rfind(|line| line.starts_with(&format!("{branch}  ")));
     let line = line.unwrap_or_else(|| panic!("no word of {branch}: {}{}", run.stdout, run.stderr));
     assert!(line.contains(what), "{what:?} is not in {line:?}\n{}", run.stderr);
 }

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -135,7 +135,7 @@ fn prefix(kind: Kind) -> &'static str {
     }
 }
 
-fn serve(mut stream: TcpStream, kind: Kind, state: &Mutex<State>, root: &PathBuf) -> Option<()> {
+fn serve(mut stream: TcpStream, kind: Kind, state: &Mutex<State>, root: &Path) -> Option<()> {
     let asked = read(&mut stream)?;
     let is_api = asked.path.starts_with(prefix(kind));
     let basic = format!("Basic {}", STANDARD.encode(format!("ann:{SECRET}")));
@@ -189,7 +189,7 @@ fn reply(stream: &mut TcpStream, status: u16, headers: &str, body: &[u8]) -> Opt
 }
 
 /// CGI, as git-http-backend(1) describes it.
-fn backend(stream: &mut TcpStream, asked: &Asked, root: &PathBuf) -> Option<()> {
+fn backend(stream: &mut TcpStream, asked: &Asked, root: &Path) -> Option<()> {
     let mut child = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)
