@@ -22,6 +22,7 @@ mod object_id;
 mod plumbing;
 mod program;
 mod push;
+mod remote_branch;
 mod settings;
 mod store;
 mod uncommitted;
@@ -29,6 +30,7 @@ mod uncommitted;
 pub use branch::{BranchOutcome, BranchRequest};
 pub use error::GitError;
 pub use object_id::ObjectId;
+pub use remote_branch::Standing;
 pub use store::{HeadFile, HeadTree};
 
 use program::Program;
@@ -195,5 +197,53 @@ impl Repository {
     /// When the remote refuses a branch or cannot be reached.
     pub fn push(&self, remote: &str, branches: &[String], force: bool) -> Result<String, GitError> {
         push::push(self, remote, branches, force)
+    }
+
+    /// Returns the address behind a remote's name, as the user's git would use it.
+    ///
+    /// # Errors
+    /// When there is no `git`.
+    pub fn remote_address(&self, remote: &str) -> Result<String, GitError> {
+        remote_branch::address(self, remote)
+    }
+
+    /// Returns the branch that a remote shows first, which pull requests are for.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn default_branch(&self, remote: &str) -> Result<Option<String>, GitError> {
+        remote_branch::default_branch(self, remote)
+    }
+
+    /// Returns what a remote's branch holds now, seen from `base`; fetches it without touching any ref.
+    ///
+    /// # Errors
+    /// When the remote cannot be reached.
+    pub fn standing(&self, remote: &str, branch: &str, base: ObjectId) -> Result<Standing, GitError> {
+        remote_branch::standing(self, remote, branch, base)
+    }
+
+    /// Returns whether two commits hold the same files on the same parents.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn is_same(&self, one: ObjectId, other: ObjectId) -> Result<bool, GitError> {
+        remote_branch::is_same(self, one, other)
+    }
+
+    /// Pushes a branch in the place of `seen`, which is what the remote must still have, or nothing.
+    ///
+    /// # Errors
+    /// As for [`Self::push`].
+    pub fn publish(&self, remote: &str, branch: &str, seen: Option<ObjectId>) -> Result<String, GitError> {
+        remote_branch::publish(self, remote, branch, seen)
+    }
+
+    /// Returns the user and password that the user's git has for a host; it asks nobody.
+    ///
+    /// # Errors
+    /// When there is no `git`.
+    pub fn login(&self, scheme: &str, host: &str, path: &str) -> Result<Option<(String, String)>, GitError> {
+        remote_branch::login(self, scheme, host, path)
     }
 }

@@ -19,9 +19,10 @@
 //! - [`pipeline`] is the shell of a pipeline that keeps a repo hardened.
 //! - [`template`] renders everything that is added; [`config`] is what a repo asks for.
 //! - [`plan`] merges the wanted changes of a file, lowers them to edits once and proves them.
-//! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over.
+//! - [`render`] turns findings and plans into text; [`apply`] and [`git`] hand them over,
+//!   [`forge`] opens pull requests.
 //! - [`helm`] compares what a chart renders of two sets of values.
-//! - [`image`] is what a reference means; [`registry`] asks registries, the only network code; [`image_facts`]
+//! - [`image`] is what a reference means; [`registry`] asks registries; [`image_facts`]
 //!   reads what an image needs, [`signature`] tells who signed it; [`lock`] keeps what was learned.
 //! - [`overlay`] says changes as Kustomize patches; [`kustomize`] runs the user's own, with which [`build_proof`] proves
 //!   what builds become.
@@ -42,6 +43,7 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 mod contained;
+pub mod forge;
 pub mod git;
 pub mod helm;
 pub mod image;

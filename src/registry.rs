@@ -1,4 +1,5 @@
-//! Asks registries: which digest a tag has, what a manifest says, the bytes of a blob. The only network code.
+//! Asks registries: which digest a tag has, what a manifest says, the bytes of a blob. With [`crate::forge`] the only
+//! network code.
 //!
 //! Why not `oci-client`: it brings tokio, hyper and reqwest (more than twice the packages of the whole rest),
 //! follows redirects and realms on its own, and hides the raw bytes. What is needed of the distribution
@@ -32,11 +33,13 @@ use std::sync::Mutex;
 use ureq::http::{Method, StatusCode};
 
 pub use self::address::Site;
+pub(crate) use self::address::is_loopback;
 pub use self::credentials::Credentials;
 pub use self::failure::Failure;
 pub use self::manifest::{Content, Descriptor, ImageManifest, Index, Platform};
 pub use self::settings::{Limits, Settings};
 use self::transport::{Ask, Transport};
+pub(crate) use self::transport::{agent, retry_after};
 use crate::image::{Digest, Reference};
 
 /// All that a manifest can be. Without the index types a registry may answer with one platform's manifest, which

@@ -7,6 +7,7 @@
 
 mod access;
 mod admission;
+mod branch;
 mod cluster;
 mod decode;
 mod error;
@@ -35,6 +36,7 @@ use tera::Tera;
 use crate::config::Dialect;
 pub use access::{NewBinding, NewRole};
 pub use admission::{Attestor, WantedAdmission, WantedAttestor, WantedSignatures, WantedValidation};
+pub use branch::WantedCommit;
 pub use cluster::{AnonymousPaths, ControlPlane, EncryptedWith};
 use decode::Problem;
 pub use error::TemplateError;
@@ -356,6 +358,7 @@ impl Templates {
             self.try_out_overlays(),
             self.try_out_resources(),
             self.try_out_pipelines(),
+            self.try_out_commits(),
             self.try_out_cluster(),
             self.try_out_secrets(),
         ];

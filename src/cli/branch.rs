@@ -1,17 +1,25 @@
 //! `branch`: commit the changes to new branches.
 
+mod changes;
+mod division;
+mod message;
+mod pull_requests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use self::changes::{Changes, collect};
+use self::division::{Group, Per};
+use self::pull_requests::{Desk, Made, PullArgs};
 use super::inputs::{Inputs, Select, count_report, counts, decide, has_failed};
 use super::prove::ProveArgs;
 use super::{Global, Outcome, say};
-use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, Repository};
+use crate::forge::CodeOwners;
+use crate::git::{BranchOutcome, BranchRequest, GitError, HeadTree, ObjectId, Repository};
 use crate::plan::{Fate, Judged, Planned, Planner, Purpose, Selection, Tally};
-use crate::render::{Counts, closing, escaped, plural};
+use crate::render::{Counts, DiffFormat, MAX_MARKDOWN, Renderer, Style, closing, escaped, plural};
 use crate::repo::{self, Root, Snapshot};
-use crate::rules;
 
 /// Commit the changes to new branches
 ///
@@ -21,7 +29,10 @@ use crate::rules;
 #[command(after_help = "Examples:\n  \
     caseharden branch\n  \
     caseharden branch --per rule --level safe\n  \
-    caseharden branch --per namespace --push origin\n\n\
+    caseharden branch --per namespace --push origin\n  \
+    caseharden branch --per owner --max-files 40 --dry-run\n  \
+    caseharden branch --per area --stacked\n  \
+    caseharden branch --per area --push origin --pull-request --draft\n\n\
     Exit codes: 0 done, 2 something failed or could not be read (the rest was still done)")]
 pub(super) struct BranchArgs {
     /// Folder or file of the repo; all of it without one
@@ -38,27 +49,27 @@ pub(super) struct BranchArgs {
     /// Replace branches that exist and hold something else
     #[arg(long)]
     force: bool,
+    /// Most files in a branch; what cannot be merged apart stays together
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_files: Option<u32>,
+    /// Let each branch stand on the one before it; otherwise each applies alone to the base
+    #[arg(long)]
+    stacked: bool,
+    /// Trailer of the commits, as `Reviewed-by: Ann <ann@example.com>` (can be repeated)
+    #[arg(long, value_name = "TRAILER", value_parser = message::trailer)]
+    trailer: Vec<String>,
+    /// Show what would be made, pushed, opened and closed, and do none of it
+    #[arg(long)]
+    dry_run: bool,
     /// Push the branches with your own git
     #[arg(long, value_name = "REMOTE")]
     push: Option<String>,
     #[command(flatten)]
+    pulls: PullArgs,
+    #[command(flatten)]
     pub(super) prove: ProveArgs,
     #[command(flatten)]
     pub(super) select: Select,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Per {
-    /// One branch for everything
-    Run,
-    /// One for each area of rules
-    Area,
-    /// One for each rule
-    Rule,
-    /// One for each namespace that workloads land in
-    Namespace,
-    /// One for each folder with changes
-    Directory,
 }
 
 pub(super) fn run(args: &BranchArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
@@ -83,20 +94,52 @@ pub(super) fn run(args: &BranchArgs, global: &Global, out: &mut dyn Write) -> an
     let unproved = prove(&repository, &tree, &mut inputs, args, global)?;
     say_dirty(&repository, &inputs, global)?;
 
+    let owners = code_owners(&repository, &tree, args)?;
+    let mut desk = match &args.push {
+        Some(remote) if args.pulls.pull_request => {
+            Some(Desk::new(&args.pulls, &repository, remote, base, args.scope(), args.dry_run)?)
+        }
+        _ => None,
+    };
+    let longest = desk.as_ref().map_or(MAX_MARKDOWN, |desk| Desk::longest_summary(desk.kind()));
     let mut session = Session {
         args,
-        inputs: &inputs,
+        global,
         repository: &repository,
-        tree: &tree,
+        owners,
+        longest,
         made: Vec::new(),
         failed: unproved,
     };
-    let counts = session.commit_groups(out)?;
-    session.push(global)?;
+    let counts = session.commit_groups(&inputs, base, out)?;
+    match &mut desk {
+        Some(desk) => session.settle(desk, out)?,
+        None => session.push(global)?,
+    }
     if !global.quiet {
         say(&closing(&counts, &[]));
     }
     Ok(if session.failed { Outcome::Failed } else { Outcome::Done })
+}
+
+/// Who owns what in the base commit, where that is asked for.
+fn code_owners(repository: &Repository, tree: &HeadTree, args: &BranchArgs) -> anyhow::Result<CodeOwners> {
+    if args.per != Per::Owner {
+        return Ok(CodeOwners::default());
+    }
+    let found = CodeOwners::PLACES
+        .iter()
+        .find_map(|place| tree.files.iter().find(|file| repo::slashed(&file.path) == **place));
+    let Some(file) = found else {
+        anyhow::bail!("`--per owner` needs a file of owners: {}", CodeOwners::PLACES.join(", "));
+    };
+    // GitHub reads no larger one.
+    anyhow::ensure!(
+        repository.blob_size(file.id).map_err(helped)? <= 3 << 20,
+        "`{}` is larger than 3 MiB",
+        file.path.display()
+    );
+    Ok(CodeOwners::parse(&String::from_utf8_lossy(&repository.blob(file.id).map_err(helped)?)))
 }
 
 fn helped(error: GitError) -> anyhow::Error {
@@ -168,48 +211,77 @@ fn say_dirty(repository: &Repository, inputs: &Inputs, global: &Global) -> anyho
 
 struct Session<'a> {
     args: &'a BranchArgs,
-    inputs: &'a Inputs,
+    global: &'a Global,
     repository: &'a Repository,
-    tree: &'a HeadTree,
-    made: Vec<String>,
+    owners: CodeOwners,
+    /// Bytes of what a pull request may say.
+    longest: usize,
+    made: Vec<Made>,
     failed: bool,
 }
 
-/// A branch to be, and which findings it is about.
-struct Group {
-    name: String,
-    title: String,
-    rule: Option<String>,
-    namespace: Option<String>,
-    folder: Option<String>,
-}
-
-/// What goes into one commit.
-#[derive(Default)]
-struct Changes {
-    files: Vec<(PathBuf, Vec<u8>)>,
-    findings: Vec<(String, Judged)>,
-}
-
 impl Session<'_> {
-    fn commit_groups(&mut self, out: &mut dyn Write) -> anyhow::Result<Counts> {
+    fn commit_groups(
+        &mut self,
+        inputs: &Inputs,
+        base: ObjectId,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<Counts> {
         let (groups, counts) =
-            self.inputs.plan(&self.args.select, Purpose::Changes, |planner| Ok(self.groups(planner)))?;
+            inputs.plan(&self.args.select, Purpose::Changes, |planner| Ok(self.groups(inputs, planner)))?;
         if groups.is_empty() {
             say("nothing to change: no branch was made\n");
         }
+        let mut at = base;
         for group in groups {
-            let selection = self.selection(&group)?;
-            let changes = self
-                .inputs
-                .plan_selected(&selection, Purpose::Changes, |planner| Ok(collect(planner, &group)))?;
-            self.commit(&group, changes, out)?;
+            // What a branch below has changed is part of what this one finds.
+            let below = if at == base { None } else { Some(self.read_again(at, inputs)?) };
+            let inputs = below.as_ref().unwrap_or(inputs);
+            let changes = self.changes(inputs, &group)?;
+            let pieces = changes.pieces(self.args.max_files.map(|most| most as usize));
+            let n_pieces = pieces.len();
+            for (number, changes) in pieces.into_iter().enumerate() {
+                let (name, title) = match n_pieces {
+                    1 => (group.name.clone(), group.title.clone()),
+                    _ => (
+                        format!("{}-{}", group.name, number + 1),
+                        format!("{} ({} of {n_pieces})", group.title, number + 1),
+                    ),
+                };
+                let made = self.commit(inputs, &group, &name, &title, changes, at, out)?;
+                at = made.filter(|_| self.args.stacked).unwrap_or(at);
+            }
         }
         Ok(counts)
     }
 
-    fn selection(&self, group: &Group) -> anyhow::Result<Selection<'_>> {
-        let mut selection = self.inputs.selection(&self.args.select)?;
+    /// A commit of the stack, without what was held back at its bottom.
+    fn read_again(&self, commit: ObjectId, bottom: &Inputs) -> anyhow::Result<Inputs> {
+        let paths: Vec<PathBuf> = self.args.path.iter().cloned().collect();
+        let tree = self.repository.files(commit, &[]).map_err(helped)?;
+        let inputs = read_tree(self.repository, &tree, Root::find(&paths)?, self.args, self.global)?;
+        Ok(Inputs { held: bottom.held.clone(), ..inputs })
+    }
+
+    fn changes(&self, inputs: &Inputs, group: &Group) -> anyhow::Result<Changes> {
+        let selection = self.selection(inputs, group)?;
+        let renderer = self.renderer();
+        inputs.plan_selected(&selection, Purpose::Changes, |planner| {
+            Ok(collect(planner, group, &self.owners, renderer.as_deref()))
+        })
+    }
+
+    /// What writes the bodies of pull requests, if there are to be any.
+    fn renderer(&self) -> Option<Box<dyn Renderer>> {
+        let markdown = || DiffFormat::Markdown.renderer(Style::default(), 0, self.longest, &|| None);
+        self.args.pulls.pull_request.then(markdown)
+    }
+
+    fn selection<'i>(&self, inputs: &'i Inputs, group: &Group) -> anyhow::Result<Selection<'i>>
+    where
+        Self: 'i,
+    {
+        let mut selection = inputs.selection(&self.args.select)?;
         if let Some(rule) = &group.rule {
             selection.select = vec![rule.clone()];
         }
@@ -220,12 +292,12 @@ impl Session<'_> {
     }
 
     /// The groups that have something to change, and what the whole run found.
-    fn groups(&mut self, planner: &Planner<'_>) -> (Vec<Group>, Counts) {
+    fn groups(&mut self, inputs: &Inputs, planner: &Planner<'_>) -> (Vec<Group>, Counts) {
         let mut keys = BTreeSet::new();
-        let mut counts = counts(self.inputs, planner);
+        let mut counts = counts(inputs, planner);
         let mut note = |path: &str, judged: &Judged| {
             if judged.fate == Fate::Planned {
-                keys.extend(self.args.per.keys(planner, path, judged));
+                keys.extend(self.args.per.keys(planner, &self.owners, path, judged));
             }
         };
         planner.reports(|report| {
@@ -236,32 +308,66 @@ impl Session<'_> {
             counts.tally += Tally::of(&findings);
             findings.iter().for_each(|judged| note(path, judged));
         }
-        self.failed |= has_failed(self.inputs, planner, &counts);
-        for skip in self.inputs.skipped(planner).iter().filter(|skip| skip.reason.is_failure()) {
+        self.failed |= has_failed(inputs, planner, &counts);
+        for skip in inputs.skipped(planner).iter().filter(|skip| skip.reason.is_failure()) {
             say(&format!("skipped: {}: {}\n", escaped(&skip.path), escaped(&skip.detail)));
         }
         (keys.into_iter().map(|key| self.args.per.group(&self.args.prefix, key)).collect(), counts)
     }
 
-    fn commit(&mut self, group: &Group, changes: Changes, out: &mut dyn Write) -> anyhow::Result<()> {
+    /// Makes a branch; the commit it points to then.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a branch is of a group, of a piece, on a base, from inputs"
+    )]
+    fn commit(
+        &mut self,
+        inputs: &Inputs,
+        group: &Group,
+        name: &str,
+        title: &str,
+        changes: Changes,
+        base: ObjectId,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<Option<ObjectId>> {
         if changes.files.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let (n_files, message) = (changes.files.len(), message(group, &changes));
-        let request = BranchRequest {
-            branch: group.name.clone(),
-            base: self.tree.commit,
-            message,
-            files: changes.files,
-            force: self.args.force,
+        let n_files = changes.files.len();
+        let wanted = message::wanted(group, self.args.per, title, &changes);
+        let message = message::message(&inputs.templates, &wanted, &self.args.trailer)?;
+        let mut made = Made {
+            name: name.to_owned(),
+            commit: None,
+            title: message.lines().next().unwrap_or_default().to_owned(),
+            body: String::new(),
+            labels: Vec::new(),
+            below: self.made.last().filter(|_| self.args.stacked).map(|below| below.name.clone()),
         };
+        if let Some(renderer) = self.renderer() {
+            let summary = changes.show(inputs, &*renderer)?;
+            made.body = inputs.templates.pull_request_body(&wanted, &summary)?;
+            made.labels = inputs.templates.pull_request_labels(&wanted, &self.args.pulls.label)?;
+        }
+        if self.args.dry_run {
+            writeln!(out, "{name}  would hold {}: {}", plural(n_files, "file"), escaped(&made.title))?;
+            self.made.push(made);
+            return Ok(None);
+        }
+        let files = changes.files.into_iter().map(|(path, text)| (repo::native(&path), text)).collect();
+        let (force, renews) = (self.args.force, self.args.pulls.pull_request);
+        let request = BranchRequest { branch: name.to_owned(), base, message, files, force, renews };
         match self.repository.commit(&request) {
             Ok(outcome) => {
-                let what = describe(&outcome);
-                writeln!(out, "{}  {what}  {}", group.name, plural(n_files, "file"))?;
-                if outcome != BranchOutcome::NothingToCommit {
-                    self.made.push(group.name.clone());
-                }
+                writeln!(out, "{name}  {}  {}", describe(&outcome), plural(n_files, "file"))?;
+                let commit = match outcome {
+                    BranchOutcome::Created { commit }
+                    | BranchOutcome::Replaced { commit, .. }
+                    | BranchOutcome::Unchanged { commit } => commit,
+                    BranchOutcome::NothingToCommit => return Ok(None),
+                };
+                self.made.push(Made { commit: Some(commit), ..made });
+                Ok(Some(commit))
             }
             Err(error) => {
                 self.failed = true;
@@ -269,22 +375,68 @@ impl Session<'_> {
                 if let Some(help) = error.help() {
                     say(&format!("  help: {}\n", escaped(&help)));
                 }
+                Ok(None)
             }
         }
-        Ok(())
     }
 
     fn push(&mut self, global: &Global) -> anyhow::Result<()> {
         let Some(remote) = &self.args.push else { return Ok(()) };
-        if self.made.is_empty() {
+        let names: Vec<String> = self.made.iter().map(|made| made.name.clone()).collect();
+        if names.is_empty() {
             return Ok(());
         }
-        let said = self.repository.push(remote, &self.made, self.args.force).map_err(helped)?;
+        let branches = plural(names.len(), "branch");
+        if self.args.dry_run {
+            say(&format!("would push {branches} to {}\n", escaped(remote)));
+            return Ok(());
+        }
+        let said = self.repository.push(remote, &names, self.args.force).map_err(helped)?;
         if global.verbose {
             say(&said);
         }
-        say(&format!("pushed {} to {}\n", plural(self.made.len(), "branch"), escaped(remote)));
+        say(&format!("pushed {branches} to {}\n", escaped(remote)));
         Ok(())
+    }
+
+    /// Pushes each branch and sees to its pull request; one that fails does not stop the others.
+    fn settle(&mut self, desk: &mut Desk<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+        let mut settled: Vec<(String, anyhow::Result<String>)> = Vec::new();
+        for made in &self.made {
+            settled.push((made.name.clone(), desk.settle(made)));
+        }
+        // After a failure nobody knows what a whole run would have made.
+        if !self.failed {
+            settled.extend(desk.close_empty(&self.made.iter().map(|made| made.name.as_str()).collect()));
+        }
+        for (name, result) in settled {
+            match result {
+                Ok(what) => writeln!(out, "{name}  {}", escaped(&what))?,
+                Err(error) => {
+                    self.failed = true;
+                    super::report(&error.context(format!("{name}: no pull request")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BranchArgs {
+    /// What tells runs apart that divide or select differently: each sees to its own pull requests only.
+    fn scope(&self) -> String {
+        let Select { select, ignore, namespace, object, .. } = &self.select;
+        let path = self.path.as_deref().map(repo::slashed).unwrap_or_default();
+        let text = format!(
+            "{:?} {} {path} {} {} {namespace:?} {object:?} {:?} {}",
+            self.per,
+            self.prefix,
+            select.join(","),
+            ignore.join(","),
+            self.max_files,
+            self.stacked
+        );
+        crate::git::blob_id(text.as_bytes())[..16].to_owned()
     }
 }
 
@@ -304,116 +456,4 @@ fn describe(outcome: &BranchOutcome) -> String {
         BranchOutcome::Unchanged { commit } => format!("unchanged {}", short(commit)),
         BranchOutcome::NothingToCommit => "nothing to commit".to_owned(),
     }
-}
-
-/// The new texts of a group, and the findings they answer.
-fn collect(planner: &Planner<'_>, group: &Group) -> Changes {
-    let mut changes = Changes::default();
-    let in_folder = |path: &str| group.folder.as_deref().is_none_or(|folder| repo::folder(path) == folder);
-    planner.reports(|report| {
-        let Some(after) = report.after.filter(|_| in_folder(report.path)) else { return };
-        changes.files.push((repo::native(report.path), after.into_bytes()));
-        let planned = report.findings.into_iter().filter(|judged| judged.fate == Fate::Planned);
-        changes.findings.extend(planned.map(|judged| (report.path.to_owned(), judged)));
-    });
-    for Planned { path, findings, files } in planner.new_files() {
-        let files: Vec<_> = files.into_iter().filter(|file| in_folder(&file.path)).collect();
-        let planned = findings.into_iter().filter(|judged| judged.fate == Fate::Planned && in_folder(path));
-        changes.findings.extend(planned.map(|judged| (path.to_owned(), judged)));
-        changes
-            .files
-            .extend(files.into_iter().map(|file| (repo::native(&file.path), file.text.into_bytes())));
-    }
-    changes
-}
-
-impl Per {
-    /// The groups a planned finding belongs to.
-    fn keys(self, planner: &Planner<'_>, path: &str, judged: &Judged) -> Vec<String> {
-        match self {
-            Per::Run => vec![String::new()],
-            Per::Area => vec![judged.finding.rule.area.id().to_owned()],
-            Per::Rule => vec![judged.finding.rule.id.to_owned()],
-            Per::Directory => {
-                let new = judged.finding.new_files.iter().map(|file| repo::folder(&file.path).to_owned());
-                std::iter::once(repo::folder(path).to_owned()).chain(new).collect()
-            }
-            Per::Namespace if &*judged.object.kind == "Namespace" => vec![judged.object.name.to_string()],
-            Per::Namespace => {
-                let namespaces = planner.model.namespaces_at(path, &judged.object);
-                if namespaces.is_empty() { vec![String::new()] } else { namespaces }
-            }
-        }
-    }
-
-    fn group(self, prefix: &str, key: String) -> Group {
-        let (name, title) = match self {
-            Per::Run => ("harden".to_owned(), "Harden workloads and namespaces".to_owned()),
-            Per::Area => (key.clone(), format!("Harden: {key} rules")),
-            Per::Rule => {
-                let summary = rules::find(&key).map_or("", rules::Rule::summary);
-                (key.clone(), format!("Harden: {summary}"))
-            }
-            Per::Namespace if key.is_empty() => {
-                ("no-namespace".to_owned(), "Harden objects without a namespace".to_owned())
-            }
-            Per::Namespace => (format!("namespace-{}", slug(&key)), format!("Harden namespace {key}")),
-            Per::Directory if key.is_empty() => {
-                ("directory-root".to_owned(), "Harden the root folder".to_owned())
-            }
-            Per::Directory => (format!("directory-{}", slug(&key)), format!("Harden {key}")),
-        };
-        let of = |per: &[Per]| per.contains(&self).then(|| key.clone());
-        Group {
-            name: format!("{prefix}{name}"),
-            title,
-            rule: of(&[Per::Area, Per::Rule]),
-            namespace: of(&[Per::Namespace]),
-            folder: of(&[Per::Directory]),
-        }
-    }
-}
-
-/// Letters that every forge takes in a branch name; long ones keep a hash of what is cut.
-fn slug(text: &str) -> String {
-    let slug: String = text
-        .chars()
-        .map(|char| if char.is_ascii_alphanumeric() || char == '.' { char } else { '-' })
-        .collect();
-    let slug = slug.trim_matches(['-', '.']).replace("..", "-");
-    if slug == text.replace('/', "-") && slug.len() <= 60 {
-        return slug;
-    }
-    let id = crate::git::blob_id(text.as_bytes());
-    format!("{}-{}", slug.chars().take(50).collect::<String>(), &id[..8])
-}
-
-/// Names at most this many objects for a rule; the diff has them all.
-const OBJECTS_IN_MESSAGE: usize = 40;
-
-/// Subject, then for each rule: why, the objects, what to check.
-fn message(group: &Group, changes: &Changes) -> String {
-    let mut by_rule: BTreeMap<&str, Vec<&(String, Judged)>> = BTreeMap::new();
-    for finding in &changes.findings {
-        by_rule.entry(finding.1.finding.rule.id).or_default().push(finding);
-    }
-    let mut message = format!("{}\n", group.title);
-    for (id, findings) in by_rule {
-        let Some(rule) = rules::find(id) else { continue };
-        message.push_str(&format!("\n{id}: {}.\n", rule.summary()));
-        let objects: BTreeSet<String> =
-            findings.iter().map(|(path, judged)| format!("{} ({path})", judged.object)).collect();
-        for object in objects.iter().take(OBJECTS_IN_MESSAGE) {
-            message.push_str(&format!("  - {}\n", escaped(object)));
-        }
-        if objects.len() > OBJECTS_IN_MESSAGE {
-            message.push_str(&format!("  - and {} more\n", objects.len() - OBJECTS_IN_MESSAGE));
-        }
-        let notes: BTreeSet<&str> =
-            findings.iter().flat_map(|(_, judged)| &judged.finding.notes).map(String::as_str).collect();
-        for note in notes.iter().take(OBJECTS_IN_MESSAGE) {
-            message.push_str(&format!("  Check: {}\n", escaped(note)));
-        }
-    }
-    message
 }

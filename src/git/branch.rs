@@ -5,6 +5,7 @@ use std::env;
 use std::path::PathBuf;
 
 use super::identity::identity;
+use super::remote_branch::{is_untouched, tree_trailer};
 use super::settings::Settings;
 use super::store::{Branch, NewCommit};
 use super::{GitError, ObjectId, Repository, checked_out, names, plumbing};
@@ -26,6 +27,8 @@ pub struct BranchRequest {
     pub files: Vec<(PathBuf, Vec<u8>)>,
     /// Whether an existing branch that holds something else is replaced.
     pub force: bool,
+    /// Whether an existing branch is replaced if all its commits are ours, as we made them.
+    pub renews: bool,
 }
 
 /// What became of a [`BranchRequest`].
@@ -68,7 +71,8 @@ pub(super) fn commit(repository: &Repository, request: &BranchRequest) -> Result
             if facts.tree == tree && facts.parents == [request.base] {
                 return Ok(BranchOutcome::Unchanged { commit: *tip });
             }
-            if !request.force {
+            let renews = request.renews && is_untouched(repository, request.base, *tip)?;
+            if !(request.force || renews) {
                 return Err(GitError::BranchExists { branch: branch.clone() });
             }
             Some(*tip)
@@ -116,6 +120,7 @@ fn write_commit(
     let settings = Settings::load(&repository.program, &repository.git_dir)?;
     let identity = identity(&settings, &|name| env::var(name).ok())?;
     let message = with_trailer(&request.message);
+    let message = format!("{message}{}\n", tree_trailer(tree));
     let commit = NewCommit { tree, parent: request.base, message: &message, identity: &identity };
     let sign = settings.is_true("commit.gpgsign");
     // Git reads dates in a dozen forms; what the user has set is for git to read.

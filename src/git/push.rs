@@ -27,6 +27,16 @@ pub(super) fn push(
     if refspecs.is_empty() {
         return Ok(String::new());
     }
+    run(repository, remote, leases, refspecs)
+}
+
+/// Pushes, and says what git said.
+pub(super) fn run(
+    repository: &Repository,
+    remote: &str,
+    leases: Vec<String>,
+    refspecs: Vec<String>,
+) -> Result<String, GitError> {
     // Only these branches: no tags that happen to be reachable, no submodules.
     let fixed = ["push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no"].map(str::to_owned);
     let target = ["--".to_owned(), remote.to_owned()];

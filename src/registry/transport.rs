@@ -352,7 +352,7 @@ fn key(ask: &Ask<'_>) -> (String, String) {
     (ask.site.host.clone(), ask.repository.clone())
 }
 
-fn agent(limits: &Limits, roots: Option<RootCerts>) -> Agent {
+pub(crate) fn agent(limits: &Limits, roots: Option<RootCerts>) -> Agent {
     let tls = match roots {
         Some(roots) => TlsConfig::builder().root_certs(roots).build(),
         None => TlsConfig::builder().build(),
@@ -393,7 +393,7 @@ fn authorities(host: &str, pem: &[u8]) -> Result<RootCerts, Failure> {
 }
 
 /// Seconds, or a date (RFC 9110 section 10.2.3).
-fn retry_after(value: &str) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }

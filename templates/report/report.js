@@ -6,6 +6,8 @@ const run = JSON.parse(byId("run").textContent);
 const files = [...document.querySelectorAll("script.file")].map((block) => JSON.parse(block.textContent));
 const SEVERITIES = ["critical", "high", "medium", "low"];
 
+const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 // Control characters, and those that make a line read as another.
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const shown = (text) => text.replace(UNSAFE, (char) => `\\u{${char.codePointAt(0).toString(16)}}`);
@@ -252,7 +254,7 @@ function build() {
     const count = file.hunks.length;
     const title = make("h2", "", make("span", "path", file.path));
     if (file.new) title.append(make("span", "chip new", "new file"));
-    title.append(make("span", "count", `${count} ${count === 1 ? "change" : "changes"}`));
+    title.append(make("span", "count", plural(count, "change")));
     const box = make("section", "file", title);
     box.setAttribute("aria-label", file.path);
     for (const hunk of file.hunks) {
@@ -268,7 +270,9 @@ function build() {
     file.element = box;
     list.append(box);
   }
-  sheet.replaceSync([...sizes].map((size) => `.h${size} { contain-intrinsic-size: auto ${size}px; }`).join("\n"));
+  // What is not filled yet has its size all the same: what has none is never seen to come into view.
+  const rules = [...sizes].map((size) => `.h${size} { contain-intrinsic-size: auto ${size}px; } .h${size}:empty { min-height: ${size}px; }`);
+  sheet.replaceSync(rules.join("\n"));
   byId("files").append(list);
 }
 
@@ -404,10 +408,10 @@ function bars(title, counts, order, act) {
 function summary() {
   const box = byId("summary");
   const safe = hunks.filter((hunk) => hunk.isSafe).length;
-  const totals = make("p", "", make("b", "", `${hunks.length} changes in ${files.length} files`), `: ${safe} safe, ${hunks.length - safe} to review.`);
-  if (run.byHand > 0) totals.append(` ${run.byHand} findings are left to a person: caseharden check lists them.`);
-  if (run.belowLevel > 0) totals.append(` ${run.belowLevel} fixes are held back by the level.`);
-  if (run.hidden > 0) totals.append(` ${run.hidden} changes on or beside lines with a secret are not shown; caseharden apply makes them too.`);
+  const totals = make("p", "", make("b", "", `${plural(hunks.length, "change")} in ${plural(files.length, "file")}`), `: ${safe} safe, ${hunks.length - safe} to review.`);
+  if (run.byHand > 0) totals.append(` ${plural(run.byHand, "finding")} left to a person: caseharden check lists them.`);
+  if (run.belowLevel > 0) totals.append(` ${run.belowLevel} ${run.belowLevel === 1 ? "fix" : "fixes"} held back by the level.`);
+  if (run.hidden > 0) totals.append(` ${plural(run.hidden, "change")} on or beside a line with a secret not shown; caseharden apply makes those too.`);
   const areas = tally((finding) => run.rules[finding.rule].area);
   const set = (id, value) => {
     byId(id).value = value;
@@ -438,6 +442,9 @@ function network() {
   for (const [id, title] of [["before", "As it is"], ["after", "With the changes"]]) {
     pictures.append(make("figure", "", make("figcaption", "", title), byId(id).content.cloneNode(true)));
   }
+  // Side by side only where neither has to be drawn smaller than its text can be read.
+  const widest = Math.max(...[...pictures.querySelectorAll("svg")].map((svg) => Number(svg.getAttribute("width"))));
+  pictures.classList.toggle("is-wide", widest > 540);
   byId("network").append(make("h2", "", "Who may connect to whom"), pictures);
   byId("network").hidden = false;
 }

@@ -15,7 +15,7 @@ mod texts;
 use crate::program::Folder;
 
 /// A pod as most are written first.
-const SOFT: &str = "\
+pub(crate) const SOFT: &str = "\
 apiVersion: v1
 kind: Pod
 metadata:

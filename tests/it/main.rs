@@ -19,6 +19,8 @@ mod apply;
 mod corpus;
 #[cfg(unix)]
 mod field;
+#[cfg(unix)]
+mod forge;
 mod formats;
 #[cfg(unix)]
 mod git;

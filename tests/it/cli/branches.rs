@@ -122,3 +122,126 @@ fn the_message_names_rules_objects_and_what_to_check() {
         "Test <test@example.com>\n"
     );
 }
+
+/// The shop, with owners who share it.
+fn owned_shop() -> Folder {
+    let folder = shop();
+    folder.write(".github/CODEOWNERS", "* @platform\n/base/web.yaml @web-team\n/overlays/ @ops @platform\n");
+    folder.commit();
+    folder
+}
+
+fn changed(folder: &Folder, from: &str, to: &str) -> Vec<String> {
+    folder.git(&["diff", "--name-only", from, to]).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_set_of_owners_gets_a_branch_of_its_files() {
+    let folder = owned_shop();
+    folder.run(&["branch", "--per", "owner"]).expect_code(0);
+    let made = branches(&folder);
+    assert!(made.iter().any(|name| name.contains("owner-")) && made.len() >= 2, "{made:?}");
+    let mut all: Vec<String> = made.iter().flat_map(|branch| changed(&folder, "HEAD", branch)).collect();
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count, "a file is in two branches: {all:?}");
+    let whole = owned_shop();
+    whole.run(&["branch"]).expect_code(0);
+    assert_eq!(all, changed(&whole, "HEAD", "caseharden/harden"));
+    let run = shop().run(&["branch", "--per", "owner"]).expect_code(2);
+    assert!(run.stderr.contains(".github/CODEOWNERS"), "{}", run.stderr);
+}
+
+#[test]
+fn a_file_that_names_a_new_one_is_in_its_branch() {
+    for args in [&["--per", "owner"][..], &["--max-files", "1"]] {
+        let folder = owned_shop();
+        folder.write(
+            ".github/CODEOWNERS",
+            "* @platform\nnetwork-policy.yaml @net\nkustomization.yaml @kustomize\n",
+        );
+        folder.commit();
+        folder.run(&[&["branch"][..], args].concat()).expect_code(0);
+        for branch in branches(&folder) {
+            for (path, text) in files_of(&folder, &branch) {
+                let text = String::from_utf8_lossy(&text);
+                if path.ends_with("kustomization.yaml") && text.contains("- network-policy.yaml") {
+                    let beside = path.replace("kustomization.yaml", "network-policy.yaml");
+                    let listing = folder.git(&["ls-tree", "-r", "--name-only", &branch]);
+                    assert!(listing.lines().any(|line| line == beside), "{branch}: {path} names no file");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn branches_of_bounded_size_add_up_to_the_whole() {
+    let folder = shop();
+    folder.run(&["branch", "--max-files", "2"]).expect_code(0);
+    let made = branches(&folder);
+    assert!(made.len() >= 3 && made.contains(&"caseharden/harden-1".to_owned()), "{made:?}");
+    for (number, branch) in made.iter().enumerate() {
+        let subject = folder.git(&["log", "-1", "--format=%s", branch]);
+        assert!(subject.trim_end().ends_with(&format!("of {})", made.len())), "{number}: {subject}");
+        folder.git(&["merge", "--quiet", "--no-edit", branch]);
+    }
+    let whole = shop();
+    whole.run(&["apply"]).expect_code(0);
+    assert_eq!(folder.tree(), whole.tree());
+}
+
+#[test]
+fn a_stack_ends_with_what_one_branch_would_hold() {
+    for per in ["area", "namespace", "directory"] {
+        let folder = shop();
+        let run = folder.run(&["branch", "--per", per, "--stacked"]).expect_code(0);
+        let names: Vec<&str> = run.stdout.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert!(names.len() >= 2, "{}", run.stdout);
+        let mut below = folder.git(&["rev-parse", "HEAD"]);
+        for name in &names {
+            assert_eq!(folder.git(&["rev-parse", &format!("{name}^")]), below, "{per}: {name}");
+            below = folder.git(&["rev-parse", name]);
+        }
+        let top = names.last().unwrap();
+        folder.git(&["checkout", "--quiet", top]);
+        let left = folder.run(&["diff", "-q"]);
+        assert_eq!((left.code, left.stdout.as_str()), (0, ""), "{per}");
+        let again = folder.run(&["branch", "--per", per, "--stacked", "--base", "main"]).expect_code(0);
+        assert!(again.stdout.lines().all(|line| line.contains("unchanged")), "{}", again.stdout);
+    }
+}
+
+#[test]
+fn a_team_words_its_commits_and_adds_trailers() {
+    let folder = shop();
+    folder.write("words/branch/title.txt", "[{{ per }}] {{ title }} ({{ rules | length }} rules)");
+    folder.write("words/branch/message.txt", "See RUN-7.\n\n{{ details }}");
+    let args = ["branch", "--templates", "words", "--trailer", "Reviewed-by: Ann <ann@example.com>"];
+    folder.run(&args).expect_code(0);
+    let message = folder.git(&["log", "-1", "--format=%B", "caseharden/harden"]);
+    assert!(
+        message.starts_with("[run] Harden workloads and namespaces (")
+            && message.contains("\n\nSee RUN-7.\n")
+    );
+    let trailers = folder.git(&["log", "-1", "--format=%(trailers:only)", "caseharden/harden"]);
+    assert!(
+        trailers.starts_with("Reviewed-by: Ann <ann@example.com>\nHardened-by: caseharden/"),
+        "{trailers}"
+    );
+    folder.write("words/branch/title.txt", "two\nlines");
+    let run = folder.run(&args).expect_code(2);
+    assert!(run.stderr.contains("branch/title.txt: must render one line"), "{}", run.stderr);
+    folder.run(&["branch", "--trailer", "no trailer"]).expect_code(2);
+}
+
+#[test]
+fn a_dry_run_makes_nothing_and_says_what_it_would_make() {
+    let folder = shop();
+    let before = folder.git(&["count-objects", "-v"]);
+    let run = folder.run(&["branch", "--per", "area", "--dry-run"]).expect_code(0);
+    assert!(run.stdout.contains("caseharden/pod  would hold "), "{}", run.stdout);
+    assert!(branches(&folder).is_empty());
+    assert_eq!(folder.git(&["count-objects", "-v"]), before);
+}

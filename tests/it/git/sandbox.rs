@@ -142,6 +142,7 @@ pub(crate) fn request(repository: &Repository, branch: &str, files: &[(&str, &st
         base: repository.base(None).unwrap(),
         message: "Harden the pod\n\nWhy: because.".to_owned(),
         files: files.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())).collect(),
+        renews: false,
         force: false,
     }
 }
