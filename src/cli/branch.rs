@@ -65,9 +65,9 @@ pub(super) struct BranchArgs {
     #[arg(long, value_name = "REMOTE")]
     push: Option<String>,
     #[command(flatten)]
-    pulls: PullArgs,
-    #[command(flatten)]
     pub(super) prove: ProveArgs,
+    #[command(flatten)]
+    pulls: PullArgs,
     #[command(flatten)]
     pub(super) select: Select,
 }

@@ -65,13 +65,15 @@ fn author_and_message_are_as_git_would_have_them() {
             let shown =
                 repo.git(&["log", "-1", "--date=raw", "--format=%an <%ae> %ad|%cn <%ce>|%B", "harden"]);
             let version = env!("CARGO_PKG_VERSION");
+            let tree = repo.git(&["rev-parse", "harden^{tree}"]);
+            let wanted = format!("Hardened-by: caseharden/{version}\nHardened-tree: {}", tree.trim_end());
             let expected = format!(
                 "Ann Author <ann@example.org> 1700000000 +0200|Carl <ann@example.org>|\
-                 Harden the pod\n\nWhy: because.\n\nHardened-by: caseharden/{version}\n"
+                 Harden the pod\n\nWhy: because.\n\n{wanted}"
             );
-            assert_eq!(shown, expected.trim_end());
+            assert_eq!(shown.trim_end(), expected);
             let trailers = repo.git(&["log", "-1", "--format=%(trailers:only)", "harden"]);
-            assert_eq!(trailers.trim_end(), format!("Hardened-by: caseharden/{version}"));
+            assert_eq!(trailers.trim_end(), wanted);
         }
     });
 }
