@@ -5,10 +5,12 @@
 mod chart;
 mod classify;
 mod dockerfile;
+pub mod generator;
 mod kustomization;
 mod named;
 mod source;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -39,6 +41,8 @@ pub struct Repo {
     pub charts: Vec<Chart>,
     /// Images that the repo builds itself, ordered by path; they are often named after the folder.
     pub dockerfiles: Vec<Dockerfile>,
+    /// Texts of files that ConfigMaps are made of, by path; those that are `files` are not repeated.
+    pub texts: BTreeMap<String, String>,
     /// URLs of the repo's git remotes, as far as there are any.
     pub remotes: Vec<String>,
     /// YAML and JSON files that hold no Kubernetes objects (CI workflows, values, …).
@@ -49,6 +53,12 @@ impl Repo {
     /// The files that are judged.
     pub fn manifests(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| !file.context_only && file.content == Content::Objects)
+    }
+
+    /// The text of a file that a ConfigMap is made of.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        let read = || self.file(path).map(|file| file.stream.text());
+        self.texts.get(path).map(String::as_str).or_else(read)
     }
 
     /// The file at a path.
@@ -237,6 +247,7 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
     repo.skipped.sort();
     let context_only = entries.into_iter().map(|entry| (entry.path, entry.context_only)).collect();
     named::add(source, &mut repo.files, &context_only, &facts, config);
+    repo.texts = generator::texts(source, &repo.files, config);
     add_templates(&mut repo, &facts, config);
     repo
 }

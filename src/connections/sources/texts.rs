@@ -171,6 +171,7 @@ impl Place {
                 line: scene.line(*file, 0, pointer),
                 words,
             },
+            Place::Text { path, line } => Evidence { path: path.clone(), line: line + below, words },
         }
     }
 }

@@ -10,6 +10,7 @@ use super::super::super::{MemberId, Space};
 use super::pieces::Place;
 use crate::model::Object;
 use crate::repo::Kustomization;
+use crate::repo::generator::{self, GeneratorFile};
 
 /// What a ConfigMap holds.
 #[derive(Debug, Default)]
@@ -35,6 +36,18 @@ impl Entries {
             (key, text, place)
         });
         Some(Entries { texts: texts.collect(), ..Entries::default() })
+    }
+
+    fn read_file(&mut self, source: GeneratorFile, text: &str) {
+        let place = |line| Place::Text { path: source.path.clone(), line };
+        if let Some(key) = source.key {
+            return self.texts.push((key, text.to_owned(), place(1)));
+        }
+        for (idx, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#')) {
+            if let Some((key, value)) = line.trim_start_matches('\u{feff}').split_once('=') {
+                self.texts.push((key.trim().to_owned(), value.to_owned(), place(idx + 1)));
+            }
+        }
     }
 }
 
@@ -105,7 +118,14 @@ impl ConfigMaps {
                 let text = text.trim_matches(['"', '\'']).to_owned();
                 entries.texts.push((key.to_owned(), text, Place::Kustomization { file, pointer }));
             }
-            entries.is_partial = ["files", "envs", "env"].iter().any(|key| !generator[key].is_null());
+            let folder = crate::repo::folder(&kustomization.path);
+            for source in generator::files(folder, generator) {
+                let text = source.as_ref().and_then(|source| scene.model.repo().text(&source.path));
+                match (source, text) {
+                    (Some(source), Some(text)) => entries.read_file(source, text),
+                    _ => entries.is_partial = true,
+                }
+            }
             self.generated
                 .entry(kustomization.path.clone())
                 .or_default()

@@ -13,8 +13,20 @@ use crate::model::{Container, Pod};
 /// Where a text stands.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    Object { file: usize, object: usize, pointer: String },
-    Kustomization { file: usize, pointer: String },
+    Object {
+        file: usize,
+        object: usize,
+        pointer: String,
+    },
+    Kustomization {
+        file: usize,
+        pointer: String,
+    },
+    /// In a file that is no manifest, counted from 1.
+    Text {
+        path: String,
+        line: usize,
+    },
 }
 
 /// One text.
