@@ -153,8 +153,17 @@ pub struct Reach {
     pub workloads: usize,
     /// Those of them that meet the level of the profile after the fixes.
     pub hardened: usize,
+    /// What charts render beside those.
+    pub charts: rules::Rendered,
     /// Builds that take more than the repo holds, by the paths of their kustomizations: what they fetch is not judged.
     pub unread: Vec<String>,
+}
+
+impl Reach {
+    /// All workloads that the run knows of, and those of them that meet the level after the fixes.
+    pub fn total(&self) -> (usize, usize) {
+        (self.workloads + self.charts.workloads, self.hardened + self.charts.hardened)
+    }
 }
 
 /// New files, and the findings they answer.
@@ -447,6 +456,7 @@ impl<'a> Planner<'a> {
         Reach {
             workloads: self.renders.len(),
             hardened: self.renders.iter().filter(|level| **level >= self.settings.level).count(),
+            charts: self.survey.rendered.clone(),
             unread: unread.map(str::to_owned).collect(),
         }
     }

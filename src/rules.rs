@@ -23,7 +23,7 @@ mod workload;
 use crate::model::Model;
 use crate::pss;
 
-pub use self::change::Change;
+pub use self::change::{Change, Patched};
 pub use self::charts::Rendered;
 pub use self::charts::slot::Slot;
 pub use self::charts::templates::{Slots, Template, applied};

@@ -7,6 +7,7 @@
 mod difference;
 mod elsewhere;
 mod knobs;
+mod post_render;
 mod report;
 mod skeleton;
 pub(super) mod slot;
@@ -37,6 +38,8 @@ pub struct Rendered {
     pub hardened: usize,
     /// What could not be looked at: its place and why.
     pub unseen: BTreeSet<(String, String)>,
+    /// Places of the releases of which nothing is known: their charts are neither in the repo nor locked.
+    pub unreached: BTreeSet<String>,
 }
 
 impl Rendered {
@@ -44,6 +47,7 @@ impl Rendered {
         self.workloads += other.workloads;
         self.hardened += other.hardened;
         self.unseen.extend(other.unseen);
+        self.unreached.extend(other.unreached);
     }
 }
 
@@ -386,7 +390,7 @@ impl Trial<'_> {
         changes.iter().all(|change| match change {
             Change::Set { pointer, value } => self.chart.allows(pointer, value),
             // A schema knows strings, not what is in them.
-            Change::Remove { .. } | Change::Inside { .. } => true,
+            Change::Remove { .. } | Change::Inside { .. } | Change::Patched(_) => true,
             Change::Append { list, value } => self.chart.allows(list, &Value::Array(vec![value.clone()])),
         })
     }

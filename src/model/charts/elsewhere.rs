@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::given::{Given, Layer, given};
 use super::sets::place;
-use super::{Gifts, ValuesSet, gives_values};
-use crate::helm::layered;
+use super::{Gifts, PostRenderers, ValuesSet, gives_values};
+use crate::helm::{Release, layered};
 use crate::model::{Model, Object, ObjectId};
 
 /// A chart of one version in a repository of charts.
@@ -36,12 +36,21 @@ pub struct ReleaseElsewhere {
     pub place: String,
     /// What the chart is called in its repository, without a path.
     pub chart: String,
-    /// What the release is called.
-    pub name: String,
+    /// What it is installed as, as far as its object says.
+    pub release: Release,
     /// Where the chart is; or why that is not known.
     pub source: Result<RemoteChart, String>,
+    /// What becomes of the chart's objects before they are applied; or what of that is not followed.
+    pub post_renderers: Result<PostRenderers, String>,
     /// The values, with nothing of the chart below them; or why they are not all known.
     pub values: Result<ValuesSet, String>,
+}
+
+impl ReleaseElsewhere {
+    /// Whether whoever installs it can patch what the chart renders.
+    pub fn takes_patches(&self) -> bool {
+        self.values.as_ref().is_ok_and(|set| &*set.object.id.kind == "HelmRelease")
+    }
 }
 
 /// All objects of a repo whose charts are not in it.
@@ -64,13 +73,53 @@ pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> 
             found.push(ReleaseElsewhere {
                 place: format!("{file}: {}/{}", object.id.kind, object.id.name),
                 chart,
-                name: value["spec"]["releaseName"].as_str().unwrap_or(&object.id.name).to_owned(),
+                release: release(&object.id, &value, at),
+                post_renderers: match &*object.id.kind {
+                    "HelmRelease" => PostRenderers::read(&value),
+                    _ => Ok(PostRenderers::default()),
+                },
                 source,
                 values: values(given, object, &value, at),
             });
         }
     }
     found
+}
+
+/// Longest name that Flux gives a release without a hash in it: `MaxHelmReleaseNameLength` in
+/// <https://github.com/fluxcd/helm-controller/blob/main/internal/release/util.go>.
+const LONGEST_NAME: usize = 53;
+
+/// How Flux and Argo CD call what they install
+/// (<https://fluxcd.io/flux/components/helm/helmreleases/#release-name>,
+/// <https://argo-cd.readthedocs.io/en/stable/user-guide/helm/#helm-release-name>). Names that are filled in later are
+/// not known.
+fn release(id: &ObjectId, value: &Value, at: usize) -> Release {
+    let spec = &value["spec"];
+    let (name, namespace) = match &*id.kind {
+        "HelmRelease" => {
+            let target = spec["targetNamespace"].as_str();
+            let composed = match target {
+                Some(target) => format!("{target}-{}", id.name),
+                None => id.name.to_string(),
+            };
+            let name = spec["releaseName"].as_str().map_or(composed, str::to_owned);
+            (name, target.or(id.namespace.as_deref()).map(str::to_owned))
+        }
+        _ => {
+            let spec = if &*id.kind == "ApplicationSet" { &spec["template"]["spec"] } else { spec };
+            let name = argo_source(id, value, at)["helm"]["releaseName"].as_str();
+            let name = name.filter(|_| &*id.kind == "Application").unwrap_or(&id.name).to_owned();
+            (name, spec["destination"]["namespace"].as_str().map(str::to_owned))
+        }
+    };
+    let is_known =
+        |name: &String| !name.contains(['{', '$']) && !name.is_empty() && name.len() <= LONGEST_NAME;
+    let unknown = Release::default();
+    Release {
+        name: Some(name).filter(is_known).unwrap_or(unknown.name),
+        namespace: namespace.filter(is_known).unwrap_or(unknown.namespace),
+    }
 }
 
 /// Sources of Argo CD that are plain manifests or a kustomization, and other repositories' folders.

@@ -175,7 +175,7 @@ fn names_image(path: &str) -> bool {
 }
 
 /// Values in a text.
-fn parsed(text: &str) -> Option<Value> {
+pub(super) fn parsed(text: &str) -> Option<Value> {
     let stream = Stream::parse(text.to_owned(), &LIMITS).ok()?;
     stream.root(0).map_or(Some(Value::Null), |root| root.value().ok())
 }

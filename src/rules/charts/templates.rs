@@ -245,7 +245,7 @@ impl Plan<'_, '_, '_> {
             Change::Append { list, value } => {
                 read.allows(&format!("{pointer}{list}"), &Value::Array(vec![value.clone()]))
             }
-            Change::Remove { .. } | Change::Inside { .. } => false,
+            Change::Remove { .. } | Change::Inside { .. } | Change::Patched(_) => false,
         });
         is_beside && !is_asked && !is_given && chart.values.pointer(pointer).is_none() && allowed
     }
