@@ -161,7 +161,7 @@ impl SkipReason {
     pub fn help(self) -> &'static str {
         match self {
             SkipReason::HelmTemplate => {
-                "a template is not a manifest: harden the chart's values, or render it first"
+                "judged as what its chart renders, where a chart has it; the templates of others have to be rendered first"
             }
             SkipReason::Encrypted => "encrypted files are never edited",
             SkipReason::Generated => "change its source, or pass `--include-generated`",

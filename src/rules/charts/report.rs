@@ -85,6 +85,9 @@ pub(super) fn without(
     let Some(source) = job.source else {
         // The chart is another's: what it lacks is said where it is used.
         let object = set.object.clone();
+        if had_changes && &*object.id.kind == "Kustomization" {
+            finding = finding.note("a patch in this kustomization can say it");
+        }
         if had_changes && matches!(&*object.id.kind, "Application" | "ApplicationSet") {
             finding = finding.note(
                 "Argo CD does not patch what charts render: a kustomization with this chart under `helmCharts` and a \

@@ -29,7 +29,7 @@ fn archive(name: &str) -> Vec<u8> {
 fn repository() -> Server {
     let entries = CHARTS.map(|name| {
         let digest = Digest::of(&archive(name));
-        format!("  {name}:\n    - {{version: 1.0.0, digest: {}, urls: [{name}-1.0.0.tgz]}}\n", digest.hex())
+        format!("  {name}:\n    - {{apiVersion: v2, name: {name}, version: 1.0.0, digest: {}, urls: [{name}-1.0.0.tgz]}}\n", digest.hex())
     });
     let index = format!("apiVersion: v1\nentries:\n{}", entries.concat());
     Server::start(move |_, request: &Request| match request.path.trim_start_matches("/charts/") {
@@ -198,6 +198,57 @@ fn what_argo_cd_installs_is_measured_and_hardened_as_far_as_values_go() {
         let Some(text) = rendered(&folder, name, values) else { return };
         assert_eq!(weak(&folder, &documents(&text)), Vec::<String>::new(), "{name}");
     }
+}
+
+#[test]
+fn values_in_files_of_the_repo_are_changed_there() {
+    let server = repository();
+    let application = format!(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: web\n  namespace: argocd\nspec:\n  destination:\n    namespace: shop\n    server: https://kubernetes.default.svc\n  sources:\n    - repoURL: http://{}/charts\n      chart: web\n      targetRevision: 1.0.0\n      helm:\n        valueFiles:\n          - $values/environments/web-prod.yaml\n    - repoURL: https://git.example.com/shop/fleet.git\n      targetRevision: main\n      ref: values\n",
+        server.host
+    );
+    let values = "# Of the shop.\nserviceAccount:\n  automount: false\nimage:\n  tag: 2.0.0\n";
+    let files = [("apps/web.yaml", application.as_str()), ("environments/web-prod.yaml", values)];
+    let folder = Folder::committed(&files);
+    folder.run(&["lock"]).expect_code(0);
+    assert_eq!(reach(&folder), (1, 1, 0));
+    folder.run(&["apply", "--select", "pod", "--allow-dirty", "--offline"]).expect_code(0);
+    assert_eq!(folder.read("apps/web.yaml"), application);
+    let after = folder.read("environments/web-prod.yaml");
+    assert!(after.starts_with(values), "{after}");
+    let again = folder.run(&["diff", "--select", "pod", "--offline"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
+    let Some(text) = rendered(&folder, "web", &serde_yaml::from_str(&after).unwrap()) else { return };
+    assert_eq!(weak(&folder, &documents(&text)), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_kustomization_fetches_is_hardened_as_kustomize_builds_it() {
+    let server = repository();
+    let kustomization = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nhelmCharts:\n  - name: web\n    repo: http://{0}/charts\n    version: 1.0.0\n    releaseName: web\n    skipTests: true\n    valuesInline:\n      # two\n      replicaCount: 2\n  - name: operator\n    repo: http://{0}/charts\n    version: 1.0.0\n    releaseName: operator\n    valuesFile: operator.yaml\n",
+        server.host
+    );
+    let files =
+        [("kustomization.yaml", kustomization.as_str()), ("operator.yaml", "crds:\n  enabled: false\n")];
+    let folder = Folder::committed(&files);
+    folder.run(&["lock"]).expect_code(0);
+    assert_eq!(reach(&folder), (2, 2, 0));
+    folder.run(&["apply", "--select", "pod", "--allow-dirty", "--offline"]).expect_code(0);
+    let again = folder.run(&["diff", "--select", "pod", "--offline"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
+    let after = folder.read("kustomization.yaml");
+    assert!(after.contains("      # two\n      replicaCount: 2\n"), "{after}");
+    assert!(folder.read("operator.yaml").starts_with("crds:\n  enabled: false\n"));
+    let (Some(kustomize), Some(helm)) = (program("CASEHARDEN_KUSTOMIZE"), program("CASEHARDEN_HELM")) else {
+        return;
+    };
+    let args = ["build", "--enable-helm", "--helm-command", &helm, "."];
+    let output = folder.command(&folder.path(), &kustomize, &args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let objects = documents(&output.stdout);
+    assert!(objects.iter().filter(|object| object["kind"] == "Deployment").count() == 2);
+    assert_eq!(weak(&folder, &objects), Vec::<String>::new());
 }
 
 #[test]
