@@ -74,7 +74,8 @@ pub(super) fn collect(
         all.files.extend(files.into_iter().map(|file| (file.path, file.text.into_bytes())));
     }
     if let Some(folder) = &group.folder {
-        return all.only(|path| repo::folder(path) == folder);
+        let units = all.units();
+        return all.only(|path| repo::folder(&units.of(path)) == folder);
     }
     match &group.owner {
         Some(owner) => {
