@@ -115,7 +115,9 @@ fn of_chart(
         defaults: source.values.clone(),
         fixed: Vec::new(),
         reported: BTreeSet::new(),
+        varied: BTreeSet::new(),
     };
+    job.varied = job.varied_templates(&sets);
     let mut refusals = Vec::new();
     let mut rendered_once = false;
     let mut judged = Vec::new();
@@ -155,6 +157,8 @@ struct Job<'j, 'm> {
     fixed: Vec<Change>,
     /// What was reported without a fix: other sets of values need not say it again.
     reported: BTreeSet<String>,
+    /// Templates whose pods have other containers with other sets of values.
+    varied: BTreeSet<String>,
 }
 
 /// A finding about an object that a chart renders.
@@ -241,6 +245,26 @@ impl<'m> Job<'_, 'm> {
         }
     }
 
+    /// Templates whose pods have more containers with one set of values than with another.
+    fn varied_templates(&self, sets: &[ValuesSet]) -> BTreeSet<String> {
+        let mut seen: HashMap<(String, String), usize> = HashMap::new();
+        let mut varied = BTreeSet::new();
+        // One set alone varies nothing, and need not be rendered for that.
+        for set in sets.iter().filter(|_| sets.len() > 1) {
+            let Ok(render) = self.chart.rendered(&set.values(&set.own)) else { continue };
+            for rendered in &render.objects {
+                let object = self.object(rendered, set);
+                let pods = object.layout.as_ref().map(|layout| crate::model::pods(layout, &rendered.value));
+                let count = pods.iter().flatten().map(|pod| pod.containers.len()).sum();
+                let key = (rendered.template.clone(), object.id.to_string());
+                if count > 0 && *seen.entry(key).or_insert(count) != count {
+                    varied.insert(rendered.template.clone());
+                }
+            }
+        }
+        varied
+    }
+
     /// What is around a set of values once the chart's own are as they should be.
     fn with_fixed_defaults(&self, set: &ValuesSet) -> ValuesSet {
         let mut set = set.clone();
@@ -261,9 +285,11 @@ impl<'m> Job<'_, 'm> {
                 continue;
             }
             let object = self.object(rendered, set);
-            let Some(workload) = Workload::new(self.settings, self.model, &object, &rendered.value) else {
+            let Some(mut workload) = Workload::new(self.settings, self.model, &object, &rendered.value)
+            else {
                 continue;
             };
+            workload.names_apart = self.varied.contains(&rendered.template);
             let findings = super::check_workload(&workload, self.asks);
             raised.extend(findings.into_iter().map(|mut finding| {
                 finding.message = readable(&finding.message);

@@ -78,6 +78,7 @@ fn run(
         defaults: serde_json::Value::Null,
         fixed: Vec::new(),
         reported: BTreeSet::new(),
+        varied: BTreeSet::new(),
     };
     let mut judged = job.judge(&set, found)?;
     if let Some(others) = post_renderers {
