@@ -161,7 +161,8 @@ impl Chart {
             let name = path.rsplit('/').next().unwrap_or(path);
             // A file is a named template too: charts take checksums of their own files.
             let called = format!("{}{}", read.base, inside.trim_start_matches("templates"));
-            if !name.starts_with('_') {
+            // What is said after an installation is no part of it.
+            if !name.starts_with('_') && name != "NOTES.txt" {
                 read.files.push((called.clone(), path.clone(), body.clone()));
             }
             read.defined.insert(called, body);

@@ -126,7 +126,8 @@ fn equal(a: &Value, b: &Value) -> Option<bool> {
         #[expect(clippy::float_cmp, reason = "Go compares them so")]
         (Data::Float(a), Data::Float(b)) => a == b,
         (Data::Null, Data::Null) => true,
-        (Data::Null, Data::Text(_) | Data::Bool(_)) | (Data::Text(_) | Data::Bool(_), Data::Null) => false,
+        (Data::Null, Data::Text(_) | Data::Bool(_) | Data::Int(_) | Data::Float(_))
+        | (Data::Text(_) | Data::Bool(_) | Data::Int(_) | Data::Float(_), Data::Null) => false,
         _ => return None,
     })
 }

@@ -25,6 +25,9 @@ pub struct Outline {
     /// What rules look at: no environment, probes, labels or annotations.
     pub workloads: Vec<Value>,
     pub knobs: Vec<Knob>,
+    /// Templates that were not followed: path and why. What they render is not among the workloads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<(String, String)>,
 }
 
 /// A value and the place where it comes out as it is.
@@ -86,7 +89,8 @@ impl Outline {
         let workloads =
             workloads.filter_map(|(object, spec)| Some(reduced(&object.value, spec.as_ref()?))).collect();
         let Release { name: release, namespace } = release.clone();
-        let outline = Outline { values: String::new(), release, namespace, workloads, knobs };
+        let refused = render.refused;
+        let outline = Outline { values: String::new(), release, namespace, workloads, knobs, refused };
         Ok(Outline { values: outline.fingerprint(own), ..outline })
     }
 
@@ -155,7 +159,7 @@ impl Renders for Outline {
         Ok(Render {
             objects: objects.map(|(idx, value)| RenderedObject::alone(idx, value)).collect(),
             reads: self.knobs.iter().map(|knob| knob.value.clone()).collect(),
-            refused: Vec::new(),
+            refused: self.refused.clone(),
         })
     }
 }

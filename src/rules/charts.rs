@@ -194,7 +194,11 @@ impl<'m> Job<'_, 'm> {
         let all = |own: &Value| around.values(own);
         let before = self.chart.rendered(&all(&set.own)).map_err(|why| why.to_string())?;
         for (template, why) in &before.refused {
-            found.rendered.unseen.insert((template.clone(), why.clone()));
+            let place = match self.called {
+                "" => template.clone(),
+                called => format!("{}: {template} of {called}", set.place(self.model)),
+            };
+            found.rendered.unseen.insert((place, why.clone()));
         }
         let raised = self.raised(&before, set);
         let wanted = wanted(&before, &raised);

@@ -77,7 +77,12 @@ fn scalar(value: &Value) -> String {
                     &*text.to_ascii_lowercase(),
                     "true" | "false" | "null" | "yes" | "no" | "on" | "off"
                 );
-            if is_word { text.to_string() } else { format!("{text:?}") }
+            match is_word {
+                true => text.to_string(),
+                // As Helm does: actions in there stay what they are, for `tpl`.
+                false if !text.contains(char::is_control) => format!("'{}'", text.replace('\'', "''")),
+                false => format!("{text:?}"),
+            }
         }
         _ => value.printed(),
     }
