@@ -105,8 +105,10 @@ fn nothing_else_may_go() {
     assert!(prove("a: 1\n# keep\nb: true\n").is_ok());
     assert!(prove("a: 1\nb: true\n").is_err());
     assert!(prove("a: 1\n# keep\nb: false\n").is_err());
-    let more = Uncommented { removed: vec![5..7, uncommented.removed[0].clone()] };
+    let keep = Range { start: 5, end: 7 };
+    let more = Uncommented { removed: vec![keep, uncommented.removed[0].clone()] };
     assert!(stream.prove_uncommented("a: 1\nkeep\nb: true\n".to_owned(), &old, &wanted, &more).is_err());
-    let other = Uncommented { removed: vec![0..1] };
+    let no_sign = Range { start: 0, end: 1 };
+    let other = Uncommented { removed: Vec::from([no_sign]) };
     assert!(stream.with_uncommented(&other).is_err());
 }

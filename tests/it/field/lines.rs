@@ -110,7 +110,7 @@ fn judge_hunks(
         for &line in &old[removed.clone()] {
             if let Some(comment) = comment(line) {
                 let is_data = |line: &&str| path.contains("values") && is_entry_of(line, comment);
-                let kept = new[added.clone()].iter().any(|line| line.contains(comment) || is_data(&line));
+                let kept = new[added.clone()].iter().any(|line| line.contains(comment) || is_data(line));
                 verdict.expect(kept, || format!("{path} lost the comment {comment:?}"));
             }
             // In flow style, what follows a last entry puts a comma behind it.
