@@ -122,6 +122,8 @@ pub struct FileReport<'r> {
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
     pub defects: Vec<String>,
+    /// What its changes are parts of that findings of other files speak for, as in [`Judged::part_of`].
+    pub part_of: Vec<String>,
     stream: &'r Stream,
     model: &'r Model<'r>,
     /// Of the documents that were judged, as they are.
@@ -425,6 +427,7 @@ impl<'a> Planner<'a> {
                 context: exposure::CONTEXT_LINES,
                 findings: Vec::new(),
                 defects: vec![failure],
+                part_of: Vec::new(),
                 stream: &source.stream,
                 model: self.model,
                 values: Vec::new(),

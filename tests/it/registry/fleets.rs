@@ -2,6 +2,7 @@
 //! measured, hardened, and rendered by Helm as it will be applied.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use caseharden::image::Digest;
@@ -106,8 +107,13 @@ fn weak(folder: &Folder, objects: &[Value]) -> Vec<String> {
     weak.map(|workload| workload["object"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Where a real component is; tests/real/run says so.
 fn program(variable: &str) -> Option<String> {
-    std::env::var(variable).ok()
+    let found = std::env::var(variable).ok();
+    if found.is_none() {
+        writeln!(std::io::stderr(), "skipped: {variable} is not set (tests/real/run sets it)").ok();
+    }
+    found
 }
 
 /// What Helm renders for a release.
