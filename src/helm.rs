@@ -55,6 +55,22 @@ pub struct Chart {
     schema: Option<String>,
     /// A file that is no template, if there is one: nothing can be said of the chart then.
     broken: Option<String>,
+    /// What `.Release` says of itself when one set of values is followed.
+    release: Release,
+}
+
+/// What templates learn of the release that a chart is installed as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    pub name: String,
+    pub namespace: String,
+}
+
+impl Default for Release {
+    /// As `helm template` calls it when nobody gives it a name.
+    fn default() -> Release {
+        Release { name: "release-name".to_owned(), namespace: "default".to_owned() }
+    }
 }
 
 /// The image that values should name from now on.
@@ -127,6 +143,7 @@ impl Chart {
             words: String::new(),
             schema: chart.schema.clone(),
             broken: None,
+            release: Release::default(),
         };
         for subchart in &read.subcharts {
             read.defined.extend(subchart.defined.iter().map(|(name, block)| (name.clone(), block.clone())));
@@ -144,12 +161,21 @@ impl Chart {
             let name = path.rsplit('/').next().unwrap_or(path);
             // A file is a named template too: charts take checksums of their own files.
             let called = format!("{}{}", read.base, inside.trim_start_matches("templates"));
-            if !name.starts_with('_') {
+            // What is said after an installation is no part of it.
+            if !name.starts_with('_') && name != "NOTES.txt" {
                 read.files.push((called.clone(), path.clone(), body.clone()));
             }
             read.defined.insert(called, body);
         }
         read
+    }
+
+    /// The chart as a release of this name; so are the charts that it brings along.
+    pub fn released(mut self, release: &Release) -> Chart {
+        self.release = release.clone();
+        let subcharts = std::mem::take(&mut self.subcharts);
+        self.subcharts = subcharts.into_iter().map(|subchart| subchart.released(release)).collect();
+        self
     }
 
     /// Whether its templates or its schema say a word at all.

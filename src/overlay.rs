@@ -94,7 +94,8 @@ fn is_proved(before: &Value, delta: &Value, after: &Value) -> bool {
     same_but_for_order(&merged, after)
 }
 
-fn with_body(start: &Value, delta: Value) -> Value {
+/// What a patch starts with, and what it is to say.
+pub fn with_body(start: &Value, delta: Value) -> Value {
     let mut wanted = start.clone();
     merge_maps(&mut wanted, delta);
     wanted

@@ -122,6 +122,8 @@ pub struct FileReport<'r> {
     pub findings: Vec<Judged>,
     /// Failed proofs: bugs of ours. The file is left as it is.
     pub defects: Vec<String>,
+    /// What its changes are parts of that findings of other files speak for, as in [`Judged::part_of`].
+    pub part_of: Vec<String>,
     stream: &'r Stream,
     model: &'r Model<'r>,
     /// Of the documents that were judged, as they are.
@@ -153,8 +155,17 @@ pub struct Reach {
     pub workloads: usize,
     /// Those of them that meet the level of the profile after the fixes.
     pub hardened: usize,
+    /// What charts render beside those.
+    pub charts: rules::Rendered,
     /// Builds that take more than the repo holds, by the paths of their kustomizations: what they fetch is not judged.
     pub unread: Vec<String>,
+}
+
+impl Reach {
+    /// All workloads that the run knows of, and those of them that meet the level after the fixes.
+    pub fn total(&self) -> (usize, usize) {
+        (self.workloads + self.charts.workloads, self.hardened + self.charts.hardened)
+    }
 }
 
 /// New files, and the findings they answer.
@@ -416,6 +427,7 @@ impl<'a> Planner<'a> {
                 context: exposure::CONTEXT_LINES,
                 findings: Vec::new(),
                 defects: vec![failure],
+                part_of: Vec::new(),
                 stream: &source.stream,
                 model: self.model,
                 values: Vec::new(),
@@ -459,6 +471,7 @@ impl<'a> Planner<'a> {
         Reach {
             workloads: self.renders.len(),
             hardened: self.renders.iter().filter(|level| **level >= self.settings.level).count(),
+            charts: self.survey.rendered.clone(),
             unread: unread.map(str::to_owned).collect(),
         }
     }

@@ -71,6 +71,12 @@ impl Repo {
         self.files.binary_search_by(|file| file.path.as_str().cmp(path)).ok()
     }
 
+    /// How many templates of charts there are that are no manifests as they stand, read or not.
+    pub fn n_templates(&self) -> usize {
+        let skipped = self.skipped.iter().filter(|skip| skip.reason == SkipReason::HelmTemplate).count();
+        skipped + self.files.iter().filter(|file| file.content == Content::Template).count()
+    }
+
     /// The chart of a folder.
     pub fn chart(&self, folder: &str) -> Option<&Chart> {
         let idx = self.charts.binary_search_by(|chart| chart.folder.as_str().cmp(folder)).ok()?;
@@ -170,9 +176,7 @@ impl SkipReason {
     /// What a user can do about it.
     pub fn help(self) -> &'static str {
         match self {
-            SkipReason::HelmTemplate => {
-                "a template is not a manifest: harden the chart's values, or render it first"
-            }
+            SkipReason::HelmTemplate => "a template outside of a chart is not a manifest: render it first",
             SkipReason::Encrypted => "encrypted files are never edited",
             SkipReason::Generated => "change its source, or pass `--include-generated`",
             SkipReason::Vendored => "patch it from an overlay, or pass `--include-generated`",
@@ -259,7 +263,7 @@ fn add_templates(repo: &mut Repo, facts: &Facts, config: &Config) {
         let is_yaml = [".yaml", ".yml"].iter().any(|end| template.path.ends_with(end));
         is_yaml && !template.context_only && repo.position(&template.path).is_none()
     };
-    let files: Vec<File> = templates
+    let mut files: Vec<File> = templates
         .filter(is_new)
         .map(|Template { path, text, context_only }| File {
             path: path.clone(),
@@ -269,7 +273,11 @@ fn add_templates(repo: &mut Repo, facts: &Facts, config: &Config) {
             content: Content::Template,
         })
         .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
     if !files.is_empty() {
+        // They are judged as what their chart renders.
+        let is_one = |path: &str| files.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok();
+        repo.skipped.retain(|skip| skip.reason != SkipReason::HelmTemplate || !is_one(&skip.path));
         repo.files.extend(files);
         repo.files.sort_by(|a, b| a.path.cmp(&b.path));
     }

@@ -25,7 +25,7 @@ use rayon::prelude::*;
 use crate::model::Model;
 use crate::pss;
 
-pub use self::change::Change;
+pub use self::change::{Change, Patched};
 pub use self::charts::Rendered;
 pub use self::charts::slot::Slot;
 pub use self::charts::templates::{Slots, Template, applied};

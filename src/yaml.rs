@@ -52,6 +52,7 @@ mod render;
 mod resolve;
 mod scalar;
 mod source;
+mod uncomment;
 mod value;
 mod whole;
 
@@ -60,6 +61,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 pub use self::line_index::LineIndex;
+pub use self::uncomment::Uncommented;
 pub use self::whole::Rewrite;
 pub use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;

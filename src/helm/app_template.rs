@@ -17,7 +17,7 @@ pub fn outline(chart: &str, release: &str, values: &Value) -> Option<Outline> {
         return None;
     }
     let controllers = values["controllers"].as_object().filter(|map| !map.is_empty())?;
-    let mut outline = Outline { values: String::new(), workloads: Vec::new(), knobs: Vec::new() };
+    let mut outline = Outline { release: release.to_owned(), ..Outline::default() };
     for (name, controller) in controllers.iter().filter(|(_, controller)| controller["enabled"] != false) {
         let full = if controllers.len() == 1 { release.to_owned() } else { format!("{release}-{name}") };
         workload(&mut outline, values, &format!("/controllers/{}", token(name)), controller, &full)?;

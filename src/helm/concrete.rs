@@ -158,8 +158,8 @@ impl Chart {
     fn concrete_root(&self, values: &Value, called: &str) -> Value {
         let text = |name: &str, text: &str| (name.to_owned(), Value::text(text));
         let release = [
-            text("Name", "release-name"),
-            text("Namespace", "default"),
+            text("Name", &self.release.name),
+            text("Namespace", &self.release.namespace),
             text("Service", "Helm"),
             ("Revision".to_owned(), Value::new(super::value::Data::Int(1))),
             ("IsInstall".to_owned(), Value::bool(true)),

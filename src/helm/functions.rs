@@ -4,8 +4,11 @@
 //! Sources: <https://pkg.go.dev/text/template#hdr-Functions>, <https://masterminds.github.io/sprig/>,
 //! <https://helm.sh/docs/chart_template_guide/function_list/>.
 
+mod print;
+
 use std::collections::BTreeMap;
 
+use self::print::{formatted, yaml};
 use super::value::{Data, TERM_START, Value, float};
 use crate::repo::LIMITS;
 use crate::yaml::Stream;
@@ -123,7 +126,8 @@ fn equal(a: &Value, b: &Value) -> Option<bool> {
         #[expect(clippy::float_cmp, reason = "Go compares them so")]
         (Data::Float(a), Data::Float(b)) => a == b,
         (Data::Null, Data::Null) => true,
-        (Data::Null, Data::Text(_) | Data::Bool(_)) | (Data::Text(_) | Data::Bool(_), Data::Null) => false,
+        (Data::Null, Data::Text(_) | Data::Bool(_) | Data::Int(_) | Data::Float(_))
+        | (Data::Text(_) | Data::Bool(_) | Data::Int(_) | Data::Float(_), Data::Null) => false,
         _ => return None,
     })
 }
@@ -419,86 +423,6 @@ fn passed_on(name: &str, arguments: &[Value]) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-fn formatted(format: &str, values: &[Value]) -> Option<String> {
-    let mut values = values.iter();
-    let mut text = String::new();
-    let mut rest = format.chars();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            text.push(c);
-            continue;
-        }
-        match rest.next()? {
-            '%' => text.push('%'),
-            verb => {
-                let value = values.next()?;
-                match (verb, &value.data) {
-                    ('s' | 'v', Data::Text(_) | Data::Unknown(_)) => text.push_str(&value.printed()),
-                    ('v', _) => text.push_str(&self::text(value)),
-                    ('d', Data::Int(number)) => text.push_str(&number.to_string()),
-                    ('t', Data::Bool(value)) => text.push_str(&value.to_string()),
-                    ('q', Data::Text(inner)) => text.push_str(&format!("{inner:?}")),
-                    // What Go writes for a value that does not fit its verb.
-                    ('s' | 'd', Data::Float(number)) => {
-                        text.push_str(&format!("%!{verb}(float64={})", float(*number)));
-                    }
-                    ('s', Data::Int(number)) => text.push_str(&format!("%!s(int={number})")),
-                    ('s' | 'd', Data::Null) => text.push_str(&format!("%!{verb}(<nil>)")),
-                    _ => return None,
-                }
-            }
-        }
-    }
-    values.next().is_none().then_some(text)
-}
-
-/// YAML with one scalar a line, as Helm's is; long texts are one line here.
-fn yaml(value: &Value, indent: usize, lead: &str, lines: &mut Vec<String>) {
-    let pad = " ".repeat(indent);
-    match &value.data {
-        Data::Map(entries) if !entries.borrow().is_empty() => {
-            if !lead.is_empty() {
-                lines.push(lead.to_owned());
-            }
-            for (key, value) in entries.borrow().iter() {
-                let inner = if matches!(value.data, Data::List(_)) { indent } else { indent + 2 };
-                yaml(value, inner, &format!("{pad}{key}:"), lines);
-            }
-        }
-        Data::List(items) if !items.is_empty() => {
-            if !lead.is_empty() {
-                lines.push(lead.to_owned());
-            }
-            for item in items.iter() {
-                yaml(item, indent + 2, &format!("{pad}-"), lines);
-            }
-        }
-        _ => {
-            let gap = if lead.is_empty() { "" } else { " " };
-            lines.push(format!("{lead}{gap}{}", scalar(value)));
-        }
-    }
-}
-
-fn scalar(value: &Value) -> String {
-    match &value.data {
-        Data::Null => "null".to_owned(),
-        Data::List(_) => "[]".to_owned(),
-        Data::Map(_) => "{}".to_owned(),
-        Data::Text(text) => {
-            let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-                && text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:@".contains(c))
-                && !text.ends_with(':')
-                && !matches!(
-                    &*text.to_ascii_lowercase(),
-                    "true" | "false" | "null" | "yes" | "no" | "on" | "off"
-                );
-            if is_word { text.to_string() } else { format!("{text:?}") }
-        }
-        _ => value.printed(),
-    }
 }
 
 fn numbers(name: &str, arguments: &[Value]) -> Option<Value> {

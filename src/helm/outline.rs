@@ -8,19 +8,26 @@ use serde_json::{Map, Value, json};
 
 use super::concrete::{NotRendered, Render, RenderedObject, Renders};
 use super::landing::{self, Landing, with_value};
-use super::layered;
+use super::{Release, layered};
 use crate::image::Digest;
 use crate::pointer::decoded;
 
 /// The workloads of a chart with one set of values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outline {
     /// Of the values that it was made with, without those that it knows the place of.
     pub values: String,
+    /// What the release is called that it is of.
+    pub release: String,
+    /// Where that is installed.
+    pub namespace: String,
     /// What rules look at: no environment, probes, labels or annotations.
     pub workloads: Vec<Value>,
     pub knobs: Vec<Knob>,
+    /// Templates that were not followed: path and why. What they render is not among the workloads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<(String, String)>,
 }
 
 /// A value and the place where it comes out as it is.
@@ -39,13 +46,14 @@ pub struct Knob {
 }
 
 impl Outline {
-    /// The outline of a chart with values of somebody's own over its defaults. `is_workload` says what makes pods, with
-    /// the pointer of its pod spec.
+    /// The outline of a chart with values of somebody's own over its defaults, as a release. `pod_spec` says what makes
+    /// pods, with the pointer of its pod spec.
     ///
     /// # Errors
     /// Why the chart does not render with them, or not as far as workloads go.
     pub fn new(
         chart: &dyn Renders,
+        release: &Release,
         defaults: &Value,
         own: &Value,
         pod_spec: &dyn Fn(&Value) -> Option<String>,
@@ -80,13 +88,17 @@ impl Outline {
         let workloads = render.objects.iter().zip(&specs);
         let workloads =
             workloads.filter_map(|(object, spec)| Some(reduced(&object.value, spec.as_ref()?))).collect();
-        let outline = Outline { values: String::new(), workloads, knobs };
+        let Release { name: release, namespace } = release.clone();
+        let refused = render.refused;
+        let outline = Outline { values: String::new(), release, namespace, workloads, knobs, refused };
         Ok(Outline { values: outline.fingerprint(own), ..outline })
     }
 
-    /// Whether it is about these values.
-    pub fn is_of(&self, own: &Value) -> bool {
-        self.values == self.fingerprint(own)
+    /// Whether it is about these values of this release.
+    pub fn is_of(&self, release: &Release, own: &Value) -> bool {
+        self.release == release.name
+            && self.namespace == release.namespace
+            && self.values == self.fingerprint(own)
     }
 
     /// Of values without those of the knobs, and without what is empty then.
@@ -147,7 +159,7 @@ impl Renders for Outline {
         Ok(Render {
             objects: objects.map(|(idx, value)| RenderedObject::alone(idx, value)).collect(),
             reads: self.knobs.iter().map(|knob| knob.value.clone()).collect(),
-            refused: Vec::new(),
+            refused: self.refused.clone(),
         })
     }
 }
@@ -182,6 +194,9 @@ fn is_verbatim(landing: &Landing, values: &Value, render: &Render) -> bool {
     }
 }
 
+/// On objects that Helm runs by itself at some point of a release: <https://helm.sh/docs/topics/charts_hooks/>.
+pub const HOOK: &str = "helm.sh/hook";
+
 /// What rules about workloads look at.
 fn reduced(object: &Value, spec: &str) -> Value {
     let metadata = &object["metadata"];
@@ -192,6 +207,9 @@ fn reduced(object: &Value, spec: &str) -> Value {
     });
     if metadata["namespace"].is_string() {
         reduced["metadata"]["namespace"] = metadata["namespace"].clone();
+    }
+    if metadata["annotations"][HOOK].is_string() {
+        reduced["metadata"]["annotations"] = json!({ HOOK: metadata["annotations"][HOOK] });
     }
     let mut pod = object.pointer(spec).cloned().unwrap_or(Value::Null);
     for list in ["initContainers", "containers"] {

@@ -190,3 +190,46 @@ fn values_of_a_subchart_are_below_its_name() {
     let after = values(format!("1.2@{D}"));
     assert_eq!(chart.prove(&before, &after, &["/store/image"], pin), Ok(()));
 }
+
+/// What a chart renders of a template beside its notes.
+#[track_caller]
+fn check_rendered(template: &str, values: Json, expected: Json) {
+    let parts = [("c/templates/NOTES.txt", "All: is: well.\n"), ("c/templates/a.yaml", template)];
+    let templates = parts.map(|(path, text)| repo::Template {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        context_only: false,
+    });
+    let chart = repo::Chart {
+        folder: "c".to_owned(),
+        name: "c".to_owned(),
+        templates: templates.into(),
+        ..repo::Chart::default()
+    };
+    let release = Release { name: "shop".to_owned(), namespace: "prod".to_owned() };
+    let render = concrete::Renders::rendered(&Chart::new(&chart, &[]).released(&release), &values).unwrap();
+    assert_eq!(render.refused, []);
+    let objects: Vec<Json> = render.objects.into_iter().map(|object| object.value).collect();
+    assert_eq!(Json::from(objects), expected);
+}
+
+#[test]
+fn what_helm_renders_is_rendered() {
+    check_rendered(
+        "kind: A\nname: {{ .Release.Name }}-{{ .Release.Namespace }}\n",
+        json!({}),
+        json!([{"kind": "A", "name": "shop-prod"}]),
+    );
+    // A number is not nothing.
+    check_rendered(
+        "kind: A\n{{- if ne .Values.limit nil }}\nlimit: {{ .Values.limit }}\n{{- end }}\n",
+        json!({"limit": 3}),
+        json!([{"kind": "A", "limit": 3}]),
+    );
+    // Actions within values that are written as YAML first.
+    check_rendered(
+        "kind: A\nlabels:\n  {{- tpl (toYaml .Values.labels) . | nindent 2 }}\n",
+        json!({"labels": {"app": "{{ printf \"%s\" .Release.Name }}", "it": "it's: so"}}),
+        json!([{"kind": "A", "labels": {"app": "shop", "it": "it's: so"}}]),
+    );
+}

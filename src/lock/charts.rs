@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::helm::Chart;
 use crate::helm::archive;
 use crate::helm::outline::Outline;
+use crate::helm::{Chart, Release};
 use crate::image::{Digest, Reference};
 use crate::model::charts::{ReleaseElsewhere, RemoteChart};
 use crate::model::{ObjectId, layout, pod_spec_pointer};
@@ -24,19 +24,37 @@ pub struct LockedChart {
 }
 
 impl LockedChart {
-    /// What it renders with these values.
-    pub fn outline(&self, own: &Value) -> Option<&Outline> {
-        self.outlines.iter().find(|outline| outline.is_of(own))
+    /// What it renders with these values as this release.
+    pub fn outline(&self, release: &Release, own: &Value) -> Option<&Outline> {
+        self.outlines.iter().find(|outline| outline.is_of(release, own))
     }
 }
 
-/// The charts that releases name, each once, with the values that it gets.
-pub fn wanted(releases: &[ReleaseElsewhere]) -> BTreeMap<RemoteChart, Vec<(String, Value)>> {
-    let mut wanted: BTreeMap<RemoteChart, Vec<(String, Value)>> = BTreeMap::new();
-    for release in releases {
-        if let (Ok(source), Ok(set)) = (&release.source, &release.values) {
-            let values = (release.place.clone(), set.values(&set.own));
-            wanted.entry(source.clone()).or_default().push(values);
+/// What a chart is installed with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Use {
+    /// How a user finds who gives it the values.
+    pub place: String,
+    pub release: Release,
+    /// Without the chart's own.
+    pub values: Value,
+}
+
+impl Use {
+    /// Whether a lock has what the chart renders for it.
+    pub fn is_known(&self, locked: &LockedChart) -> bool {
+        locked.outline(&self.release, &self.values).is_some()
+    }
+}
+
+/// The charts that releases name, each once, with what it is installed with.
+pub fn wanted(releases: &[ReleaseElsewhere]) -> BTreeMap<RemoteChart, Vec<Use>> {
+    let mut wanted: BTreeMap<RemoteChart, Vec<Use>> = BTreeMap::new();
+    for elsewhere in releases {
+        if let (Ok(source), Ok(set)) = (&elsewhere.source, &elsewhere.values) {
+            let (place, release) = (elsewhere.place.clone(), elsewhere.release.clone());
+            let values = set.values(&set.own);
+            wanted.entry(source.clone()).or_default().push(Use { place, release, values });
         }
     }
     wanted
@@ -50,20 +68,22 @@ pub fn wanted(releases: &[ReleaseElsewhere]) -> BTreeMap<RemoteChart, Vec<(Strin
 pub fn fetch(
     client: &Client,
     chart: &RemoteChart,
-    values: &[(String, Value)],
+    uses: &[Use],
 ) -> Result<(LockedChart, Vec<(String, String)>), Failure> {
     let (digest, bytes) = archive_of(client, chart)?;
     let charts = archive::charts(&bytes).map_err(|error| Failure::Layer { detail: error.to_string() })?;
-    let read = Chart::new(&charts[0], &charts);
+    let mut read = Chart::new(&charts[0], &charts);
     let (mut outlines, mut refused): (Vec<Outline>, Vec<(String, String)>) = (Vec::new(), Vec::new());
-    for (place, own) in values {
-        match Outline::new(&read, &charts[0].values, own, &pod_spec) {
+    for Use { place, release, values } in uses {
+        read = read.released(release);
+        match Outline::new(&read, release, &charts[0].values, values, &pod_spec) {
             Ok(outline) if outlines.contains(&outline) => {}
             Ok(outline) => outlines.push(outline),
             Err(why) => refused.push((place.clone(), why.to_string())),
         }
     }
-    outlines.sort_by(|a, b| a.values.cmp(&b.values));
+    outlines
+        .sort_by(|a, b| (&a.release, &a.namespace, &a.values).cmp(&(&b.release, &b.namespace, &b.values)));
     Ok((LockedChart { digest, outlines }, refused))
 }
 

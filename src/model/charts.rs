@@ -6,6 +6,7 @@
 mod elsewhere;
 mod given;
 mod origin;
+mod post_renderers;
 mod sets;
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub use self::elsewhere::{ReleaseElsewhere, RemoteChart, elsewhere};
 use self::given::{Given, Layer, Surroundings};
+pub use self::post_renderers::PostRenderers;
 pub use self::sets::{ValuesSet, sets};
 use super::{Model, Object, ObjectId};
 use crate::helm::layered;

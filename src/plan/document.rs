@@ -208,6 +208,7 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
         context: exposure::CONTEXT_LINES,
         findings: Vec::new(),
         defects: Vec::new(),
+        part_of: Vec::new(),
         stream: &source.stream,
         model: at.planner.model,
         values: Vec::new(),
@@ -226,6 +227,9 @@ fn finish<'a>(at: &Place<'_, 'a>, works: Vec<Work>, lowered: Lowered) -> Option<
     report.findings.iter_mut().enumerate().for_each(|(turn, judged)| judged.turn = turn);
     let notices =
         at.allows.notices(at.planner, at.file, &|offset| at.lines().position(offset), &report.findings);
+    let silent = report.findings.iter();
+    let silent = silent.filter(|judged| judged.fate == Fate::Planned && judged.finding.is_silent);
+    report.part_of = silent.flat_map(|judged| judged.part_of.clone()).collect();
     report.findings.retain(|judged| judged.fate != Fate::Allowed && !judged.finding.is_silent);
     report.findings.extend(notices);
     report.findings.sort_by_key(|judged| (judged.line, judged.column));

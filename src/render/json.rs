@@ -115,12 +115,25 @@ struct JsonNamespace {
 /// How far the fixes of a run reach.
 #[derive(Debug, Serialize, JsonSchema)]
 struct JsonReach {
-    /// Workloads that builds render, each as often as it is rendered, and those that are applied as they stand.
+    /// Workloads that builds and charts render, each as often as it is rendered, and those that are applied as they
+    /// stand.
     workloads: usize,
     /// Those of them that meet the profile's level after the fixes.
     hardened: usize,
+    charts: JsonChartReach,
     /// Kustomizations of builds that fetch something: that part of them is not judged.
     unread: Vec<String>,
+}
+
+/// What charts have a part in that.
+#[derive(Debug, Serialize, JsonSchema)]
+struct JsonChartReach {
+    /// Workloads that they render, with each set of values.
+    workloads: usize,
+    /// Those of them that meet the profile's level after the fixes.
+    hardened: usize,
+    /// Releases whose charts are neither in the repo nor locked: what they run is not judged.
+    unreached: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -202,8 +215,14 @@ impl Renderer for Json {
         list(out, ending.workloads.iter().map(|line| workload(line, self.version)))?;
         write!(out, "],\n\"namespaces\":[")?;
         list(out, ending.namespaces.iter().map(namespace))?;
-        let Reach { workloads, hardened, unread } = ending.reach.clone();
-        let reach = JsonReach { workloads, hardened, unread };
+        let (workloads, hardened) = ending.reach.total();
+        let Reach { charts, unread, .. } = ending.reach.clone();
+        let charts = JsonChartReach {
+            workloads: charts.workloads,
+            hardened: charts.hardened,
+            unreached: charts.unreached.into_iter().collect(),
+        };
+        let reach = JsonReach { workloads, hardened, charts, unread };
         write!(out, "],\n\"reach\":{},\n\"skipped\":[", text(&reach)?)?;
         list(out, ending.skipped.iter().map(skip))?;
         writeln!(out, "]}}")

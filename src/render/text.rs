@@ -118,6 +118,15 @@ impl Text {
                 level.as_str(),
             )?;
         }
+        let (workloads, hardened) = reach.total();
+        if reach.charts.workloads > 0 && reach.workloads > 0 {
+            writeln!(
+                out,
+                "with what charts render, {hardened} of {workloads} workloads ({} %) meet {} after the fixes",
+                100 * hardened / workloads,
+                level.as_str(),
+            )?;
+        }
         if !reach.unread.is_empty() {
             writeln!(
                 out,
@@ -265,7 +274,7 @@ fn summary(out: &mut dyn Write, counts: &Counts, skipped: &[Skip], style: Style)
 
 /// How far the run reaches what charts render.
 fn rendered(out: &mut dyn Write, rendered: &Rendered, style: Style) -> io::Result<()> {
-    let Rendered { workloads, hardened, unseen } = rendered;
+    let Rendered { workloads, hardened, unseen, unreached } = rendered;
     if *workloads > 0 {
         writeln!(
             out,
@@ -273,6 +282,13 @@ fn rendered(out: &mut dyn Write, rendered: &Rendered, style: Style) -> io::Resul
             plural(*workloads, "workload"),
             hardened * 100 / workloads,
         )?;
+    }
+    if !unreached.is_empty() {
+        let (releases, it) = match unreached.len() {
+            1 => ("1 release is of a chart".to_owned(), "it runs"),
+            count => (format!("{count} releases are of charts"), "they run"),
+        };
+        writeln!(out, "charts: {releases} not in the repo and not locked: what {it} is not judged")?;
     }
     if !unseen.is_empty() {
         writeln!(

@@ -71,6 +71,11 @@ pub struct LabelSetting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InflatedChart {
     pub name: String,
+    /// Where it is fetched from when it is not here.
+    pub repository: Option<String>,
+    pub version: Option<String>,
+    pub release: Option<String>,
+    pub namespace: Option<String>,
     /// Where it is, when it is here: kustomize looks into the first of these that its version knows.
     pub folders: Vec<String>,
     /// `valuesFile`, joined to the root.
@@ -262,8 +267,13 @@ fn charts(at: &str, value: &Value) -> Vec<InflatedChart> {
             folders.extend(join(at, &format!("{home}/{name}-{version}/{name}")));
         }
         folders.extend(join(at, &format!("{home}/{name}")));
+        let text = |key: &str| chart[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(InflatedChart {
             name: name.to_owned(),
+            repository: text("repo"),
+            version: text("version"),
+            release: text("releaseName"),
+            namespace: text("namespace"),
             folders,
             values_file: chart["valuesFile"].as_str().and_then(|path| join(at, path)),
             additional: strings(&chart["additionalValuesFiles"]).filter_map(|path| join(at, path)).collect(),

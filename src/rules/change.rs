@@ -1,16 +1,19 @@
 //! A wanted value in an object, and the RFC 6902 operations that say the same.
 
+mod patched;
+
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 
+pub use self::patched::Patched;
 use crate::model::KubernetesOrder;
 use crate::pointer::{decoded, look_up as at};
 use crate::repo::LIMITS;
 use crate::yaml::Stream;
 
 /// A wanted value. Pointers (RFC 6901) start at the object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// The value at a path, with the mappings on the way to it.
     Set {
@@ -30,6 +33,8 @@ pub enum Change {
         text: String,
         change: Box<Change>,
     },
+    /// A change of what is made of the object, by a patch in it.
+    Patched(Box<Patched>),
 }
 
 impl Change {
@@ -57,6 +62,7 @@ impl Change {
             Change::Remove { pointer } => Change::remove(at(pointer)),
             Change::Append { list, value } => Change::append(at(list), value.clone()),
             Change::Inside { text, change } => Change::Inside { text: at(text), change: change.clone() },
+            Change::Patched(_) => self.clone(),
         }
     }
 
@@ -66,6 +72,7 @@ impl Change {
             Change::Set { pointer, .. } | Change::Remove { pointer } => pointer,
             Change::Append { list, .. } => list,
             Change::Inside { text, .. } => text,
+            Change::Patched(_) => patched::LIST,
         }
     }
 
@@ -100,6 +107,7 @@ impl Change {
                 None => set(object, list, Value::Array(vec![value.clone()])),
             },
             Change::Inside { text, change } => inside(object, text, change),
+            Change::Patched(patched) => patched.operation(object),
         };
         operation.map(|operation| prefixed(operation, prefix)).into_iter().collect()
     }

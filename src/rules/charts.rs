@@ -7,6 +7,7 @@
 mod difference;
 mod elsewhere;
 mod knobs;
+mod post_render;
 mod report;
 mod skeleton;
 pub(super) mod slot;
@@ -37,6 +38,8 @@ pub struct Rendered {
     pub hardened: usize,
     /// What could not be looked at: its place and why.
     pub unseen: BTreeSet<(String, String)>,
+    /// Places of the releases of which nothing is known: their charts are neither in the repo nor locked.
+    pub unreached: BTreeSet<String>,
 }
 
 impl Rendered {
@@ -44,6 +47,7 @@ impl Rendered {
         self.workloads += other.workloads;
         self.hardened += other.hardened;
         self.unseen.extend(other.unseen);
+        self.unreached.extend(other.unreached);
     }
 }
 
@@ -111,7 +115,9 @@ fn of_chart(
         defaults: source.values.clone(),
         fixed: Vec::new(),
         reported: BTreeSet::new(),
+        varied: BTreeSet::new(),
     };
+    job.varied = job.varied_templates(&sets);
     let mut refusals = Vec::new();
     let mut rendered_once = false;
     let mut judged = Vec::new();
@@ -151,6 +157,8 @@ struct Job<'j, 'm> {
     fixed: Vec<Change>,
     /// What was reported without a fix: other sets of values need not say it again.
     reported: BTreeSet<String>,
+    /// Templates whose pods have other containers with other sets of values.
+    varied: BTreeSet<String>,
 }
 
 /// A finding about an object that a chart renders.
@@ -186,7 +194,11 @@ impl<'m> Job<'_, 'm> {
         let all = |own: &Value| around.values(own);
         let before = self.chart.rendered(&all(&set.own)).map_err(|why| why.to_string())?;
         for (template, why) in &before.refused {
-            found.rendered.unseen.insert((template.clone(), why.clone()));
+            let place = match self.called {
+                "" => template.clone(),
+                called => format!("{}: {template} of {called}", set.place(self.model)),
+            };
+            found.rendered.unseen.insert((place, why.clone()));
         }
         let raised = self.raised(&before, set);
         let wanted = wanted(&before, &raised);
@@ -237,6 +249,26 @@ impl<'m> Job<'_, 'm> {
         }
     }
 
+    /// Templates whose pods have more containers with one set of values than with another.
+    fn varied_templates(&self, sets: &[ValuesSet]) -> BTreeSet<String> {
+        let mut seen: HashMap<(String, String), usize> = HashMap::new();
+        let mut varied = BTreeSet::new();
+        // One set alone varies nothing, and need not be rendered for that.
+        for set in sets.iter().filter(|_| sets.len() > 1) {
+            let Ok(render) = self.chart.rendered(&set.values(&set.own)) else { continue };
+            for rendered in &render.objects {
+                let object = self.object(rendered, set);
+                let pods = object.layout.as_ref().map(|layout| crate::model::pods(layout, &rendered.value));
+                let count = pods.iter().flatten().map(|pod| pod.containers.len()).sum();
+                let key = (rendered.template.clone(), object.id.to_string());
+                if count > 0 && *seen.entry(key).or_insert(count) != count {
+                    varied.insert(rendered.template.clone());
+                }
+            }
+        }
+        varied
+    }
+
     /// What is around a set of values once the chart's own are as they should be.
     fn with_fixed_defaults(&self, set: &ValuesSet) -> ValuesSet {
         let mut set = set.clone();
@@ -257,9 +289,11 @@ impl<'m> Job<'_, 'm> {
                 continue;
             }
             let object = self.object(rendered, set);
-            let Some(workload) = Workload::new(self.settings, self.model, &object, &rendered.value) else {
+            let Some(mut workload) = Workload::new(self.settings, self.model, &object, &rendered.value)
+            else {
                 continue;
             };
+            workload.names_apart = self.varied.contains(&rendered.template);
             let findings = super::check_workload(&workload, self.asks);
             raised.extend(findings.into_iter().map(|mut finding| {
                 finding.message = readable(&finding.message);
@@ -386,7 +420,7 @@ impl Trial<'_> {
         changes.iter().all(|change| match change {
             Change::Set { pointer, value } => self.chart.allows(pointer, value),
             // A schema knows strings, not what is in them.
-            Change::Remove { .. } | Change::Inside { .. } => true,
+            Change::Remove { .. } | Change::Inside { .. } | Change::Patched(_) => true,
             Change::Append { list, value } => self.chart.allows(list, &Value::Array(vec![value.clone()])),
         })
     }

@@ -75,6 +75,7 @@ impl Bench {
             namespaces: Vec::new(),
             claim_templates: Vec::new(),
             patches: Vec::new(),
+            names_apart: false,
         })
     }
 }

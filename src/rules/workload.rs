@@ -22,6 +22,8 @@ pub struct Workload<'a> {
     pub claim_templates: Vec<&'a str>,
     /// Patches that overlays may apply to it.
     pub patches: Vec<&'a Patch>,
+    /// Whether a pod has other containers elsewhere: what is added for one is not to be called as if it were alone.
+    pub names_apart: bool,
 }
 
 impl<'a> Workload<'a> {
@@ -41,7 +43,8 @@ impl<'a> Workload<'a> {
         let claim_templates = claims.filter_map(|claim| claim["metadata"]["name"].as_str()).collect();
         let patches = model.builds.patches_on(&model.file(object).path, &object.id).collect();
         let namespaces = model.namespaces(object);
-        Some(Workload { settings, model, object, pods, namespaces, claim_templates, patches })
+        let names_apart = false;
+        Some(Workload { settings, model, object, pods, namespaces, claim_templates, patches, names_apart })
     }
 
     /// How messages name the whole workload, or one of its pods when it has several.

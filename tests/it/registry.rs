@@ -3,6 +3,7 @@
 mod acceptance;
 mod charts;
 mod faults;
+mod fleets;
 mod helper;
 mod images;
 mod real;

@@ -19,6 +19,8 @@ pub(super) struct Changes {
     /// What a pull request says of each file, as its renderer keeps it.
     shown: BTreeMap<String, Vec<u8>>,
     created: Vec<(String, Vec<Judged>, Vec<NewFile>)>,
+    /// Paths whose changes are parts of what findings of other files speak for.
+    parts: Vec<(String, String)>,
 }
 
 /// Files that are of use only together, as a new file and the kustomization that names it.
@@ -61,6 +63,7 @@ pub(super) fn collect(
         }
         let Some(after) = report.after else { return };
         all.files.insert(report.path.to_owned(), after.into_bytes());
+        all.parts.extend(report.part_of.into_iter().map(|part| (report.path.to_owned(), part)));
         let planned = report.findings.into_iter().filter(|judged| judged.fate == Fate::Planned);
         all.findings.extend(planned.map(|judged| (report.path.to_owned(), judged)));
     });
@@ -73,16 +76,15 @@ pub(super) fn collect(
         all.findings.extend(planned.into_iter().map(|judged| (path.to_owned(), judged)));
         all.files.extend(files.into_iter().map(|file| (file.path, file.text.into_bytes())));
     }
-    if let Some(folder) = &group.folder {
-        return all.only(|path| repo::folder(path) == folder);
+    if group.folder.is_none() && group.owner.is_none() {
+        return all;
     }
-    match &group.owner {
-        Some(owner) => {
-            let units = all.units();
-            all.only(|path| owners.of(&units.of(path)).join(" ") == *owner)
-        }
-        None => all,
-    }
+    let (units, homes) = (all.units(), all.homes());
+    all.only(|path| {
+        let home = homes.get(&units.of(path)).map_or(path, String::as_str);
+        let is_folder = group.folder.as_ref().is_none_or(|folder| repo::folder(home) == folder);
+        is_folder && group.owner.as_ref().is_none_or(|owner| owners.of(home).join(" ") == *owner)
+    })
 }
 
 impl Changes {
@@ -101,12 +103,30 @@ impl Changes {
                 .into_iter()
                 .filter(|(path, _, files)| is_wanted(first(path, files)))
                 .collect(),
+            parts: self.parts.into_iter().filter(|(path, _)| is_wanted(path)).collect(),
         }
+    }
+
+    /// Where each unit belongs: the first of its paths that a finding speaks of.
+    fn homes(&self) -> BTreeMap<String, String> {
+        let units = self.units();
+        let mut homes: BTreeMap<String, String> = BTreeMap::new();
+        for (path, judged) in &self.findings {
+            let path = place(path, judged);
+            let home = homes.entry(units.of(path)).or_insert_with(|| path.to_owned());
+            if path < home.as_str() {
+                *home = path.to_owned();
+            }
+        }
+        homes
     }
 
     fn units(&self) -> Units {
         let mut units = Units::default();
         let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        for (path, part) in &self.parts {
+            units.join(first.entry(part).or_insert(path), path);
+        }
         for (path, judged) in &self.findings {
             let path = place(path, judged);
             for part in &judged.part_of {

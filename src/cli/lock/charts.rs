@@ -28,15 +28,14 @@ impl Run<'_> {
         let all_again = self.args.update.as_ref().is_some_and(|names| names.iter().all(String::is_empty));
         let asked: Vec<_> = wanted
             .iter()
-            .filter(|(chart, values)| {
+            .filter(|(chart, uses)| {
                 let known = old.chart(&chart.to_string());
-                all_again
-                    || known.is_none_or(|known| values.iter().any(|(_, own)| known.outline(own).is_none()))
+                all_again || known.is_none_or(|known| uses.iter().any(|one| !one.is_known(known)))
             })
             .collect();
-        let answers = self.each(&asked, &|(chart, values)| fetch(&self.client, chart, values));
+        let answers = self.each(&asked, &|(chart, uses)| fetch(&self.client, chart, uses));
         let mut charts = Charts::default();
-        for ((chart, values), answer) in asked.iter().zip(answers) {
+        for ((chart, uses), answer) in asked.iter().zip(answers) {
             let name = chart.to_string();
             match answer {
                 Ok((locked, refused)) => {
@@ -55,7 +54,7 @@ impl Run<'_> {
                 }
                 Err(failure) => {
                     charts.failed += 1;
-                    let place = values.first().map_or("", |(place, _)| place.as_str());
+                    let place = uses.first().map_or("", |one| one.place.as_str());
                     let shown = failure.to_string();
                     say(&format!("error: {}: {}: {}\n", escaped(place), escaped(&name), escaped(&shown)));
                     if let Some(help) = failure.help() {
@@ -84,11 +83,11 @@ impl Run<'_> {
     pub(super) fn check_charts(&self, lock: &Lock, out: &mut dyn Write) -> anyhow::Result<(usize, usize)> {
         let wanted: Vec<_> = wanted(self.releases).into_iter().collect();
         let (mut differing, mut failed) = (0, 0);
-        let answers = self.each(&wanted, &|(chart, values)| match lock.chart(&chart.to_string()) {
-            Some(_) => fetch(&self.client, chart, values).map(Some),
+        let answers = self.each(&wanted, &|(chart, uses)| match lock.chart(&chart.to_string()) {
+            Some(_) => fetch(&self.client, chart, uses).map(Some),
             None => Ok(None),
         });
-        for ((chart, values), answer) in wanted.iter().zip(answers) {
+        for ((chart, uses), answer) in wanted.iter().zip(answers) {
             let name = chart.to_string();
             let difference = match (lock.chart(&name), answer) {
                 (None, _) => Some("not locked".to_owned()),
@@ -96,8 +95,8 @@ impl Run<'_> {
                     Some(format!("the chart has moved from {} to {}", known.digest, found.digest))
                 }
                 (Some(known), Ok(_)) => {
-                    let other = values.iter().find(|(_, own)| known.outline(own).is_none());
-                    other.map(|(place, _)| format!("not locked with the values of {place}"))
+                    let other = uses.iter().find(|one| !one.is_known(known));
+                    other.map(|other| format!("not locked with the values of {}", other.place))
                 }
                 (Some(_), Err(failure)) => {
                     failed += 1;

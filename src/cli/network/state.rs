@@ -7,7 +7,7 @@ use crate::connections::Connections;
 use crate::model::Model;
 use crate::network_policy::Cluster;
 use crate::render::{escaped, plural};
-use crate::repo::{Repo, Skip, SkipReason};
+use crate::repo::{Repo, Skip};
 
 /// What commands about connections look at.
 pub(super) struct State {
@@ -36,12 +36,11 @@ impl State {
 
 /// Says what was not read, so that nobody takes it for absent. Returns whether something failed.
 pub(super) fn say_skipped(inputs: &Inputs, quiet: bool) -> bool {
-    let (failed, left): (Vec<&Skip>, Vec<&Skip>) =
-        inputs.repo.skipped.iter().partition(|skip| skip.reason.is_failure());
+    let failed: Vec<&Skip> = inputs.repo.skipped.iter().filter(|skip| skip.reason.is_failure()).collect();
     for skip in &failed {
         say(&format!("skipped: {}: {}\n", escaped(&skip.path), escaped(&skip.detail)));
     }
-    let charts = left.iter().filter(|skip| skip.reason == SkipReason::HelmTemplate).count();
+    let charts = inputs.repo.n_templates();
     if charts > 0 && !quiet {
         say(&format!(
             "note: {} of Helm charts not read: what they deploy is not in this answer\n",

@@ -1,5 +1,7 @@
 //! A patch of a kustomization: what it is applied to, and what becomes of an object.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::selector::{Candidate, Selector};
@@ -52,6 +54,34 @@ impl Patch {
             }
         }
         patched
+    }
+
+    /// A patch of something that is rendered by others than a kustomization of the repo.
+    pub(in crate::model) fn rendered_later(target: PatchTarget, body: Value) -> Patch {
+        let list = PatchList::Patches;
+        let reference = PatchReference { list, index: 0, file: None, inline: None, target };
+        Patch::new(&reference, "", 0, body)
+    }
+
+    /// Whether kustomize applies it to an object that comes as it is.
+    pub(in crate::model) fn picks_alone(&self, object: &Value) -> bool {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let texts = |key: &str| -> BTreeMap<String, String> {
+            let map = object["metadata"][key].as_object().into_iter().flatten();
+            map.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        };
+        let name = text("/metadata/name");
+        let namespace = text("/metadata/namespace");
+        let candidate = Candidate {
+            api_version: text("/apiVersion"),
+            kind: text("/kind"),
+            names: [name; 2],
+            namespaces: [namespace; 2],
+            labels: &texts("labels"),
+            annotations: &texts("annotations"),
+        };
+        let namespace = if namespace.is_empty() { "default" } else { namespace };
+        self.picks(&candidate, &[(name.to_owned(), namespace.to_owned())])
     }
 
     /// Operation and path of each step of a JSON 6902 patch.

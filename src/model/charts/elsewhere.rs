@@ -5,10 +5,11 @@ use std::fmt;
 use serde_json::Value;
 
 use super::given::{Given, Layer, given};
-use super::sets::place;
-use super::{Gifts, ValuesSet, gives_values};
-use crate::helm::layered;
+use super::sets::{place, stand_in};
+use super::{Gifts, PostRenderers, ValuesSet, gives_values, values_of};
+use crate::helm::{Release, layered};
 use crate::model::{Model, Object, ObjectId};
+use crate::repo::Content;
 
 /// A chart of one version in a repository of charts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +19,14 @@ pub struct RemoteChart {
     /// In a repository of HTTP; empty for OCI.
     pub name: String,
     pub version: String,
+}
+
+impl RemoteChart {
+    /// What it is called, without a path.
+    fn chart(&self) -> Option<&str> {
+        let name = if self.name.is_empty() { &self.url } else { &self.name };
+        name.rsplit('/').next().filter(|name| !name.is_empty())
+    }
 }
 
 impl fmt::Display for RemoteChart {
@@ -36,15 +45,24 @@ pub struct ReleaseElsewhere {
     pub place: String,
     /// What the chart is called in its repository, without a path.
     pub chart: String,
-    /// What the release is called.
-    pub name: String,
+    /// What it is installed as, as far as its object says.
+    pub release: Release,
     /// Where the chart is; or why that is not known.
     pub source: Result<RemoteChart, String>,
+    /// What becomes of the chart's objects before they are applied; or what of that is not followed.
+    pub post_renderers: Result<PostRenderers, String>,
     /// The values, with nothing of the chart below them; or why they are not all known.
     pub values: Result<ValuesSet, String>,
 }
 
-/// All objects of a repo whose charts are not in it.
+impl ReleaseElsewhere {
+    /// Whether whoever installs it can patch what the chart renders.
+    pub fn takes_patches(&self) -> bool {
+        self.values.as_ref().is_ok_and(|set| &*set.object.id.kind == "HelmRelease")
+    }
+}
+
+/// All objects and kustomizations of a repo whose charts are not in it.
 pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> {
     let mut found = Vec::new();
     for object in model.objects().filter(|object| gives_values(&object.id)) {
@@ -55,22 +73,96 @@ pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> 
             }
             let source = source(model, &object.id, &value, at);
             let chart = match &source {
-                Ok(remote) => remote.name.rsplit('/').next().filter(|name| !name.is_empty()),
+                Ok(remote) => remote.chart(),
                 Err(_) => value["spec"]["chart"]["spec"]["chart"].as_str(),
             };
-            let of_url = || source.as_ref().ok().and_then(|remote| remote.url.rsplit('/').next());
-            let chart = chart.or_else(of_url).unwrap_or_default().to_owned();
-            let file = &model.file(object).path;
+            let (outer, is_text) = place(&object.id, &value, at);
             found.push(ReleaseElsewhere {
-                place: format!("{file}: {}/{}", object.id.kind, object.id.name),
-                chart,
-                name: value["spec"]["releaseName"].as_str().unwrap_or(&object.id.name).to_owned(),
+                place: format!("{}: {}/{}", model.file(object).path, object.id.kind, object.id.name),
+                chart: chart.unwrap_or_default().to_owned(),
+                release: release(&object.id, &value, at),
+                post_renderers: match &*object.id.kind {
+                    "HelmRelease" => PostRenderers::read(&value),
+                    _ => Ok(PostRenderers::default()),
+                },
+                values: values(model, gifts, given, Home { object: object.clone(), outer, is_text }),
                 source,
-                values: values(given, object, &value, at),
+            });
+        }
+    }
+    found.extend(of_kustomizations(model, gifts));
+    found
+}
+
+/// Charts that kustomizations fetch, version by version: `helmCharts` with a `repo`.
+fn of_kustomizations(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> {
+    let mut found = Vec::new();
+    for kustomization in model.builds.kustomizations() {
+        let given = gifts.by_kustomization.get(&kustomization.path).into_iter().flatten();
+        for (at, (chart, given)) in kustomization.charts.iter().zip(given).enumerate() {
+            let given = &gifts.given[*given];
+            let file = model.repo().position(&kustomization.path);
+            let (Some(file), Err(_)) = (file, given.chart(model.repo())) else { continue };
+            let id = ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &kustomization.path);
+            let outer = format!("/helmCharts/{at}/valuesInline");
+            let home = Home { object: stand_in(file, id), outer, is_text: false };
+            let version = chart.version.clone().map_or(Value::Null, Value::from);
+            let source = match &chart.repository {
+                Some(url) => version_of(&version).map(|version| of_repository(url, &chart.name, version)),
+                None => Err(UNNAMED.to_owned()),
+            };
+            found.push(ReleaseElsewhere {
+                place: format!("{}: {}", kustomization.path, chart.name),
+                chart: chart.name.clone(),
+                release: known(chart.release.clone(), chart.namespace.clone()),
+                post_renderers: Ok(PostRenderers::default()),
+                source,
+                values: values(model, gifts, given, home),
             });
         }
     }
     found
+}
+
+/// Longest name that Flux gives a release without a hash in it: `MaxHelmReleaseNameLength` in
+/// <https://github.com/fluxcd/helm-controller/blob/main/internal/release/util.go>.
+const LONGEST_NAME: usize = 53;
+
+/// How Flux and Argo CD call what they install
+/// (<https://fluxcd.io/flux/components/helm/helmreleases/#release-name>,
+/// <https://argo-cd.readthedocs.io/en/stable/user-guide/helm/#helm-release-name>). Names that are filled in later are
+/// not known.
+fn release(id: &ObjectId, value: &Value, at: usize) -> Release {
+    let spec = &value["spec"];
+    let (name, namespace) = match &*id.kind {
+        "HelmRelease" => {
+            let target = spec["targetNamespace"].as_str();
+            let composed = match target {
+                Some(target) => format!("{target}-{}", id.name),
+                None => id.name.to_string(),
+            };
+            let name = spec["releaseName"].as_str().map_or(composed, str::to_owned);
+            (name, target.or(id.namespace.as_deref()).map(str::to_owned))
+        }
+        _ => {
+            let spec = if &*id.kind == "ApplicationSet" { &spec["template"]["spec"] } else { spec };
+            let name = argo_source(id, value, at)["helm"]["releaseName"].as_str();
+            let name = name.filter(|_| &*id.kind == "Application").unwrap_or(&id.name).to_owned();
+            (name, spec["destination"]["namespace"].as_str().map(str::to_owned))
+        }
+    };
+    known(Some(name), namespace)
+}
+
+/// A release as far as its names are not filled in later.
+fn known(name: Option<String>, namespace: Option<String>) -> Release {
+    let is_known =
+        |name: &String| !name.contains(['{', '$']) && !name.is_empty() && name.len() <= LONGEST_NAME;
+    let unknown = Release::default();
+    Release {
+        name: name.filter(is_known).unwrap_or(unknown.name),
+        namespace: namespace.filter(is_known).unwrap_or(unknown.namespace),
+    }
 }
 
 /// Sources of Argo CD that are plain manifests or a kustomization, and other repositories' folders.
@@ -87,31 +179,62 @@ fn argo_source<'v>(id: &ObjectId, value: &'v Value, at: usize) -> &'v Value {
     if spec["sources"].is_array() { &spec["sources"][at] } else { &spec["source"] }
 }
 
-fn values(given: &Given, object: &Object, value: &Value, at: usize) -> Result<ValuesSet, String> {
+/// Where an object or a kustomization has values of its own, or would have.
+struct Home {
+    object: Object,
+    outer: String,
+    is_text: bool,
+}
+
+/// The values that a change goes into: those of the object itself where it has some, else a file that is its alone.
+fn values(model: &Model<'_>, gifts: &Gifts<'_>, given: &Given, home: Home) -> Result<ValuesSet, String> {
     if let Some(why) = given.overruled.as_ref().or(given.unknown.as_ref()) {
         return Err(why.clone());
     }
-    let Some(own) = given.layers.iter().position(|layer| matches!(layer, Layer::Own(_))) else {
-        return Err("its values are not used".to_owned());
+    let repo = model.repo();
+    let own = given.layers.iter().position(|layer| matches!(layer, Layer::Own(_)));
+    let says_something = |layer: &Layer| match layer {
+        Layer::Own(values) => values.as_object().is_some_and(|map| !map.is_empty()),
+        _ => false,
     };
+    let is_its_alone = |layer: &Layer| match layer {
+        Layer::File(path) => repo.file(path).is_some_and(|file| {
+            let is_ours = file.content == Content::Values && !file.context_only && file.marker.is_none();
+            is_ours && gifts.by_file.get(path).is_some_and(|all| all.len() == 1)
+        }),
+        _ => false,
+    };
+    let target = own
+        .filter(|own| says_something(&given.layers[*own]))
+        .or_else(|| given.layers.iter().rposition(is_its_alone))
+        .or(own)
+        .ok_or("its values are not used")?;
     let known = |layer: &Layer| match layer {
         Layer::Own(values) | Layer::Fixed(values) => Ok(values.clone()),
-        Layer::File(path) => Err(format!("its values `{path}` are not followed here")),
+        Layer::File(path) => values_of(repo, path)
+            .ok_or_else(|| format!("its values `{path}` are not among the files that were read")),
     };
     let mut below = Value::Null;
-    for layer in &given.layers[..own] {
+    for layer in &given.layers[..target] {
         below = layered(&below, &known(layer)?);
     }
-    let (outer, is_text) = place(&object.id, value, at);
+    let home = match &given.layers[target] {
+        Layer::File(path) => {
+            let file = repo.position(path).ok_or("its values are not used")?;
+            let object = stand_in(file, ObjectId::named("", "Values", path));
+            Home { object, outer: String::new(), is_text: false }
+        }
+        _ => home,
+    };
     Ok(ValuesSet {
         below,
-        above: given.layers[own + 1..].iter().map(known).collect::<Result<_, _>>()?,
+        above: given.layers[target + 1..].iter().map(known).collect::<Result<_, _>>()?,
         is_default: false,
-        has_defaults: true,
-        own: known(&given.layers[own])?,
-        object: object.clone(),
-        outer,
-        is_text,
+        has_defaults: !given.replaces_defaults,
+        own: known(&given.layers[target])?,
+        object: home.object,
+        outer: home.outer,
+        is_text: home.is_text,
         is_final: true,
     })
 }
@@ -127,7 +250,7 @@ fn source(model: &Model<'_>, id: &ObjectId, value: &Value, at: usize) -> Result<
             let source = argo_source(id, value, at);
             let (url, name) = (source["repoURL"].as_str(), source["chart"].as_str());
             let (Some(url), Some(name)) = (url, name) else { return Err(UNNAMED.to_owned()) };
-            let version = version(&source["targetRevision"])?;
+            let version = version_of(&source["targetRevision"])?;
             Ok(match url.contains("://") && !url.starts_with("oci://") {
                 true => of_repository(url, name, version),
                 false => of_repository(&format!("oci://{}", url.trim_start_matches("oci://")), name, version),
@@ -147,7 +270,7 @@ fn of_template(model: &Model<'_>, id: &ObjectId, spec: &Value) -> Result<RemoteC
     else {
         return Err(UNNAMED.to_owned());
     };
-    let version = version(&spec["version"])?;
+    let version = version_of(&spec["version"])?;
     let repository = named(model, id, "HelmRepository", reference, name)?;
     let url = repository["spec"]["url"].as_str().ok_or(UNNAMED)?;
     Ok(of_repository(url, chart, version))
@@ -167,8 +290,8 @@ fn of_reference(
             let url = spec["url"].as_str().ok_or(UNNAMED)?.trim_end_matches('/').to_owned();
             let version = match spec["ref"]["digest"].as_str() {
                 Some(digest) => digest.to_owned(),
-                None if spec["ref"]["tag"].is_string() => version(&spec["ref"]["tag"])?,
-                None => version(&spec["ref"]["semver"])?,
+                None if spec["ref"]["tag"].is_string() => version_of(&spec["ref"]["tag"])?,
+                None => version_of(&spec["ref"]["semver"])?,
             };
             Ok(RemoteChart { url, name: String::new(), version })
         }
@@ -211,7 +334,7 @@ fn named(
 }
 
 /// A version that names one chart for good.
-fn version(value: &Value) -> Result<String, String> {
+fn version_of(value: &Value) -> Result<String, String> {
     let Some(text) = value.as_str() else {
         return Err("it names no version of its chart, so the newest is taken".to_owned());
     };

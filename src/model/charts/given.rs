@@ -62,6 +62,10 @@ impl<'m> Surroundings<'m> {
     }
 }
 
+fn in_the_chart(file: &str) -> String {
+    format!("its values `{file}` are in its chart, which is not in this repo")
+}
+
 pub(super) fn not_here(called: &str) -> String {
     format!("{called} is not in this repo")
 }
@@ -117,12 +121,12 @@ fn of_release(model: &Model<'_>, around: &Surroundings<'_>, id: &ObjectId, value
         Some(folder) => Ok(vec![folder]),
         None => Err(not_here(&called)),
     };
+    let files = || spec["valuesFile"].as_str().into_iter().chain(texts(&spec["valuesFiles"]));
     // The files of a chart elsewhere are there too.
-    let files = spec["valuesFile"].as_str().into_iter().chain(texts(&spec["valuesFiles"]));
-    let files = files.filter(|_| chart.is_ok()).filter_map(|path| join("", path));
+    let mut unknown = files().find(|_| chart.is_err()).map(in_the_chart);
+    let files = files().filter(|_| chart.is_ok()).filter_map(|path| join("", path));
     let mut layers: Vec<Layer> = files.map(Layer::File).collect();
     let replaces_defaults = !layers.is_empty();
-    let mut unknown = None;
     for reference in value["spec"]["valuesFrom"].as_array().into_iter().flatten() {
         match values_from(model, around, id, reference) {
             Ok(values) => layers.push(Layer::Fixed(values)),
@@ -175,7 +179,7 @@ fn names_image(path: &str) -> bool {
 }
 
 /// Values in a text.
-fn parsed(text: &str) -> Option<Value> {
+pub(super) fn parsed(text: &str) -> Option<Value> {
     let stream = Stream::parse(text.to_owned(), &LIMITS).ok()?;
     stream.root(0).map_or(Some(Value::Null), |root| root.value().ok())
 }
@@ -234,8 +238,10 @@ fn of_source(around: &Surroundings<'_>, source: &Value, all: &[&Value]) -> Given
             None => match (file.strip_prefix('/'), &chart) {
                 (Some(path), Ok(_)) => join("", path),
                 (None, Ok(folders)) => folders.first().and_then(|folder| join(folder, file)),
-                // The files of a chart elsewhere are there too.
-                (_, Err(_)) => continue,
+                (_, Err(_)) => {
+                    unknown = unknown.or_else(|| Some(in_the_chart(file)));
+                    continue;
+                }
             },
         };
         match path {
@@ -276,6 +282,7 @@ pub(super) fn of_inflated(repo: &Repo, chart: &InflatedChart) -> Given {
         // Without a file of values, kustomize takes the chart's own for it.
         file = file.or_else(|| Some(super::inside(here.first()?, "values.yaml")));
     }
+    let merges_into_the_chart = chart.merge == ValuesMerge::Merge && !is_empty && file.is_none();
     let file = file.map(Layer::File);
     let mut layers: Vec<Layer> = match chart.merge {
         _ if is_empty => file.into_iter().collect(),
@@ -286,7 +293,10 @@ pub(super) fn of_inflated(repo: &Repo, chart: &InflatedChart) -> Given {
     layers.extend(chart.additional.iter().cloned().map(Layer::File));
     let called = format!("the chart `{}`", chart.name);
     let chart = if here.is_empty() { Err(not_here(&called)) } else { Ok(here) };
-    Given { called, chart, replaces_defaults: false, layers, unknown: None, overruled: None }
+    // Then the chart's own file is laid over the inline values.
+    let is_upside_down = chart.is_err() && merges_into_the_chart;
+    let unknown = is_upside_down.then(|| in_the_chart("values.yaml"));
+    Given { called, chart, replaces_defaults: false, layers, unknown, overruled: None }
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ pub fn sets<'m>(
     (found, unseen)
 }
 
-fn stand_in(file: usize, id: ObjectId) -> Object {
+pub(super) fn stand_in(file: usize, id: ObjectId) -> Object {
     Object { file, document: 0, pointer: "".into(), id, layout: None }
 }
 

@@ -8,6 +8,7 @@ use super::{Lowered, NewText, Place, Work, judge};
 use crate::model::KubernetesOrder;
 use crate::plan::{Fate, Judged, Purpose, exposure, merge};
 use crate::pointer::{look_up, within};
+use crate::repo::Content;
 use crate::rules::Whole;
 use crate::secret::{self, SecretLines};
 use crate::yaml::{Edit, Refusal, Rewrite, Stream};
@@ -115,6 +116,9 @@ fn lower_all(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
         hold_refused(at, works);
         return Ok(None);
     }
+    if let Some(lowered) = uncommented(at, works) {
+        return lowered;
+    }
     let mut edits = Vec::new();
     let mut rewritten = Vec::new();
     for work in works.iter_mut() {
@@ -155,6 +159,27 @@ fn lower_all(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
             Err(defect)
         }
     }
+}
+
+/// Makes data of what Helm values only say in comments, where that is what is wanted; `None` where nothing is.
+fn uncommented(at: &Place<'_, '_>, works: &[Work]) -> Option<Lowered> {
+    let [work] = works else { return None };
+    let is_values = at.planner.model.repo().files[at.file].content == Content::Values;
+    if !is_values || work.wanted == work.value || work.whole().is_some() {
+        return None;
+    }
+    let uncommented = at.stream.uncommented(&work.value, &work.wanted)?;
+    let between = at.stream.with_uncommented(&uncommented).ok()?;
+    let value = between.root(0)?.value().ok()?;
+    let edits = between.edits_from(0, &value, &work.wanted, &KubernetesOrder).ok()?;
+    let after = between.apply(edits.clone());
+    let edits = uncommented.followed_by(edits);
+    if at.stream.apply(edits.clone()) != after {
+        return None;
+    }
+    let proved = at.stream.prove_uncommented(after, &work.value, &work.wanted, &uncommented);
+    let text = |after: Stream| NewText { after: after.into_text(), edits, context: exposure::CONTEXT_LINES };
+    Some(proved.map(|after| Some(text(after))).map_err(|defect| defect.to_string()))
 }
 
 /// Takes back the fixes that the text refuses, for a run that wants no edits. Most texts can refuse none.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::post_render::{self, PostRendered};
 use super::{Job, Settings};
 use crate::helm::app_template;
 use crate::helm::concrete::Renders;
@@ -20,6 +21,7 @@ pub(super) fn check(
 ) {
     for release in elsewhere(model, gifts) {
         if let Err(why) = judge(model, settings, asks, &release, found) {
+            found.rendered.unreached.insert(release.place.clone());
             found.rendered.unseen.insert((release.place.clone(), why));
         }
     }
@@ -36,15 +38,18 @@ fn judge(
     let all = set.values(&set.own);
     let source = release.source.as_ref();
     let locked = source.ok().and_then(|source| settings.lock.chart(&source.to_string()));
-    if let Some(outline) = locked.and_then(|chart| chart.outline(&all)) {
+    if let Some(outline) = locked.and_then(|chart| chart.outline(&release.release, &all)) {
         let called = source.map(ToString::to_string).unwrap_or_default();
         let set = ValuesSet { below: layered(&outline.defaults(), &set.below), ..set.clone() };
-        return run(model, settings, asks, (outline, &called), set, found);
+        let by = release.post_renderers.as_ref().map_err(Clone::clone)?;
+        let chart = PostRendered { chart: outline, by };
+        let others = release.takes_patches().then_some(by.count);
+        return run(model, settings, asks, (&chart, &called, others), set, found);
     }
-    if let Some(outline) = app_template::outline(&release.chart, &release.name, &all) {
+    if let Some(outline) = app_template::outline(&release.chart, &release.release.name, &all) {
         // Nothing was rendered: a person has to look.
         let set = ValuesSet { is_final: false, ..set.clone() };
-        return run(model, settings, asks, (&outline, "the chart app-template"), set, found);
+        return run(model, settings, asks, (&outline, "the chart app-template", None), set, found);
     }
     let source = source.map_err(Clone::clone)?;
     Err(match locked {
@@ -59,7 +64,7 @@ fn run(
     model: &Model<'_>,
     settings: &Settings<'_>,
     asks: &dyn Fn(&Rule) -> bool,
-    (chart, called): (&dyn Renders, &str),
+    (chart, called, post_renderers): (&dyn Renders, &str, Option<usize>),
     set: ValuesSet,
     found: &mut RepoFindings,
 ) -> Result<(), String> {
@@ -73,8 +78,12 @@ fn run(
         defaults: serde_json::Value::Null,
         fixed: Vec::new(),
         reported: BTreeSet::new(),
+        varied: BTreeSet::new(),
     };
-    let judged = job.judge(&set, found)?;
+    let mut judged = job.judge(&set, found)?;
+    if let Some(others) = post_renderers {
+        post_render::fix(settings.templates, called, others, &mut judged, found);
+    }
     job.close(vec![judged], found);
     Ok(())
 }

@@ -78,12 +78,22 @@ pub(super) fn without(
         found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
         return;
     }
+    let had_changes = !finding.changes.is_empty();
     if !finding.changes.is_empty() {
         finding.make_manual("no value that the chart allows decides just this");
     }
     let Some(source) = job.source else {
         // The chart is another's: what it lacks is said where it is used.
         let object = set.object.clone();
+        if had_changes && &*object.id.kind == "Kustomization" {
+            finding = finding.note("a patch in this kustomization can say it");
+        }
+        if had_changes && matches!(&*object.id.kind, "Application" | "ApplicationSet") {
+            finding = finding.note(
+                "Argo CD does not patch what charts render: a kustomization with this chart under `helmCharts` and a \
+                 patch can take its place, if Argo CD is set to build it with `--enable-helm`",
+            );
+        }
         finding.pointer.clone_from(&set.outer);
         found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
         return;

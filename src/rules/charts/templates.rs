@@ -17,6 +17,9 @@ use crate::model::pods;
 use crate::repo::{self, Content};
 use crate::rules::{Change, RepoFindings};
 
+/// Fixes beyond these are not tried alone: each try renders the chart with all of its values.
+const MOST_ALONE: usize = 48;
+
 /// A slot that fixes need.
 pub(super) struct Draft {
     pub(super) template: String,
@@ -63,8 +66,8 @@ pub(super) fn fix(job: &Job<'_, '_>, judged: &mut [Judged], found: &mut RepoFind
     if kept.is_empty() {
         return;
     }
-    let fixes: Vec<Fix> =
-        std::mem::take(&mut plan.fixes).into_iter().filter(|fix| fix.is_within(&kept)).collect();
+    let fixes = std::mem::take(&mut plan.fixes).into_iter().enumerate();
+    let fixes: Vec<Fix> = fixes.filter(|(idx, _)| kept.contains(idx)).map(|(_, fix)| fix).collect();
     let raised: Vec<&Raised> = fixes.iter().map(|fix| &judged[fix.set].left[fix.left].raised).collect();
     report::in_templates(job, &plan.drafts, &fixes, &raised, found);
     let done: BTreeSet<(usize, usize)> = fixes.iter().map(|fix| (fix.set, fix.left)).collect();
@@ -245,30 +248,42 @@ impl Plan<'_, '_, '_> {
             Change::Append { list, value } => {
                 read.allows(&format!("{pointer}{list}"), &Value::Array(vec![value.clone()]))
             }
-            Change::Remove { .. } | Change::Inside { .. } => false,
+            Change::Remove { .. } | Change::Inside { .. } | Change::Patched(_) => false,
         });
         is_beside && !is_asked && !is_given && chart.values.pointer(pointer).is_none() && allowed
     }
 
-    /// The slots that prove, and what each set of values renders with them.
+    /// The fixes that prove, by their numbers, and what each set of values renders with them. Those of one slot go
+    /// together, or one by one where some of them do not prove.
     fn kept(&self, judged: &[Judged]) -> (BTreeSet<usize>, Vec<Vec<Value>>) {
-        let all: BTreeSet<usize> = (0..self.drafts.len()).collect();
+        let all: BTreeSet<usize> = (0..self.fixes.len()).collect();
         if let Some(after) = self.rendered(judged, &all) {
             return (all, after);
         }
         let (mut kept, mut after) = (BTreeSet::new(), Vec::new());
-        for slot in all {
-            let more: BTreeSet<usize> = kept.iter().copied().chain([slot]).collect();
-            if let Some(rendered) = self.rendered(judged, &more) {
+        let mut slots = BTreeSet::new();
+        for slot in 0..self.drafts.len() {
+            slots.insert(slot);
+            let within = all.iter().copied().filter(|idx| self.fixes[*idx].is_within(&slots)).collect();
+            match self.rendered(judged, &within) {
+                Some(rendered) => (kept, after) = (within, rendered),
+                None => drop(slots.remove(&slot)),
+            }
+        }
+        for idx in all.into_iter().take(MOST_ALONE) {
+            let more: BTreeSet<usize> = kept.iter().copied().chain([idx]).collect();
+            if more.len() > kept.len()
+                && let Some(rendered) = self.rendered(judged, &more)
+            {
                 (kept, after) = (more, rendered);
             }
         }
         (kept, after)
     }
 
-    /// What all sets of values render with some of the slots filled, if it is as wanted.
+    /// What all sets of values render with some of the fixes made, if it is as wanted.
     fn rendered(&self, judged: &[Judged], kept: &BTreeSet<usize>) -> Option<Vec<Vec<Value>>> {
-        let fixes: Vec<&Fix> = self.fixes.iter().filter(|fix| fix.is_within(kept)).collect();
+        let fixes: Vec<&Fix> = kept.iter().map(|idx| &self.fixes[*idx]).collect();
         let charts = self.edited(&fixes)?;
         let source = charts.iter().find(|chart| chart.folder == self.source.folder)?;
         let chart = helm::Chart::new(source, &charts);

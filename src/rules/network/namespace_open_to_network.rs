@@ -7,7 +7,7 @@ use super::policies::{Group, Lacking, default_deny, groups, lacking};
 use super::*;
 use crate::config::Mode;
 use crate::network_policy::Direction;
-use crate::repo::{Marker, SkipReason};
+use crate::repo::Marker;
 use crate::rules::{Area, Check, Safety, Severity};
 
 crate::rules::rule! {
@@ -101,8 +101,7 @@ fn find(view: &View<'_>, group: &Group) -> Option<Open> {
 fn check_empty(view: &View<'_>, names: &mut Names<'_>, found: &mut RepoFindings) {
     let manifests = view.model.objects().filter(|object| is_namespace(object));
     // Charts are not rendered, and may well deploy into any of them.
-    let has_charts = view.model.repo().skipped.iter().any(|skip| skip.reason == SkipReason::HelmTemplate);
-    if has_charts || !view.hidden.is_empty() {
+    if view.model.repo().n_templates() > 0 || !view.hidden.is_empty() {
         return;
     }
     let mut said = BTreeSet::new();

@@ -67,7 +67,7 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
             .collect();
         let n_with_tmp =
             writable.iter().filter(|(_, directories)| directories.iter().any(Directory::is_tmp)).count();
-        names.start_pod(n_with_tmp == 1);
+        names.start_pod(n_with_tmp == 1 && !workload.names_apart);
         for (container, directories) in writable {
             findings.push(finding(workload, pod, container, &directories, &mut names));
         }

@@ -30,6 +30,7 @@ fn lines(finding: &Finding) -> Vec<String> {
             Change::Remove { .. } => format!("  {place} removed"),
             Change::Append { value, .. } => format!("  {place} + {value}"),
             Change::Inside { change, .. } => format!("  {place}: {change:?}"),
+            Change::Patched(patched) => format!("  {place}: {:?}", patched.changes),
         });
     }
     lines

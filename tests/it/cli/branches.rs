@@ -40,6 +40,24 @@ fn commits_what_apply_writes_and_leaves_the_checkout_alone() {
 }
 
 #[test]
+fn what_is_of_use_only_together_is_in_one_branch() {
+    let folder = Folder::committed(&[
+        ("web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n"),
+        ("web/values.yaml", "resources: {}\n"),
+        (
+            "web/templates/web.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n    - name: web\n      image: registry.example.com/web:1.0\n      {{- with .Values.resources }}\n      resources: {{- toYaml . | nindent 8 }}\n      {{- end }}\n",
+        ),
+    ]);
+    folder.run(&["branch", "--per", "directory", "--select", "privilege-escalation-allowed"]).expect_code(0);
+    let [branch] = &branches(&folder)[..] else { panic!("{:?}", branches(&folder)) };
+    let files = files_of(&folder, branch);
+    let text = |path: &str| String::from_utf8_lossy(&files[path]).into_owned();
+    assert!(text("web/values.yaml").contains("allowPrivilegeEscalation: false"));
+    assert!(text("web/templates/web.yaml").contains(".Values.securityContext"));
+}
+
+#[test]
 fn works_from_the_commit_when_the_checkout_is_dirty() {
     let folder = shop();
     folder.write("base/web.yaml", SOFT);

@@ -109,7 +109,8 @@ fn judge_hunks(
         verdict.removed += removed.len();
         for &line in &old[removed.clone()] {
             if let Some(comment) = comment(line) {
-                let kept = new[added.clone()].iter().any(|line| line.contains(comment));
+                let is_data = |line: &&str| path.contains("values") && is_entry_of(line, comment);
+                let kept = new[added.clone()].iter().any(|line| line.contains(comment) || is_data(line));
                 verdict.expect(kept, || format!("{path} lost the comment {comment:?}"));
             }
             // In flow style, what follows a last entry puts a comma behind it.
@@ -121,6 +122,13 @@ fn judge_hunks(
             }
         }
     }
+}
+
+/// Whether a line is the entry, or the item, that a comment says.
+fn is_entry_of(line: &str, comment: &str) -> bool {
+    let body = comment.trim_start_matches('#').trim();
+    let start = body.split_once(':').map_or(body.to_owned(), |(key, _)| format!("{key}:"));
+    !start.is_empty() && line.trim().starts_with(&start)
 }
 
 /// The comment of a line, as far as a line tells: a `#` at its start or behind white space.

@@ -4,19 +4,35 @@ use std::collections::BTreeMap;
 
 type Tree = BTreeMap<String, Vec<u8>>;
 
-/// Every comment of the old files is in the new ones, as often as before.
+/// Every comment of the old files is in the new ones, as often as before, but for commented-out entries of Helm values
+/// that are entries now.
 pub(super) fn comments_survive(before: &Tree, after: &Tree) -> Result<(), String> {
     for (path, old) in before {
         let Some(new) = after.get(path) else { return Err(format!("{path} is gone")) };
         let mut left = comments(new);
         for comment in comments(old) {
             let Some(at) = left.iter().position(|other| *other == comment) else {
+                if path.contains("values") && is_data(&comment, old, new) {
+                    continue;
+                }
                 return Err(format!("{path} loses the comment `{comment}`"));
             };
             left.swap_remove(at);
         }
     }
     Ok(())
+}
+
+/// Whether there are more lines that begin as a comment does without its sign: with the same key, or the same item.
+fn is_data(comment: &str, old: &[u8], new: &[u8]) -> bool {
+    let body = comment.trim_start_matches('#').trim();
+    let start = body.split_once(':').map_or(body.to_owned(), |(key, _)| format!("{key}:"));
+    let count = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        text.lines().filter(|line| line.trim().starts_with(&start)).count()
+    };
+    let trailing = body.find(" #").is_none_or(|at| String::from_utf8_lossy(new).contains(body[at..].trim()));
+    !start.is_empty() && trailing && count(new) > count(old)
 }
 
 /// What follows a `#` at the start of a line or behind a blank, comment or not: text may not be lost either.
@@ -78,4 +94,9 @@ fn tells_a_comment_that_is_gone() {
     let tree = |text: &str| Tree::from([("a".to_owned(), text.as_bytes().to_vec())]);
     assert!(comments_survive(&tree("a: 1 # one\n# two\n"), &tree("# two\na: 2 # one\n")).is_ok());
     assert!(comments_survive(&tree("a: 1 # one\n# two\n"), &tree("a: 2\n# two\n")).is_err());
+    let values = |text: &str| Tree::from([("values.yaml".to_owned(), text.as_bytes().to_vec())]);
+    let before = values("a: 1\n# b: 1 # why\n");
+    assert!(comments_survive(&before, &values("a: 1\nb: 2 # why\n")).is_ok());
+    assert!(comments_survive(&before, &values("a: 1\nb: 2\n")).is_err());
+    assert!(comments_survive(&before, &values("a: 1\n")).is_err());
 }

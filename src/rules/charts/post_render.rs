@@ -1,0 +1,99 @@
+//! Fixes of what no value of a fetched chart decides, where Flux installs it: patches in the release's `postRenderers`.
+//!
+//! What a release patches already is judged with its patches.
+
+use serde_json::{Value, json};
+
+use super::{Judged, changed};
+use crate::helm::concrete::{NotRendered, Render, Renders, is_unknown};
+use crate::model::ObjectId;
+use crate::model::charts::PostRenderers;
+use crate::model::strategic_merge::has_merge_keys;
+use crate::overlay::{self, Unpatchable};
+use crate::rules::{Change, Patched, Placed, RepoFindings, Safety};
+use crate::template::{PatchedObject, RenderedFile, Templates};
+
+/// A chart whose objects are patched before they are applied.
+pub(super) struct PostRendered<'c> {
+    pub(super) chart: &'c dyn Renders,
+    pub(super) by: &'c PostRenderers,
+}
+
+impl Renders for PostRendered<'_> {
+    fn rendered(&self, values: &Value) -> Result<Render, NotRendered> {
+        let mut render = self.chart.rendered(values)?;
+        for object in &mut render.objects {
+            object.value = self.by.applied(&object.value);
+        }
+        render.objects.retain(|object| !object.value.is_null());
+        Ok(render)
+    }
+
+    fn allows(&self, pointer: &str, value: &Value) -> bool {
+        self.chart.allows(pointer, value)
+    }
+}
+
+/// Fixes what it can of what is left, and takes it out there.
+pub(super) fn fix(
+    templates: &Templates,
+    called: &str,
+    others: usize,
+    judged: &mut Judged,
+    found: &mut RepoFindings,
+) {
+    for idx in 0..judged.before.objects.len() {
+        let is_one =
+            |left: &super::Left| left.raised.object == idx && !left.raised.finding.changes.is_empty();
+        let wanted: Vec<Change> = judged
+            .left
+            .iter()
+            .filter(|left| is_one(left))
+            .flat_map(|left| left.raised.finding.changes.clone())
+            .collect();
+        let before = judged.after[idx].clone();
+        let Some(after) = changed(&before, &wanted).filter(|after| *after != before) else { continue };
+        let Some((start, target)) = head(templates, &before, &after) else { continue };
+        let (fixed, left) = std::mem::take(&mut judged.left).into_iter().partition(is_one);
+        judged.left = left;
+        judged.after[idx] = after;
+        for mut finding in
+            Vec::from_iter::<Vec<super::Left>>(fixed).into_iter().map(|left| left.raised.finding)
+        {
+            finding.changes = vec![Change::Patched(Box::new(Patched {
+                others,
+                target: target.clone(),
+                start: start.clone(),
+                before: before.clone(),
+                changes: finding.changes,
+            }))];
+            finding.safety = finding.safety.min(Safety::Review);
+            finding.pointer = "/spec/postRenderers".to_owned();
+            finding = finding.evidence(format!(
+                "no value of {called} decides it: Flux patches what the chart renders before it applies it"
+            ));
+            let object = judged.set.object.clone();
+            found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
+        }
+    }
+}
+
+/// What a patch of an object starts with, and its target; `None` where Flux does not patch it, or not by names.
+fn head(templates: &Templates, before: &Value, after: &Value) -> Option<(RenderedFile, Value)> {
+    let text = |pointer: &str| before.pointer(pointer).and_then(Value::as_str);
+    let (api_version, kind, name) = (text("/apiVersion")?, text("/kind")?, text("/metadata/name")?);
+    if !PostRenderers::take(before) || is_unknown(name) || !has_merge_keys(api_version) {
+        return None;
+    }
+    let object = PatchedObject { api_version, kind, name, namespace: None };
+    // JSON 6902 goes by numbers in lists that a new version of the chart may have in another order.
+    let patch: Result<_, Unpatchable> = overlay::patch(templates, &object, before, after);
+    if patch.ok()?.target.is_some() {
+        return None;
+    }
+    let target = match ObjectId::named(api_version, kind, name).group() {
+        "" => json!({ "kind": kind, "name": name }),
+        group => json!({ "group": group, "kind": kind, "name": name }),
+    };
+    Some((templates.patch(&object).ok()?, target))
+}
