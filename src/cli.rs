@@ -8,6 +8,7 @@ mod branch;
 mod check;
 mod checklist;
 mod completions;
+mod component_files;
 mod diff;
 mod evidence;
 mod explain;
