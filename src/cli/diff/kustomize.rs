@@ -162,8 +162,9 @@ fn not_said(paths: &[String], made: &[(String, Component)]) -> String {
     let more = if paths.len() > MOST_NAMED { " …" } else { "" };
     let changes = plural(paths.len(), "change is").replace("change iss", "changes are");
     let mut text = format!("note: {changes} in no component: {}{more}\n", named.join(", "));
-    let folders = paths.iter().map(|path| repo::folder(path));
-    if let Some(folder) = folders.into_iter().find(|folder| !made.iter().any(|(other, _)| other == folder)) {
+    // A folder with builds below it stands for those.
+    let has_component = |folder: &str| made.iter().any(|(other, _)| other == folder || is_in(other, folder));
+    if let Some(folder) = paths.iter().map(|path| repo::folder(path)).find(|folder| !has_component(folder)) {
         let folder = escaped(shown(folder));
         text.push_str(&format!(
             "  help: a folder that is named gets a component of its own, like {folder}\n"
