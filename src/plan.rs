@@ -230,8 +230,9 @@ impl<'a> Planner<'a> {
 
     fn survey(&mut self) {
         let selected = |rule: &rules::Rule| self.selection.takes_rule(rule);
-        let (surveyed, of_repo) =
-            rayon::join(|| self.survey_files(), || rules::check_repo(self.model, self.settings, &selected));
+        // First, so that what the survey shows of a file is nearly always all there is to show.
+        let of_repo = rules::check_repo(self.model, self.settings, &selected);
+        let surveyed = self.survey_files(&of_repo);
         let mut verdicts = Vec::new();
         let (mut built, mut patches) = (RepoFindings::default(), Vec::new());
         for surveyed in surveyed {
@@ -250,9 +251,10 @@ impl<'a> Planner<'a> {
             self.drafts.push(surveyed.draft);
         }
         let mut repo = rules::check_namespaces(self.model, self.settings, &verdicts, &selected);
-        repo.append(of_repo);
         repo.append(built);
         builds::place_patches(self, patches, &mut repo);
+        self.open_drafts(repo.by_file.keys().copied());
+        repo.append(of_repo);
         let records = exceptions::records(self, &verdicts);
         if selected(&rules::EXCEPTION_NOT_RECORDED) {
             repo.new_files.extend(self.exceptions.findings(self, &records));
@@ -264,14 +266,22 @@ impl<'a> Planner<'a> {
         self.settle_repo_findings();
     }
 
-    fn survey_files(&self) -> Vec<document::Surveyed> {
+    /// What was shown of these files is not all that there is to show.
+    fn open_drafts(&mut self, files: impl IntoIterator<Item = usize>) {
+        for file in files {
+            self.drafts[file] = Draft::Open;
+        }
+    }
+
+    fn survey_files(&self, of_repo: &RepoFindings) -> Vec<document::Surveyed> {
         let kept = AtomicUsize::new(0);
         let files = (0..self.model.repo().files.len()).into_par_iter();
         files
             .map(|file| {
                 let keeps = kept.load(Ordering::Relaxed) < MOST_KEPT;
                 let show = self.show.filter(|_| keeps);
-                let surveyed = contained(|| document::survey(self, file, show));
+                let placed = of_repo.by_file.get(&file).map_or(&[][..], Vec::as_slice);
+                let surveyed = contained(|| document::survey(self, file, placed, show));
                 let surveyed = surveyed.unwrap_or_else(|_| document::unknown_verdicts(self.model, file));
                 if let Draft::Shown(shown) = &surveyed.draft {
                     kept.fetch_add(shown.output.len(), Ordering::Relaxed);
@@ -326,18 +336,24 @@ impl<'a> Planner<'a> {
             .filter(|placed| placed.finding.safety >= self.level && !placed.finding.hidden)
             .flat_map(|placed| placed.finding.new_files.iter().map(|file| file.path.clone()))
             .collect();
+        let mut touched = Vec::new();
         for (file, list) in &mut repo.by_file {
-            if let Some(marker) = self.model.repo().files[*file].marker {
-                for placed in list.iter_mut().filter(|placed| placed.finding.has_changes()) {
-                    placed.finding.make_manual(format!("not edited: {}", marker.detail()));
-                }
-            }
+            let before = list.len();
             list.retain(|placed| match &placed.needs_file {
                 Some(path) => wanted.contains(path),
                 None => self.selection.takes_object(self.model, &placed.object),
             });
+            let mut is_touched = list.len() < before;
+            if let Some(marker) = self.model.repo().files[*file].marker {
+                for placed in list.iter_mut().filter(|placed| placed.finding.has_changes()) {
+                    placed.finding.make_manual(format!("not edited: {}", marker.detail()));
+                    is_touched = true;
+                }
+            }
+            touched.extend(is_touched.then_some(*file));
         }
         self.survey = repo;
+        self.open_drafts(touched);
     }
 
     fn is_allowed_by_config(&self, object: &Object, finding: &Finding) -> bool {
@@ -361,15 +377,11 @@ impl<'a> Planner<'a> {
     /// The same reports as the planner's [`Show`] shows them; none without one.
     pub fn shown(&self, mut each: impl FnMut(&Shown)) {
         let Some(show) = self.show else { return };
-        let draft = |file: usize| match self.survey.by_file.contains_key(&file) {
-            true => &Draft::Open,
-            false => &self.drafts[file],
-        };
-        let shown_late = |file| match draft(file) {
+        let shown_late = |file: usize| match &self.drafts[file] {
             Draft::Open => self.report(file).map(|report| report.shown(show)),
             Draft::Silent | Draft::Shown(_) => None,
         };
-        self.in_order(shown_late, |file, late| match draft(file) {
+        self.in_order(shown_late, |file, late| match &self.drafts[file] {
             Draft::Open => late.iter().for_each(&mut each),
             Draft::Silent => {}
             Draft::Shown(shown) => each(shown),

@@ -20,6 +20,8 @@ mod secret;
 mod settings;
 mod workload;
 
+use rayon::prelude::*;
+
 use crate::model::Model;
 use crate::pss;
 
@@ -191,13 +193,26 @@ pub fn check_repo(
     settings: &Settings<'_>,
     selected: &(dyn Fn(&Rule) -> bool + Sync),
 ) -> RepoFindings {
+    type Area = fn(&Model<'_>, &Settings<'_>, &(dyn Fn(&Rule) -> bool + Sync), &mut RepoFindings);
+    let areas: [Area; 6] = [
+        |model, settings, selected, found| image::check_repo(model, settings, selected, found),
+        charts::check,
+        |model, settings, selected, found| network::check(model, settings, selected, found),
+        |model, settings, selected, found| rbac::check_repo(model, settings, selected, found),
+        |model, settings, selected, found| secret::check_repo(model, settings, selected, found),
+        |model, settings, selected, found| cluster::check_repo(model, settings, selected, found),
+    ];
+    let of_areas: Vec<RepoFindings> = areas
+        .into_par_iter()
+        .map(|check| {
+            let mut found = RepoFindings::default();
+            check(model, settings, selected, &mut found);
+            found
+        })
+        .collect();
     let mut found = RepoFindings::default();
-    image::check_repo(model, settings, selected, &mut found);
-    charts::check(model, settings, selected, &mut found);
-    network::check(model, settings, selected, &mut found);
-    rbac::check_repo(model, settings, selected, &mut found);
-    secret::check_repo(model, settings, selected, &mut found);
-    cluster::check_repo(model, settings, selected, &mut found);
+    of_areas.into_iter().for_each(|of_area| found.append(of_area));
+    found.in_templates.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     found
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 pub use self::elsewhere::{ReleaseElsewhere, RemoteChart, elsewhere};
 use self::given::{Given, Layer, Surroundings};
 pub use self::sets::{ValuesSet, sets};
-use super::{Model, ObjectId};
+use super::{Model, Object, ObjectId};
 use crate::helm::layered;
 use crate::repo::{Chart, Content, File, Repo, folder};
 
@@ -79,15 +79,24 @@ pub struct Gifts<'m> {
     by_file: HashMap<String, Vec<usize>>,
     /// Those of each kustomization's `helmCharts`, by its path.
     by_kustomization: HashMap<String, Vec<usize>>,
+    /// The objects that give values to a chart of the repo, by its folder.
+    objects: HashMap<String, Vec<&'m Object>>,
+    /// The files of values of a chart of the repo, by its folder.
+    values: HashMap<String, Vec<usize>>,
 }
 
 impl<'m> Gifts<'m> {
     pub fn new(model: &'m Model<'_>) -> Gifts<'m> {
         let around = Surroundings::new(model);
-        let mut given = Vec::new();
+        let (mut given, mut objects) = (Vec::new(), HashMap::<String, Vec<&Object>>::new());
         for object in model.objects().filter(|object| gives_values(&object.id)) {
             if let Some(value) = model.value(object) {
-                given.extend(given::given(model, &around, &object.id, &value));
+                let of_object = given::given(model, &around, &object.id, &value);
+                let charts = of_object.iter().filter_map(|given| given.chart(model.repo()).ok());
+                for folder in charts.map(|chart| &chart.folder).collect::<BTreeSet<_>>() {
+                    objects.entry(folder.clone()).or_default().push(object);
+                }
+                given.extend(of_object);
             }
         }
         let mut by_kustomization: HashMap<String, Vec<usize>> = HashMap::new();
@@ -103,7 +112,15 @@ impl<'m> Gifts<'m> {
                 by_file.entry(path.to_owned()).or_default().push(idx);
             }
         }
-        Gifts { around, given, by_file, by_kustomization }
+        let mut values: HashMap<String, Vec<usize>> = HashMap::new();
+        for (idx, file) in model.repo().files.iter().enumerate() {
+            if file.content == Content::Values
+                && let Some(chart) = own_chart(model.repo(), &file.path)
+            {
+                values.entry(chart.folder.clone()).or_default().push(idx);
+            }
+        }
+        Gifts { around, given, by_file, by_kustomization, objects, values }
     }
 }
 

@@ -40,14 +40,19 @@ pub(super) struct Surveyed {
 }
 
 /// The level each workload of a file meets, now and after the fixes that this run makes; and its report, if somebody
-/// shows it.
-pub(super) fn survey(planner: &Planner<'_>, file: usize, show: Option<&Show<'_>>) -> Surveyed {
+/// shows it. `placed`: what rules about the whole repo have found in it so far.
+pub(super) fn survey(
+    planner: &Planner<'_>,
+    file: usize,
+    placed: &[Placed],
+    show: Option<&Show<'_>>,
+) -> Surveyed {
     let mut surveyed = Surveyed::default();
     let objects = planner.model.objects_of(file);
     let has_workloads = objects.iter().any(|object| object.layout.is_some());
     let stream = &planner.model.repo().files[file].stream;
     if !has_workloads && (show.is_none() || !allow::mentions(stream)) {
-        if show.is_some() {
+        if show.is_some() && placed.is_empty() {
             surveyed.draft = Draft::Silent;
         }
         return surveyed;
@@ -55,7 +60,7 @@ pub(super) fn survey(planner: &Planner<'_>, file: usize, show: Option<&Show<'_>>
     let mut at = Place::new(planner, file, show.is_some());
     // Fixes lower no level, so those of the highest need no look here; only edits of shared nodes depend on them.
     at.skips_best = show.is_none() && !stream.has_aliases();
-    let mut works = works(&at, None);
+    let mut works = works(&at, show.map(|_| placed));
     let lowered = if show.is_some() {
         lower(&at, &mut works)
     } else {

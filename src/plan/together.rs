@@ -34,8 +34,10 @@ pub(super) fn settle(planner: &mut Planner<'_>, parts: &Parts) {
             return;
         }
         let survey = &mut planner.survey;
+        let mut touched = Vec::new();
         for placed in survey.by_file.values_mut().flatten().chain(&mut survey.new_files) {
             if let Some(reason) = placed.finding.together.as_ref().and_then(|fix| broken.get(fix)) {
+                touched.push(placed.object.file);
                 placed.finding.together = None;
                 match reason {
                     Some(reason) => {
@@ -45,6 +47,7 @@ pub(super) fn settle(planner: &mut Planner<'_>, parts: &Parts) {
                 }
             }
         }
+        planner.open_drafts(touched);
     }
 }
 

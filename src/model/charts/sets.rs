@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::given::{Layer, given};
-use super::{Gifts, OutOfSight, gives_values, inside, of_file, of_kustomization, own_chart};
+use super::{Gifts, OutOfSight, inside, of_file, of_kustomization};
 use crate::helm::layered;
 use crate::model::{Model, Object, ObjectId};
-use crate::repo::{Chart, Content};
+use crate::repo::Chart;
 
 /// Values that a file or an object gives to a chart.
 #[derive(Debug, Clone)]
@@ -57,10 +57,7 @@ pub fn sets<'m>(
     let (mut found, mut unseen) = (Vec::new(), Vec::new());
     let repo = model.repo();
     let default = inside(&chart.folder, "values.yaml");
-    let is_own = |path: &str| own_chart(repo, path).is_some_and(|own| own.folder == chart.folder);
-    let mut files: Vec<usize> = (0..repo.files.len())
-        .filter(|idx| repo.files[*idx].content == Content::Values && is_own(&repo.files[*idx].path))
-        .collect();
+    let mut files = gifts.values.get(&chart.folder).cloned().unwrap_or_default();
     files.sort_by_key(|idx| repo.files[*idx].path != default);
     for idx in files {
         let file = &repo.files[idx];
@@ -82,7 +79,7 @@ pub fn sets<'m>(
             Err(why) => unseen.push((file.path.clone(), why)),
         }
     }
-    for object in model.objects().filter(|object| gives_values(&object.id)) {
+    for object in gifts.objects.get(&chart.folder).into_iter().flatten() {
         of_object(model, gifts, chart, object, &mut found, &mut unseen);
     }
     of_kustomizations(model, gifts, chart, &mut found);

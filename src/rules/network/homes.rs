@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::View;
+use crate::connections::Member;
 use crate::model::Model;
 use crate::repo::{Kustomization, Repo, folder};
 use crate::rules::{NewFile, RepoFindings, Rule, placement};
@@ -21,6 +22,15 @@ impl Home {
         let path = &view.model.repo().files[file].path;
         let listings = view.model.builds.listing(path).map(|kustomization| kustomization.path.clone());
         Home { folder: folder(path).to_owned(), listings: listings.collect() }
+    }
+
+    /// Whether some build of a member takes what is listed here.
+    pub(super) fn is_built_with(&self, view: &View<'_>, member: &Member) -> bool {
+        let takes = |build: &str| {
+            let mut listings = self.listings.iter();
+            listings.any(|listing| listing == build || view.model.builds.takes(build, listing))
+        };
+        member.ways.iter().any(|way| takes(&way.build))
     }
 
     /// The kustomizations that write labels of their own into selectors of what lies here.

@@ -3,7 +3,7 @@
 //! Only pods of kinds without a selector of their own: a new label of a Deployment's template would be harmless too, but
 //! the API server refuses one without labels, so what seems to lack them gets them from a build.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::homes::is_editable;
 use super::{Fixed, View, placed};
@@ -12,7 +12,7 @@ use crate::model::{Layout, Model, Object};
 use crate::rules::{Change, Finding, RepoFindings, Rule, Safety};
 
 /// A label that a fix adds to the pods of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct NewLabel {
     key: String,
     value: String,
@@ -31,50 +31,84 @@ const KEYS: &[&str] = &["app.kubernetes.io/name", "app", "k8s-app", "name"];
 /// The labels that objects lack, by file and place in it.
 pub(super) fn new_labels(fixed: &Fixed<'_>) -> HashMap<(usize, usize), NewLabel> {
     let mut labels: HashMap<(usize, usize), NewLabel> = HashMap::new();
-    let mut taken: Vec<(Space, NewLabel)> = Vec::new();
+    let near = Neighbours::new(fixed.connections);
+    let mut taken: HashSet<(&Space, NewLabel)> = HashSet::new();
     for (id, member) in fixed.connections.members() {
         let object = (member.file, member.object);
-        if labels.contains_key(&object) || !lacks_labels(fixed, id, member) {
+        if labels.contains_key(&object) || !lacks_labels(fixed, &near, id, member) {
             continue;
         }
-        let spaces: Vec<&Space> = members_of(fixed.connections, object).map(|member| &member.space).collect();
+        let spaces: Vec<&Space> = near.by_object[&object].iter().map(|member| &member.space).collect();
         let is_free = |label: &NewLabel| {
-            spaces.iter().all(|space| {
-                !taken.iter().any(|(of, other)| of == *space && other == label)
-                    && !is_used(fixed.connections, space, label)
-            })
+            let is_used =
+                |space: &&Space| taken.contains(&(*space, label.clone())) || near.is_used(space, label);
+            !spaces.iter().any(is_used)
         };
-        if let Some(label) = candidates(fixed.connections, member).into_iter().find(is_free) {
-            taken.extend(spaces.into_iter().map(|space| (space.clone(), label.clone())));
+        if let Some(label) = candidates(&near, member).into_iter().find(is_free) {
+            taken.extend(spaces.into_iter().map(|space| (space, label.clone())));
             labels.insert(object, label);
         }
     }
     labels
 }
 
-fn members_of(connections: &Connections, object: (usize, usize)) -> impl Iterator<Item = &Member> {
-    connections.members.iter().filter(move |member| (member.file, member.object) == object)
+/// Who is in which namespace, and which labels are in use there.
+struct Neighbours<'c> {
+    by_space: HashMap<&'c Space, Vec<(MemberId, &'c Member)>>,
+    by_object: HashMap<(usize, usize), Vec<&'c Member>>,
+    /// Labels of pods, and those that policies would select them by.
+    labels: HashSet<(&'c Space, &'c str, &'c str)>,
+    /// What Services select by, wherever they are.
+    of_services: HashSet<(&'c str, &'c str)>,
+}
+
+impl<'c> Neighbours<'c> {
+    fn new(connections: &'c Connections) -> Neighbours<'c> {
+        let mut near = Neighbours {
+            by_space: HashMap::new(),
+            by_object: HashMap::new(),
+            labels: HashSet::new(),
+            of_services: HashSet::new(),
+        };
+        for (id, member) in connections.members() {
+            near.by_space.entry(&member.space).or_default().push((id, member));
+            near.by_object.entry((member.file, member.object)).or_default().push(member);
+            for (key, value) in member.labels.iter().chain(&member.selector) {
+                near.labels.insert((&member.space, key, value));
+            }
+        }
+        for (key, value) in
+            connections.services.iter().filter_map(|service| service.selector.as_ref()).flatten()
+        {
+            near.of_services.insert((key, value));
+        }
+        near
+    }
+
+    /// Whether somebody has the label already, or selects by it.
+    fn is_used(&self, space: &Space, label: &NewLabel) -> bool {
+        self.labels.contains(&(space, &label.key, &label.value))
+            || self.of_services.contains(&(&label.key, &label.value))
+    }
 }
 
 /// Whether nothing in the file sets a pod apart that nobody else's selector is about.
-fn lacks_labels(fixed: &Fixed<'_>, id: MemberId, member: &Member) -> bool {
+fn lacks_labels(fixed: &Fixed<'_>, near: &Neighbours<'_>, id: MemberId, member: &Member) -> bool {
     let is_kind = matches!((member.id.group(), &*member.id.kind), ("", "Pod") | ("batch", "CronJob" | "Job"));
     if !is_kind || member.is_labelled || member.host_network || fixed.is_left_alone(&member.space) {
         return false;
     }
-    let shares = |(other, neighbour): (MemberId, &Member)| {
-        other != id
-            && neighbour.space == member.space
-            && member.selector.iter().all(|(key, value)| neighbour.labels.get(key) == Some(value))
+    let shares = |(other, neighbour): &(MemberId, &Member)| {
+        *other != id && member.selector.iter().all(|(key, value)| neighbour.labels.get(key) == Some(value))
     };
     is_editable(fixed.model, &fixed.model.repo().files[member.file].path)
-        && (member.selector.is_empty() || fixed.connections.members().any(shares))
+        && (member.selector.is_empty() || near.by_space[&member.space].iter().any(shares))
 }
 
 /// What may do, the best first: the key that the neighbours are selected by, with the object's own name.
-fn candidates(connections: &Connections, member: &Member) -> Vec<NewLabel> {
-    let near = connections.members.iter().filter(|other| other.space == member.space);
-    let used: Vec<&str> = near.flat_map(|other| other.selector.keys()).map(String::as_str).collect();
+fn candidates(near: &Neighbours<'_>, member: &Member) -> Vec<NewLabel> {
+    let near = near.by_space[&member.space].iter();
+    let used: Vec<&str> = near.flat_map(|(_, other)| other.selector.keys()).map(String::as_str).collect();
     let mut keys: Vec<&str> = KEYS.to_vec();
     keys.sort_by_key(|key| std::cmp::Reverse(used.iter().filter(|used| *used == key).count()));
     let name = member.id.name.trim_end_matches('*').trim_end_matches('-');
@@ -92,15 +126,6 @@ fn is_value(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let bytes = text.as_bytes();
     bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) && text.bytes().all(inner)
-}
-
-/// Whether somebody has the label already, or selects by it.
-fn is_used(connections: &Connections, space: &Space, label: &NewLabel) -> bool {
-    let has = |labels: &BTreeMap<String, String>| labels.get(&label.key) == Some(&label.value);
-    let members = connections.members.iter().filter(|member| member.space == *space);
-    let mut services = connections.services.iter();
-    members.into_iter().any(|member| has(&member.labels) || has(&member.selector))
-        || services.any(|service| service.selector.as_ref().is_some_and(has))
 }
 
 /// Finds that the objects need their labels, as parts of `fix`.

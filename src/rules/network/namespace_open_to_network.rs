@@ -108,6 +108,12 @@ fn check_empty(view: &View<'_>, names: &mut Names<'_>, found: &mut RepoFindings)
     let mut said = BTreeSet::new();
     let used: BTreeSet<&str> =
         view.connections.members().filter_map(|(_, member)| member.space.name()).collect();
+    let unnamed: BTreeSet<&Space> = view
+        .connections
+        .members()
+        .map(|(_, member)| &member.space)
+        .filter(|space| space.name().is_none())
+        .collect();
     for object in manifests {
         let path = &view.model.file(object).path;
         let given: Vec<&str> = view.model.builds.given_namespaces(path).collect();
@@ -127,7 +133,7 @@ fn check_empty(view: &View<'_>, names: &mut Names<'_>, found: &mut RepoFindings)
             Space::Named(_) => false,
         };
         // Workloads beside it that name no namespace may be meant for it.
-        let is_used = is_used || view.connections.members().any(|(_, member)| is_beside(&member.space));
+        let is_used = is_used || unnamed.iter().any(|space| is_beside(space));
         if is_used || !is_editable(view.model, path) || !said.insert(object.id.name.clone()) {
             continue;
         }

@@ -1,5 +1,6 @@
 //! The policies that a group of namespaces lacks: what each workload needs, DNS, and the denial of everything else.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::View;
@@ -80,37 +81,44 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
         let subject = view.member(*id).subject();
         lacking.held_back = Some(format!("the pods of {subject} have no labels that a policy could select"));
     }
-    let directions: Vec<Direction> = [Direction::Ingress, Direction::Egress]
-        .into_iter()
-        .filter(|direction| with_egress || *direction == Direction::Ingress)
-        .filter(|direction| !group.spaces.iter().all(|space| isolates_all(view, space, *direction)))
-        .collect();
-    lacking.is_open = !directions.is_empty();
+    let open_directions = |spaces: &BTreeSet<&Space>| -> Vec<Direction> {
+        [Direction::Ingress, Direction::Egress]
+            .into_iter()
+            .filter(|direction| with_egress || *direction == Direction::Ingress)
+            .filter(|direction| !spaces.iter().all(|space| isolates_all(view, space, *direction)))
+            .collect()
+    };
+    lacking.is_open = !open_directions(&group.spaces.iter().collect()).is_empty();
     if !pods.iter().any(|id| is_editable(view.model, &view.model.repo().files[view.member(*id).file].path)) {
         lacking.is_empty = pods.is_empty();
         return lacking;
     }
     let dns = dns(view);
     let denies = lacking.held_back.is_none();
-    let dns_is_missing = with_egress
-        && pods.iter().any(|id| {
-            let member = view.member(*id);
-            !allows(view, member, &selecting(view, *id), Direction::Egress, &dns)
-        });
-    let dns_inside = dns_is_missing && !denies;
-    let Some(home) = home(view, group, &pods) else { return lacking };
+    let without_dns: BTreeSet<&Space> = pods
+        .iter()
+        .filter(|_| with_egress)
+        .filter(|id| !allows(view, view.member(**id), &selecting(view, **id), Direction::Egress, &dns))
+        .map(|id| &view.member(*id).space)
+        .collect();
+    let homes = homes(view, group, &pods);
+    let Some(first) = homes.first() else { return lacking };
     let mut names = NameChoice::new(view, group);
     let mut policies: Vec<(Home, WantedPolicy)> = Vec::new();
-    if dns_is_missing && denies {
-        policies.push((home.0.clone(), allow_dns(names.free("allow-dns"), home.1.clone(), dns.clone())));
+    for common in homes.iter().filter(|common| denies && !common.spaces.is_disjoint(&without_dns)) {
+        let policy = allow_dns(names.free("allow-dns"), common.namespace.clone(), dns.clone());
+        policies.push((common.home.clone(), policy));
     }
-    let extra = dns_inside.then_some(&dns);
-    for policy in workloads(view, &pods, &home.0, extra, &mut names, &mut lacking) {
+    let extra = (!denies && !without_dns.is_empty()).then_some(&dns);
+    for policy in workloads(view, &pods, &first.home, extra, &mut names, &mut lacking) {
         policies.push(policy);
     }
-    if denies && lacking.is_open {
-        policies
-            .push((home.0.clone(), default_deny(names.free("default-deny"), home.1.clone(), &directions)));
+    for common in homes.iter().filter(|_| denies) {
+        let directions = open_directions(&common.spaces);
+        if !directions.is_empty() {
+            let policy = default_deny(names.free("default-deny"), common.namespace.clone(), &directions);
+            policies.push((common.home.clone(), policy));
+        }
     }
     lacking.is_empty = policies.is_empty();
     for (home, mut policy) in policies {
@@ -215,9 +223,18 @@ fn workloads(
     policies
 }
 
-/// Where what concerns the whole group goes, and the namespace its policies name. Chosen among the objects that land
-/// in all of its namespaces, so that every build gets it once.
-fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Option<String>)> {
+/// Where what concerns all pods of some namespaces goes.
+struct Common<'v> {
+    home: Home,
+    /// The namespace that policies there name.
+    namespace: Option<String>,
+    /// Those it is for: no home before it reaches them.
+    spaces: BTreeSet<&'v Space>,
+}
+
+/// Where what concerns the whole group goes. One home where some objects land in all of its namespaces, so that every
+/// build gets it once; else as many as it takes to reach all of them.
+fn homes<'v>(view: &'v View<'_>, group: &'v Group, pods: &[MemberId]) -> Vec<Common<'v>> {
     let mut spaces_of: BTreeMap<(usize, usize), BTreeSet<&Space>> = BTreeMap::new();
     for id in pods {
         let member = view.member(*id);
@@ -225,11 +242,30 @@ fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Opti
             spaces_of.entry((member.file, member.object)).or_default().insert(&member.space);
         }
     }
-    let most = spaces_of.values().map(BTreeSet::len).max()?;
+    let mut homes = Vec::new();
+    while let Some(common) = next_home(view, group, &spaces_of) {
+        for spaces in spaces_of.values_mut() {
+            spaces.retain(|space| !common.spaces.contains(space));
+        }
+        homes.push(common);
+    }
+    homes
+}
+
+/// The home for most of the namespaces that objects still land in.
+fn next_home<'v>(
+    view: &'v View<'_>,
+    group: &'v Group,
+    spaces_of: &BTreeMap<(usize, usize), BTreeSet<&'v Space>>,
+) -> Option<Common<'v>> {
+    let (first, reaching) = spaces_of
+        .iter()
+        .filter(|(_, spaces)| !spaces.is_empty())
+        .min_by_key(|(object, spaces)| (Reverse(spaces.len()), **object))?;
+    let (file, object) = *first;
     let everywhere: Vec<(usize, usize)> =
-        spaces_of.iter().filter(|(_, spaces)| spaces.len() == most).map(|(object, _)| *object).collect();
+        spaces_of.iter().filter(|(_, spaces)| *spaces == reaching).map(|(object, _)| *object).collect();
     let files: BTreeSet<usize> = everywhere.iter().map(|(file, _)| *file).collect();
-    let (file, object) = *everywhere.first()?;
     let namespace_of =
         |(file, object): &(usize, usize)| view.model.objects_of(*file)[*object].id.namespace.as_deref();
     // Of `default` are also those beside it that name none.
@@ -242,7 +278,14 @@ fn home(view: &View<'_>, group: &Group, pods: &[MemberId]) -> Option<(Home, Opti
         listings.any(|listing| view.model.builds.given_namespaces(listing).any(|given| given == name))
     };
     let is_given = namespace.is_some() || group.spaces.iter().filter_map(Space::name).all(gives);
-    Some((if is_given { around } else { Home::beside(view, file) }, namespace))
+    let reached = |home: &Home| -> BTreeSet<&Space> {
+        let members = group.members.iter().map(|id| view.member(*id));
+        members.filter(|member| home.is_built_with(view, member)).map(|member| &member.space).collect()
+    };
+    let reaches_all = around.listings.is_empty() || reached(&around).is_superset(reaching);
+    let home = if is_given && reaches_all { around } else { Home::beside(view, file) };
+    let spaces = reached(&home).union(reaching).copied().collect();
+    Some(Common { home, namespace, spaces })
 }
 
 pub(super) fn dns(view: &View<'_>) -> WantedRule {

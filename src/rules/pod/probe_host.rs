@@ -48,10 +48,13 @@ fn check(workload: &Workload<'_>, findings: &mut Vec<Finding>) {
     for pod in &workload.pods {
         for container in &pod.containers {
             for handler in HANDLERS {
+                let Some(handlers) = container.value.pointer(handler).and_then(Value::as_object) else {
+                    continue;
+                };
                 for action in ["httpGet", "tcpSocket"] {
-                    let at = format!("{handler}/{action}");
-                    let value = container.value.pointer(&at).unwrap_or(&Value::Null);
+                    let Some(value) = handlers.get(action) else { continue };
                     if let Some(host) = value["host"].as_str().filter(|host| !host.is_empty()) {
+                        let at = format!("{handler}/{action}");
                         findings.push(finding(workload, pod, container, &at, value, host));
                     }
                 }
