@@ -64,7 +64,7 @@ pub enum CheckFormat {
 pub enum DiffFormat {
     /// For `git apply` and `patch -p1`, with the reason of every change above its file
     Unified,
-    /// For people: the old text beside the new one, as wide as the terminal
+    /// For people: the old text beside the new one, as wide as the terminal; unified where that has less than 80 columns
     SideBySide,
     /// For reviews in a browser: one page that needs nothing else, with filters, keys and a choice to save
     Html,
@@ -216,6 +216,7 @@ impl DiffFormat {
         match self {
             // A component is shown as the files it is made of.
             DiffFormat::Unified | DiffFormat::Kustomize => Box::new(unified::Unified::new(style)),
+            DiffFormat::SideBySide if width < side_by_side::LEAST => Box::new(unified::Unified::new(style)),
             DiffFormat::SideBySide => Box::new(side_by_side::SideBySide::new(style, width)),
             DiffFormat::Html => Box::new(html::Html::new(pictures)),
             DiffFormat::Markdown => Box::new(markdown::Markdown::new(Scope::Fixes, max_bytes)),
