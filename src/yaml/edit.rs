@@ -90,6 +90,9 @@ pub(super) fn edits(
     editor.reconcile(root, site, old, wanted)?;
     editor.settle_shared()?;
     let edits = normalize(&stream.text, editor.edits);
+    if edits.windows(2).any(|pair| pair[1].range.start < pair[0].range.end) {
+        return Err(Refusal::Unsupported { at: PointerBuf::new(), reason: "two changes are of one place" });
+    }
     if region.has_aliases {
         shared::verify(stream, document, wanted, &edits)?;
     }
@@ -141,6 +144,10 @@ fn normalize(text: &str, mut edits: Vec<Edit>) -> Vec<Edit> {
         match joined.last_mut() {
             Some(last) if last.range.end == edit.range.start => {
                 last.range.end = edit.range.end;
+                last.replacement.push_str(&edit.replacement);
+            }
+            // Behind the last line of what is around, where that line goes with blank ones below it.
+            Some(last) if edit.range.is_empty() && edit.range.start < last.range.end => {
                 last.replacement.push_str(&edit.replacement);
             }
             _ => joined.push(edit),

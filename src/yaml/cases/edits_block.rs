@@ -266,3 +266,25 @@ fn line_breaks_that_a_block_scalar_keeps_stay() {
         "a: |+\n  x\n\n\nc: 2\n".replace("\n\n\n", "\n\n").as_str(),
     );
 }
+
+#[test]
+fn what_comes_behind_a_last_line_stays_where_that_goes_with_blank_lines() {
+    check(
+        "spec:\n  - a:\n      - |-\n        two\n        lines\n    b: 1\n\n",
+        &[remove("/spec/0/b"), add("/z", json!(1))],
+        "spec:\n  - a:\n      - |-\n        two\n        lines\nz: 1\n",
+    );
+}
+
+#[test]
+fn new_items_are_quoted_as_those_of_lists_beside_theirs() {
+    check(
+        "r:\n- a: [\"x\"]\n  b: [\"*\"]\n- a: ['*']\n  c:\n  - '*'\n  b: y\n",
+        &[
+            replace("/r/0/b", json!(["p", "q"])),
+            replace("/r/1/a", json!(["p", "q"])),
+            replace("/r/1/c", json!(["p", "q"])),
+        ],
+        "r:\n- a: [\"x\"]\n  b: [\"p\", \"q\"]\n- a: [\"p\", \"q\"]\n  c:\n  - \"p\"\n  - \"q\"\n  b: y\n",
+    );
+}

@@ -58,7 +58,8 @@ impl Editor<'_> {
         let column = column(&stream.text, dashes[0]);
         let mut style = self.block_style(None);
         style.dash.width = stream.dash_width(node);
-        style.quotes = stream.quotes_of(items.iter().copied(), false).unwrap_or(style.quotes);
+        let own = stream.quotes_of(items.iter().copied(), false);
+        style.quotes = own.or_else(|| self.quotes_of_lists_beside(false)).unwrap_or(style.quotes);
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
             let place = &parts[addition.after.unwrap_or_default()];

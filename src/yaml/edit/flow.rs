@@ -281,7 +281,9 @@ impl Editor<'_> {
         } else {
             Box::new(arena.children(node))
         };
-        self.stream.quotes_of(values.take(64), true).unwrap_or(Quotes::Plain)
+        let own = self.stream.quotes_of(values.take(64), true);
+        let beside = || self.shape(node).is_sequence().then(|| self.quotes_of_lists_beside(true)).flatten();
+        own.or_else(beside).unwrap_or(Quotes::Plain)
     }
 }
 

@@ -222,7 +222,11 @@ impl Editor<'_> {
         let needed = quotes != Quotes::Plain && written.starts_with(['*', '&', '!', '%', '@', '`']);
         let is_free = !(in_flow && self.flow_style(node).quoted_keys);
         let quotes = match wanted.as_str() {
-            Some(text) if needed && is_free && is_plain(text, in_flow) => Quotes::Plain,
+            Some(text) if needed && is_free && is_plain(text, in_flow) => {
+                let is_item = self.ancestors.last().is_some_and(|parent| self.shape(*parent).is_sequence());
+                let beside = is_item.then(|| self.quotes_of_lists_beside(in_flow)).flatten();
+                beside.unwrap_or(Quotes::Plain)
+            }
             _ => quotes,
         };
         let new = match wanted {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::scalar::Quotes;
 use super::super::source::column;
 use super::super::value::same;
 use super::align::{Step, align};
@@ -73,5 +74,24 @@ impl Editor<'_> {
         let stream = self.stream;
         let previous = std::iter::once(None).chain(items.iter().copied().map(Some));
         previous.take(items.len()).map(|previous| stream.arena.dash(&stream.text, node, previous)).collect()
+    }
+
+    /// Quotes that the items of lists beside this one agree on: in the same mapping, else in the mappings of the list
+    /// around it.
+    pub(super) fn quotes_of_lists_beside(&self, in_flow: bool) -> Option<Quotes> {
+        let arena = &self.stream.arena;
+        let is_mapping = |id: &u32| self.shape(*id).is_mapping();
+        let at = self.ancestors.iter().rposition(is_mapping)?;
+        let items_of_lists = |mapping: u32| {
+            let values = arena.entries(mapping).map(|(_, value)| value);
+            let lists = values.filter(|value| self.shape(*value).is_sequence());
+            lists.flat_map(|list| arena.children(list)).take(64)
+        };
+        let near = self.stream.quotes_of(items_of_lists(self.ancestors[at]), in_flow);
+        near.or_else(|| {
+            let list = *self.ancestors[..at].last().filter(|around| self.shape(**around).is_sequence())?;
+            let mappings = arena.children(list).filter(is_mapping).take(64);
+            self.stream.quotes_of(mappings.flat_map(items_of_lists), in_flow)
+        })
     }
 }
