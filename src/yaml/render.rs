@@ -139,9 +139,14 @@ impl BlockStyle {
         let inner = column + self.dash.width;
         let mut value_lines = self.value(value, inner, column).into_iter();
         let first = value_lines.next().unwrap_or_default();
-        let gap = " ".repeat(self.dash.width - 1);
-        lines.push(format!("{}-{gap}{}", " ".repeat(column), first.trim_start()));
+        lines.push(self.dashed(first.trim_start(), column));
         lines.extend(value_lines);
+    }
+
+    /// A line with a dash at a column and a text behind it.
+    pub(super) fn dashed(&self, text: &str, column: usize) -> String {
+        let gap = " ".repeat(self.dash.width - 1);
+        format!("{}-{gap}{text}", " ".repeat(column))
     }
 
     fn mapping(&self, map: &Map<String, Value>, column: usize, lines: &mut Vec<String>) {
@@ -152,7 +157,11 @@ impl BlockStyle {
 }
 
 fn is_scalar_list(value: &Value) -> bool {
-    value.as_array().is_some_and(|items| !items.iter().any(|item| item.is_array() || item.is_object()))
+    value.as_array().is_some_and(|items| items.iter().all(is_scalar))
+}
+
+pub(super) fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object()
 }
 
 /// Whether a string of several lines can stand as `|` or `|-`.

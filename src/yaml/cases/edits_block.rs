@@ -288,3 +288,21 @@ fn new_items_are_quoted_as_those_of_lists_beside_theirs() {
         "r:\n- a: [\"x\"]\n  b: [\"p\", \"q\"]\n- a: [\"p\", \"q\"]\n  c:\n  - \"p\"\n  - \"q\"\n  b: y\n",
     );
 }
+
+#[test]
+fn new_items_look_like_those_that_are_there() {
+    check(
+        "m:\n- {path: /a, name: x}\nr:\n  - path: '/b'\n    name: 'y'\n",
+        &[
+            add("/m/-", json!({"name": "t", "path": "/tmp"})),
+            add("/r/-", json!({"name": "t", "as": "z", "path": "/tmp"})),
+        ],
+        "m:\n- {path: /a, name: x}\n- {path: /tmp, name: t}\nr:\n  - path: '/b'\n    name: 'y'\n  \
+         - path: '/tmp'\n    name: 't'\n    as: 'z'\n",
+    );
+    check(
+        "m:\n- {name: x}\n",
+        &[add("/m/-", json!({"name": "t", "list": [1]}))],
+        "m:\n- {name: x}\n- name: t\n  list: [1]\n".replace("list: [1]", "list:\n  - 1").as_str(),
+    );
+}

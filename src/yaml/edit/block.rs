@@ -59,12 +59,18 @@ impl Editor<'_> {
         let mut style = self.block_style(None);
         style.dash.width = stream.dash_width(node);
         let own = stream.quotes_of(items.iter().copied(), false);
-        style.quotes = own.or_else(|| self.quotes_of_lists_beside(false)).unwrap_or(style.quotes);
+        let within = || stream.quotes_of(self.scalars_within(items), false);
+        let quotes = own.or_else(within).or_else(|| self.quotes_of_lists_beside(false));
+        style.quotes = quotes.unwrap_or(style.quotes);
         let insertions = additions.iter().map(|addition| {
             let mut lines = Vec::new();
             let place = &parts[addition.after.unwrap_or_default()];
             let style = BlockStyle { literals: self.takes_literal(place.end, column), ..style };
-            style.item(addition.value, column, &mut lines);
+            let value = self.in_order_of(items, addition.value);
+            match self.like_flow_items(items, &value) {
+                Some(text) => lines.push(style.dashed(&text, column)),
+                None => style.item(&value, column, &mut lines),
+            }
             Insertion { after: addition.after, lines }
         });
         let insertions = insertions.collect();

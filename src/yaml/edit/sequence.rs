@@ -1,12 +1,15 @@
 //! Which items of a sequence change, go and come.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
+use super::super::render::is_scalar;
 use super::super::scalar::Quotes;
 use super::super::source::column;
 use super::super::value::same;
 use super::align::{Step, align};
-use super::{Editor, Place, Refusal, Site};
+use super::{Editor, Place, Refusal, Shape, Site};
 
 /// An item to add, and the old item it comes behind.
 pub(super) struct NewItem<'v> {
@@ -93,5 +96,44 @@ impl Editor<'_> {
             let mappings = arena.children(list).filter(is_mapping).take(64);
             self.stream.quotes_of(mappings.flat_map(items_of_lists), in_flow)
         })
+    }
+
+    /// The scalars in mappings that are items: values, and items of lists that are values.
+    pub(super) fn scalars_within(&self, items: &[u32]) -> impl Iterator<Item = u32> {
+        let arena = &self.stream.arena;
+        let mappings = items.iter().copied().filter(|item| self.shape(*item).is_mapping());
+        let values = mappings.flat_map(|item| arena.entries(item)).map(|(_, value)| value);
+        let scalars = values.flat_map(|value| {
+            let is_list = self.shape(value).is_sequence();
+            let list = is_list.then(|| arena.children(value)).into_iter().flatten();
+            std::iter::once(value).filter(move |_| !is_list).chain(list)
+        });
+        scalars.take(64)
+    }
+
+    /// A new item with its keys in the order that the last item has them in.
+    pub(super) fn in_order_of<'v>(&self, items: &[u32], value: &'v Value) -> Cow<'v, Value> {
+        let last = items.iter().rev().find(|item| self.shape(**item).is_mapping());
+        let (Some(last), Some(map)) = (last, value.as_object()) else { return Cow::Borrowed(value) };
+        let keys = self.stream.arena.entries(*last).filter_map(|(key, _)| self.stream.key_of(key).ok());
+        let keys: Vec<Cow<'_, str>> = keys.take(64).collect();
+        let mut rank = 0;
+        let ranked = map.iter().map(|(key, value)| {
+            // A key that the last item lacks stays behind the one it comes with.
+            rank = keys.iter().position(|other| other == key).unwrap_or(rank);
+            (rank, key, value)
+        });
+        let mut entries: Vec<_> = ranked.collect();
+        entries.sort_by_key(|(rank, ..)| *rank);
+        Cow::Owned(entries.into_iter().map(|(_, key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    /// A new item on one line, where all items are flow mappings on one.
+    pub(super) fn like_flow_items(&self, items: &[u32], value: &Value) -> Option<String> {
+        let last = *items.last()?;
+        let is_flow = items.iter().all(|item| self.shape(*item) == Shape::FlowMapping);
+        let style = is_flow.then(|| self.flow_style(last)).filter(|style| style.lines.is_none())?;
+        let fits = value.as_object().is_some_and(|map| !map.is_empty() && map.values().all(is_scalar));
+        fits.then(|| style.value(value, "", self.eol))
     }
 }
