@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 pub use self::accounts::Accounts;
-pub use self::builds::{Builds, Passage, Patch, PatchBody, Stage, Step, Trace};
+pub use self::builds::{Builds, Passage, Patch, PatchBody, Stage, Step, Trace, labels_pods_of};
 pub use self::image::Image;
 pub use self::key_order::KubernetesOrder;
 pub use self::object::ObjectId;

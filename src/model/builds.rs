@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use rayon::prelude::*;
 
 pub(super) use self::entry::EntryPoint;
-pub use self::passage::Passage;
+pub use self::passage::{Passage, labels_pods_of};
 pub use self::patch::{Patch, PatchBody};
 pub use self::trace::{Stage, Step, Trace};
 use super::object::ObjectId;

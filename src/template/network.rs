@@ -27,6 +27,8 @@ pub struct WantedPolicy {
     pub comments: Vec<String>,
     /// Empty for all pods.
     pub selector: BTreeMap<String, String>,
+    /// As of [`WantedPeer::Pods`], of the pods it is for.
+    pub foreign: bool,
     /// `None`: not a policy for this direction.
     pub ingress: Option<Vec<WantedRule>>,
     pub egress: Option<Vec<WantedRule>>,
@@ -171,8 +173,9 @@ fn says_the_same(spec: &Value, wanted: &Value) -> Result<(), Problem> {
 
 impl WantedPolicy {
     /// Makes sure that labels which a build adds do not reach selectors of pods that it does not build: those of other
-    /// namespaces, and those of its own that are not `built_here`.
+    /// namespaces, and those of its own that are not `built_here` with those labels.
     pub fn keep_from_labels(&mut self, built_here: &dyn Fn(&BTreeMap<String, String>) -> bool) {
+        self.foreign = !self.selector.is_empty() && !built_here(&self.selector);
         for rule in [&mut self.ingress, &mut self.egress].into_iter().flatten().flatten() {
             for peer in &mut rule.peers {
                 if let WantedPeer::Pods { namespace, foreign, labels } = peer {
@@ -199,6 +202,7 @@ impl WantedPolicy {
                 Some(json!({"key": key, "peers_key": peers_key, "rules": rules}))
             })
             .collect();
+        let (selector, expressions) = written(&self.selector, self.foreign);
         json!({
             "kind": match self.kind {
                 PolicyKind::DefaultDeny => "default-deny",
@@ -206,14 +210,14 @@ impl WantedPolicy {
                 PolicyKind::Workload => "workload",
             },
             "name": self.name, "namespace": self.namespace, "comments": self.comments,
-            "selector": pairs(&self.selector), "types": self.types(), "directions": directions,
+            "selector": selector, "expressions": expressions, "types": self.types(), "directions": directions,
         })
     }
 
     /// The spec in the core API, made without a template.
     pub fn spec(&self) -> Value {
         let mut spec = Map::new();
-        spec.insert("podSelector".to_owned(), selector(&self.selector));
+        spec.insert("podSelector".to_owned(), selector(&self.selector, self.foreign));
         spec.insert("policyTypes".to_owned(), json!(self.types()));
         for (_, key, peers_key, rules) in self.directions() {
             if let Some(rules) = rules.as_ref().filter(|rules| !rules.is_empty()) {
@@ -266,8 +270,7 @@ impl WantedPeer {
                     InNamespace::Named(name) => Some(name.as_str()),
                     InNamespace::Any => Some("*"),
                 };
-                let (plain, expressions) =
-                    if *foreign { (Vec::new(), pairs(labels)) } else { (pairs(labels), Vec::new()) };
+                let (plain, expressions) = written(labels, *foreign);
                 json!({"namespace": namespace, "labels": plain, "expressions": expressions})
             }
         }
@@ -279,14 +282,7 @@ impl WantedPeer {
             WantedPeer::Block { cidr, except } if except.is_empty() => json!({"ipBlock": {"cidr": cidr}}),
             WantedPeer::Block { cidr, except } => json!({"ipBlock": {"cidr": cidr, "except": except}}),
             WantedPeer::Pods { namespace, labels, foreign } => {
-                let pods = if *foreign && !labels.is_empty() {
-                    let expressions = labels
-                        .iter()
-                        .map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]}));
-                    json!({"matchExpressions": expressions.collect::<Vec<_>>()})
-                } else {
-                    selector(labels)
-                };
+                let pods = selector(labels, *foreign);
                 let namespaces = match namespace {
                     InNamespace::Own => return json!({"podSelector": pods}),
                     InNamespace::Named(name) => json!({"matchLabels": {"kubernetes.io/metadata.name": name}}),
@@ -320,6 +316,19 @@ fn pairs(labels: &BTreeMap<String, String>) -> Vec<Value> {
     labels.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
 }
 
-fn selector(labels: &BTreeMap<String, String>) -> Value {
-    if labels.is_empty() { json!({}) } else { json!({"matchLabels": labels}) }
+/// The labels for `matchLabels`, and those for `matchExpressions`.
+fn written(labels: &BTreeMap<String, String>, foreign: bool) -> (Vec<Value>, Vec<Value>) {
+    if foreign { (Vec::new(), pairs(labels)) } else { (pairs(labels), Vec::new()) }
+}
+
+fn selector(labels: &BTreeMap<String, String>, foreign: bool) -> Value {
+    if labels.is_empty() {
+        return json!({});
+    }
+    if !foreign {
+        return json!({"matchLabels": labels});
+    }
+    let expressions =
+        labels.iter().map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]}));
+    json!({"matchExpressions": expressions.collect::<Vec<_>>()})
 }

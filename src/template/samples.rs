@@ -123,6 +123,7 @@ pub(super) fn policies() -> [WantedPolicy; 2] {
         namespace: Some("sample".to_owned()),
         comments: Vec::new(),
         selector: labels(&[]),
+        foreign: false,
         ingress: Some(Vec::new()),
         egress: Some(Vec::new()),
     };
@@ -132,6 +133,7 @@ pub(super) fn policies() -> [WantedPolicy; 2] {
         namespace: None,
         comments: vec!["why: \"so\"".to_owned()],
         selector: labels(&app),
+        foreign: false,
         ingress: Some(rules.clone()),
         egress: Some(rules),
     };

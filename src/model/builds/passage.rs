@@ -147,7 +147,7 @@ impl Builds {
         for setting in passage.steps.iter().flat_map(|step| &self.kustomizations[*step].labels) {
             label(&mut bare, id, setting);
         }
-        let at = if &*id.kind == "Pod" && id.group().is_empty() { Some("") } else { template(id) };
+        let at = if is_pod(id) { Some("") } else { template(id) };
         let labels = at.and_then(|at| bare.pointer(&format!("{at}/metadata/labels")));
         let entries = labels.and_then(Value::as_object).into_iter().flatten();
         entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
@@ -186,6 +186,15 @@ fn has_parts(pattern: &str, text: &str) -> bool {
     let Some(rest) = text.strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else { return false };
     let found = middle.iter().try_fold(rest, |rest, part| Some(&rest[rest.find(part)? + part.len()..]));
     found.is_some()
+}
+
+/// Whether labels that builds add reach the pods of an object: kustomize knows where its own kinds have them.
+pub fn labels_pods_of(id: &ObjectId) -> bool {
+    is_pod(id) || template(id).is_some()
+}
+
+fn is_pod(id: &ObjectId) -> bool {
+    &*id.kind == "Pod" && id.group().is_empty()
 }
 
 /// Where kinds keep their pod template, for those that kustomize knows.

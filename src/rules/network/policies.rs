@@ -8,8 +8,8 @@ use super::coverage::{allows, isolates_all, selecting};
 use super::homes::{Files, Home, is_editable};
 use super::needs::{Needs, configured, merged, needs, selector};
 use crate::config::Mode;
-use crate::connections::{MemberId, Protocol, Space};
-use crate::model::ObjectId;
+use crate::connections::{Member, MemberId, Protocol, Space};
+use crate::model::{ObjectId, labels_pods_of};
 use crate::network_policy::Direction;
 use crate::template::{PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
 
@@ -124,16 +124,17 @@ pub(super) fn lacking(view: &View<'_>, group: &Group) -> Lacking {
     for (home, mut policy) in policies {
         let labelling = home.labelling(view);
         if !labelling.is_empty() {
-            // Another build's pods have other labels.
-            let of_group = |labels: &BTreeMap<String, String>| {
-                let members = group.members.iter().map(|id| view.member(*id));
-                members.filter(|member| selector(view, member) == *labels).map(|member| member.file).collect()
-            };
+            // Another build's pods have other labels, and those of kinds that builds do not know have none of them.
             policy.keep_from_labels(&|labels| {
-                let files: Vec<usize> = of_group(labels);
-                let path = |file: usize| view.model.repo().files[file].path.as_str();
-                let takes_all = |by: &&str| files.iter().all(|file| view.model.builds.takes(by, path(*file)));
-                !files.is_empty() && labelling.iter().all(takes_all)
+                let members = group.members.iter().map(|id| view.member(*id));
+                let mut members = members.filter(|member| selector(view, member) == *labels).peekable();
+                let builds = &view.model.builds;
+                let path = |member: &Member| view.model.repo().files[member.file].path.as_str();
+                members.peek().is_some()
+                    && members.all(|member| {
+                        labels_pods_of(&member.id)
+                            && labelling.iter().all(|by| builds.takes(by, path(member)))
+                    })
             });
         }
         lacking.files.add(home, policy);
@@ -215,6 +216,7 @@ fn workloads(
                 namespace: id.namespace.as_deref().map(str::to_owned),
                 comments: vec![format!("What {}/{} needs.", id.kind, id.name)],
                 selector: labels,
+                foreign: false,
                 ingress: Some(merged(ingress.into_iter())),
                 egress: with_egress.then(|| merged(egress.into_iter())),
             },
@@ -307,6 +309,7 @@ fn allow_dns(name: String, namespace: Option<String>, rule: WantedRule) -> Wante
         namespace,
         comments: vec!["Every pod may ask the cluster's DNS.".to_owned()],
         selector: BTreeMap::new(),
+        foreign: false,
         ingress: None,
         egress: Some(vec![rule]),
     }
@@ -324,6 +327,7 @@ pub(super) fn default_deny(
         namespace,
         comments: vec!["What no other policy of the namespace allows is denied.".to_owned()],
         selector: BTreeMap::new(),
+        foreign: false,
         ingress: rules(Direction::Ingress),
         egress: rules(Direction::Egress),
     }

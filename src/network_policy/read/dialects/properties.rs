@@ -69,6 +69,7 @@ fn policies() -> impl Strategy<Value = Vec<WantedPolicy>> {
             namespace: Some(namespace.to_owned()),
             comments: Vec::new(),
             selector,
+            foreign: false,
             ingress,
             egress,
         })
