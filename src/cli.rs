@@ -8,6 +8,7 @@ mod branch;
 mod check;
 mod checklist;
 mod completions;
+mod component_files;
 mod diff;
 mod evidence;
 mod explain;
@@ -28,10 +29,10 @@ mod templates;
 mod terminal;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::config::ConfigError;
 use crate::render::shown;
@@ -142,7 +143,7 @@ pub(crate) struct Helped {
 
 /// Parses the process's arguments and runs the command.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parsed();
     if let Some(jobs) = cli.global.jobs {
         // Fails only when a pool is there already, which then serves as well.
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs)).build_global().ok();
@@ -163,6 +164,19 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// The process's arguments. As a plugin of kubectl, usage lines say what was typed:
+/// <https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>.
+fn parsed() -> Cli {
+    let own_name = std::env::args_os().next().map(PathBuf::from);
+    let is_plugin = own_name.as_deref().and_then(Path::file_stem).is_some_and(|name| name == PLUGIN);
+    let command = Cli::command();
+    let command = if is_plugin { command.bin_name("kubectl caseharden") } else { command };
+    Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// What kubectl looks for in `PATH`.
+const PLUGIN: &str = "kubectl-caseharden";
 
 fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let global = &cli.global;

@@ -53,7 +53,9 @@ pub fn patch(
     after: &Value,
 ) -> Result<ObjectPatch, Unpatchable> {
     let refused = || Unpatchable::NotSayable { kind: object.kind.to_owned(), name: object.name.to_owned() };
+    // A merge finds its object by the version too, so it cannot change that.
     if has_merge_keys(object.api_version)
+        && before.get("apiVersion") == after.get("apiVersion")
         && let Some(delta) = delta(before, after)
         && is_proved(before, &delta, after)
     {
@@ -67,6 +69,14 @@ pub fn patch(
     wanted.as_array_mut().ok_or_else(refused)?.extend(steps);
     let text = extended(&start, &wanted).ok_or_else(refused)?;
     Ok(ObjectPatch { text, target: Some(target(object)) })
+}
+
+/// The patch that takes an object away, which kustomize knows for all kinds.
+fn deletion(templates: &Templates, object: &PatchedObject<'_>) -> Result<ObjectPatch, Unpatchable> {
+    let start = templates.patch(object)?;
+    let text = extended(&start, &with_body(&start.value, json!({"$patch": "delete"})));
+    let refused = || Unpatchable::NotSayable { kind: object.kind.to_owned(), name: object.name.to_owned() };
+    Ok(ObjectPatch { text: text.ok_or_else(refused)?, target: None })
 }
 
 /// The version stays out: the patch itself tests it, and is loud where it has changed.

@@ -72,6 +72,8 @@ pub enum Purpose {
     /// To show what hands over new texts, without a line that holds a secret: not even one that goes, or that stands
     /// beside a change.
     Diff,
+    /// To show the values that are written, and no line of a text: what would write a secret stays out.
+    Values,
 }
 
 /// Shows the report of a file.
@@ -571,15 +573,26 @@ impl FileReport<'_> {
 
     /// Texts of the file that nothing but the file itself may show.
     pub fn secrets(&self) -> Vec<String> {
-        let roots = (0..self.stream.documents()).filter_map(|document| self.stream.root(document));
-        let values: BTreeSet<String> = roots.flat_map(secret_values).collect();
-        let lines = values.iter().flat_map(|value| value.lines()).map(str::trim);
-        lines.filter(|line| line.len() >= SHORTEST_SECRET).map(str::to_owned).collect()
+        secrets_of(self.stream)
     }
 
     fn shown(&self, show: &Show<'_>) -> Shown {
         Shown { output: show(self).into(), tally: self.tally() }
     }
+}
+
+/// Texts of a file that nothing but the file itself may show.
+fn secrets_of(stream: &Stream) -> Vec<String> {
+    let roots = (0..stream.documents()).filter_map(|document| stream.root(document));
+    let values: BTreeSet<String> = roots.flat_map(secret_values).collect();
+    let lines = values.iter().flat_map(|value| value.lines()).map(str::trim);
+    lines.filter(|line| line.len() >= SHORTEST_SECRET).map(str::to_owned).collect()
+}
+
+/// Whether a value has one of some secrets in it.
+fn shows_secret(value: &Value, secrets: &[String]) -> bool {
+    let text = value.to_string();
+    secrets.iter().any(|secret| text.contains(Value::from(secret.as_str()).to_string().trim_matches('"')))
 }
 
 impl Tally {

@@ -64,7 +64,7 @@ pub enum CheckFormat {
 pub enum DiffFormat {
     /// For `git apply` and `patch -p1`, with the reason of every change above its file
     Unified,
-    /// For people: the old text beside the new one, as wide as the terminal
+    /// For people: the old text beside the new one, as wide as the terminal; unified where that has less than 80 columns
     SideBySide,
     /// For reviews in a browser: one page that needs nothing else, with filters, keys and a choice to save
     Html,
@@ -72,6 +72,8 @@ pub enum DiffFormat {
     Markdown,
     /// For kubectl and kustomize: an RFC 6902 patch for each object, one a line
     JsonPatch,
+    /// For builds that are not yours to edit: a Kustomize component for each, as the diff that makes its files
+    Kustomize,
     /// For code scanning: SARIF 2.1.0, each change as the fix of its finding
     Sarif,
     /// For reviewdog: one object, with suggestions
@@ -212,7 +214,9 @@ impl DiffFormat {
         pictures: &'p Pictures<'p>,
     ) -> Box<dyn Renderer + 'p> {
         match self {
-            DiffFormat::Unified => Box::new(unified::Unified::new(style)),
+            // A component is shown as the files it is made of.
+            DiffFormat::Unified | DiffFormat::Kustomize => Box::new(unified::Unified::new(style)),
+            DiffFormat::SideBySide if width < side_by_side::LEAST => Box::new(unified::Unified::new(style)),
             DiffFormat::SideBySide => Box::new(side_by_side::SideBySide::new(style, width)),
             DiffFormat::Html => Box::new(html::Html::new(pictures)),
             DiffFormat::Markdown => Box::new(markdown::Markdown::new(Scope::Fixes, max_bytes)),

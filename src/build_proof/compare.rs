@@ -13,7 +13,8 @@ use crate::overlay::{WantedObject, delta};
 use crate::repo::LIMITS;
 use crate::yaml::Stream;
 
-/// Kind and name; objects of the same name in several namespaces stand beside each other.
+/// Group, kind and name: a version may be what changes. Objects of the same name in several namespaces stand beside each
+/// other.
 type Names = (String, String, String);
 
 fn changed_pins(before: &Model<'_>, after: &Model<'_>) -> BTreeSet<String> {
@@ -84,7 +85,7 @@ pub(super) fn difference(old: &str, new: &str, wanted: &[WantedObject], said: &S
     }
     let is_wanted = |names: &Names| {
         wanted.iter().any(|object| {
-            object.before.is_none() && (&*object.api_version, &*object.kind) == (&*names.0, &*names.1)
+            object.before.is_none() && (group(&object.api_version), &*object.kind) == (&*names.0, &*names.1)
         })
     };
     let surplus = new.iter().find(|(names, values)| !values.is_empty() && !is_wanted(names));
@@ -99,10 +100,15 @@ fn objects(stream: &str) -> Option<BTreeMap<Names, Vec<Value>>> {
         let value = root.value().ok()?;
         let text =
             |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let names = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+        let names = (group(&text("/apiVersion")).to_owned(), text("/kind"), text("/metadata/name"));
         objects.entry(names).or_default().push(value);
     }
     Some(objects)
+}
+
+/// Nothing for the group that has no name.
+fn group(api_version: &str) -> &str {
+    api_version.rsplit_once('/').map_or("", |(group, _)| group)
 }
 
 fn namespace(value: &Value) -> Option<String> {
@@ -127,7 +133,7 @@ fn expected(
     wanted: &[WantedObject],
 ) -> Option<Value> {
     let is_it = |object: &&WantedObject| {
-        (&*object.api_version, &*object.kind, &*object.name) == (&*names.0, &*names.1, &*names.2)
+        (group(&object.api_version), &*object.kind, &*object.name) == (&*names.0, &*names.1, &*names.2)
     };
     let mut named: Vec<&WantedObject> = wanted.iter().filter(is_it).collect();
     if named.len() > 1 {

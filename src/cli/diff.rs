@@ -1,9 +1,14 @@
 //! `diff`: show what `apply` would do.
 
+mod kustomize;
+
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
+use self::kustomize::Asked;
+use super::component_files::take_out_own;
 use super::inputs::{Inputs, Select, has_failed};
 use super::patch_files::PatchFiles;
 use super::prove::{ProveArgs, on_disk};
@@ -11,6 +16,7 @@ use super::terminal::{self, Pager};
 use super::{Global, Outcome, network, review, say};
 use crate::plan::Purpose;
 use crate::render::{self, DiffFormat, closing, plural};
+use crate::repo::Root;
 
 /// Show the changes that would harden a repo
 ///
@@ -22,6 +28,7 @@ use crate::render::{self, DiffFormat, closing, plural};
     caseharden diff --level safe | git apply\n  \
     caseharden diff --select runs-as-root,seccomp-not-set apps/\n  \
     caseharden diff --object Deployment/web\n  \
+    caseharden diff --format kustomize overlays/prod | git apply\n  \
     caseharden diff - < deployment.yaml\n\n\
     Exit codes: 0 nothing to change, 1 a diff was shown, 2 something could not be read (the rest was still done)")]
 pub(super) struct DiffArgs {
@@ -43,7 +50,7 @@ pub(super) struct DiffArgs {
     #[arg(long, value_name = "N", default_value_t = render::MAX_MARKDOWN,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2_000..))]
     max_bytes: usize,
-    /// Write `--format json-patch` as files into this folder, one for each object
+    /// Write `--format json-patch` or `kustomize` as files into this folder, which becomes as deep as the repo
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -53,18 +60,40 @@ pub(super) struct DiffArgs {
 }
 
 pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let purpose = if args.show_secrets { Purpose::Changes } else { Purpose::Diff };
+    let purpose = match args.format {
+        _ if args.show_secrets => Purpose::Changes,
+        DiffFormat::JsonPatch => Purpose::Values,
+        _ => Purpose::Diff,
+    };
     if args.interactive {
         return review::run(&args.paths, &args.select, &args.prove, purpose, global, out);
     }
-    let is_patch = args.format == DiffFormat::JsonPatch;
-    anyhow::ensure!(args.output_dir.is_none() || is_patch, "`--output-dir` goes with `--format json-patch`");
+    let (is_patch, is_component) =
+        (args.format == DiffFormat::JsonPatch, args.format == DiffFormat::Kustomize);
+    anyhow::ensure!(
+        args.output_dir.is_none() || is_patch || is_component,
+        "`--output-dir` goes with `--format json-patch` and `--format kustomize`"
+    );
+    anyhow::ensure!(
+        !is_component || args.paths.iter().all(|path| path.as_os_str() != "-"),
+        "`--format kustomize` makes components for folders, not for standard input"
+    );
+    let asked = if is_component { Some(Root::find(&args.paths)?) } else { None };
+    // Builds take from anywhere in a repo, so all of it is hardened.
+    let whole = asked.as_ref().map(|root| root.folder.clone());
+    let paths = whole.as_ref().map_or(args.paths.as_slice(), std::slice::from_ref);
     // The process ends with this; see `Inputs::show`.
-    let mut inputs = ManuallyDrop::new(Inputs::from_disk(&args.paths, &args.select, global)?);
+    let mut inputs = ManuallyDrop::new(Inputs::from_disk(paths, &args.select, global)?);
+    let own = if is_component { take_out_own(&mut inputs.repo) } else { BTreeSet::new() };
     let files = on_disk(&inputs.root.folder);
     let unproved = args.prove.hold(&mut inputs, &args.select, &files, global)?;
     let pictures = || network::pictures(&inputs, &args.select);
     let renderer = args.format.renderer(global.style(), terminal::width(), args.max_bytes, &pictures);
+    if let Some(Root { wanted: folders, .. }) = &asked {
+        let asked = Asked { folders, own: &own, output_dir: args.output_dir.as_deref() };
+        let outcome = kustomize::run(&inputs, &asked, &args.select, &*renderer, global, out)?;
+        return Ok(if unproved { Outcome::Failed } else { outcome });
+    }
     let for_people = matches!(args.format, DiffFormat::Unified | DiffFormat::SideBySide);
     let mut pager = if for_people && !args.no_pager { Pager::start() } else { None };
     let mut files;
@@ -81,7 +110,7 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
     let mut talk = String::new();
     let outcome = inputs.show(&args.select, purpose, &*renderer, out, |planner, counts| {
         if counts.tally.hidden > 0 {
-            talk.push_str(&hidden(counts.tally.hidden));
+            talk.push_str(&hidden(counts.tally.hidden, purpose));
         }
         if !global.quiet {
             talk.push_str(&closing(counts, &inputs.skipped(planner)));
@@ -104,9 +133,13 @@ pub(super) fn run(args: &DiffArgs, global: &Global, out: &mut dyn Write) -> anyh
 }
 
 /// Said even with `-q`: without it the diff would pass for all there is.
-fn hidden(count: usize) -> String {
+fn hidden(count: usize, purpose: Purpose) -> String {
+    let why = match purpose {
+        Purpose::Values => "in no patch: it would write a secret",
+        _ => "not in this diff: a line that goes, or one beside it, holds a secret",
+    };
     format!(
-        "note: {} not in this diff: a line that goes, or one beside it, holds a secret\n  \
+        "note: {} {why}\n  \
          help: `apply` and `branch` make them too; `--show-secrets` shows them with the secret\n",
         plural(count, "change is").replace("change iss", "changes are")
     )

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::inputs::{Inputs, Select, count_report};
-use crate::plan::{Planned, Purpose};
+use crate::plan::{Planned, Planner, Purpose};
 use crate::render::Counts;
 use crate::repo::{self, Entry, Listing, Repo, Snapshot};
 
@@ -16,6 +16,15 @@ pub(super) fn hardened(inputs: &Inputs, select: &Select) -> anyhow::Result<Optio
 
 /// The new texts of a plan, by path.
 pub(super) fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeMap<String, String>> {
+    Ok(planned_and(inputs, select, |_, _| ())?.0)
+}
+
+/// The new texts of a plan, and what is to be known of the plan before it goes.
+pub(super) fn planned_and<T>(
+    inputs: &Inputs,
+    select: &Select,
+    act: impl FnOnce(&Planner<'_>, &Counts) -> T,
+) -> anyhow::Result<(BTreeMap<String, String>, T)> {
     inputs.plan(select, Purpose::Changes, |planner| {
         let mut changed = BTreeMap::new();
         let mut counts = Counts::default();
@@ -26,7 +35,8 @@ pub(super) fn planned(inputs: &Inputs, select: &Select) -> anyhow::Result<BTreeM
         for Planned { files, .. } in planner.new_files() {
             changed.extend(files.into_iter().map(|file| (file.path, file.text)));
         }
-        Ok(changed)
+        let told = act(planner, &counts);
+        Ok((changed, told))
     })
 }
 

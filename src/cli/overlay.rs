@@ -1,19 +1,15 @@
 //! `overlay`: a Kustomize component that hardens a folder of others.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::hardened::hardened;
-use super::inputs::{Inputs, Select, has_failed};
-use super::{Global, Helped, Outcome, say};
-use crate::apply;
-use crate::model::Model;
-use crate::overlay::{ComponentFile, component};
-use crate::plan::Purpose;
+use super::component_files::{self, Components, components};
+use super::inputs::{Inputs, Select};
+use super::{Global, Outcome, say};
+use crate::overlay::ComponentFile;
 use crate::render::{escaped, plural};
-use crate::repo;
 
 /// Write a Kustomize component that hardens a folder which is not yours to edit
 ///
@@ -36,36 +32,20 @@ pub(super) struct OverlayArgs {
     select: Select,
 }
 
-/// In the first line of every component and patch that is written here.
-const MARK: &str = "Written by caseharden.";
-
 pub(super) fn run(args: &OverlayArgs, global: &Global, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     anyhow::ensure!(args.folder.is_dir(), "`{}` is not a folder", args.folder.display());
     // What is not edited where it is, is what this is for.
     let select = Select { include_generated: true, ..args.select.clone() };
     let inputs = Inputs::from_disk(std::slice::from_ref(&args.folder), &select, global)?;
     let folder = inputs.root.wanted.first().cloned().unwrap_or_default();
-    let failed = inputs.plan(&select, Purpose::Findings, |planner| {
-        Ok(has_failed(&inputs, planner, &crate::render::Counts::default()))
-    })?;
-    let files = match hardened(&inputs, &select)? {
-        None => Vec::new(),
-        Some(after) => {
-            let before = Model::new(&inputs.repo, &inputs.config.workloads);
-            let after = Model::new(&after, &inputs.config.workloads);
-            let made = component(&inputs.templates, &folder, &before, &after)?;
-            for note in made.notes {
-                say(&format!("note: {}\n", escaped(&note)));
-            }
-            made.files
-        }
-    };
+    let Components { made, failed, .. } = components(&inputs, &select, &|_| vec![folder.clone()])?;
+    let files: Vec<ComponentFile> = made.into_iter().flat_map(|(_, component)| component.files).collect();
     if files.is_empty() {
         say("nothing to harden: no component was written\n");
         return Ok(if failed { Outcome::Failed } else { Outcome::Done });
     }
     let target = output(args)?;
-    let written = write(&target, &files)?;
+    let written = component_files::write(&target, &files)?;
     for name in &written {
         writeln!(out, "{}", escaped(&target.join(name).display().to_string()))?;
     }
@@ -83,46 +63,4 @@ fn output(args: &OverlayArgs) -> anyhow::Result<PathBuf> {
     let real = std::fs::canonicalize(&args.folder).with_context(|| args.folder.display().to_string())?;
     let name = real.file_name().with_context(|| format!("`{}` has no name", real.display()))?;
     Ok(real.with_file_name(format!("harden-{}", name.to_string_lossy())))
-}
-
-/// Writes the files that are not there as they should be; their names.
-fn write(target: &Path, files: &[ComponentFile]) -> anyhow::Result<Vec<String>> {
-    // The nearest folder that exists is the one that nothing may lead out of.
-    let absolute = std::path::absolute(target)?;
-    let root = absolute.ancestors().find(|folder| folder.is_dir()).context("no folder to write to")?;
-    let below = absolute.strip_prefix(root)?;
-    let listing = apply::read_if_there(root, &below.join("kustomization.yaml"))?.filter(|text| is_ours(text));
-    let is_listed = |name: &str| {
-        listing.as_ref().is_some_and(|text| memchr::memmem::find(text, name.as_bytes()).is_some())
-    };
-    let mut wanted = Vec::new();
-    for file in files {
-        let path = below.join(repo::native(&file.name));
-        let present = apply::read_if_there(root, &path)?;
-        if present.as_deref() == Some(file.text.as_bytes()) {
-            continue;
-        }
-        if let Some(present) = &present
-            && !is_ours(present)
-            && !is_listed(&file.name)
-        {
-            return Err(Helped {
-                message: format!("{}: not written by caseharden", target.join(&file.name).display()),
-                help: Some("choose another folder with `--output`".to_owned()),
-            }
-            .into());
-        }
-        wanted.push((path, file, present));
-    }
-    let mut written = Vec::new();
-    for (path, file, present) in wanted {
-        apply::write(root, &path, file.text.as_bytes(), present.as_deref())?;
-        written.push(file.name.clone());
-    }
-    Ok(written)
-}
-
-fn is_ours(text: &[u8]) -> bool {
-    let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    memchr::memmem::find(first_line, MARK.as_bytes()).is_some()
 }

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::{Unpatchable, extended, file_stem, free_path, patch};
+use super::{Unpatchable, deletion, extended, file_stem, free_path, patch};
 use crate::model::{Model, Object, Trace};
 use crate::repo::LIMITS;
+use crate::secret::secret_values;
 use crate::template::{PatchedObject, TemplateError, Templates};
 use crate::yaml::Stream;
 
@@ -37,8 +38,16 @@ struct Rendered<'m> {
     is_decorated: bool,
 }
 
-/// Tells objects apart: path, document, pointer, and which of several ways it took.
-type Key<'m> = (&'m str, usize, &'m str, usize);
+/// Tells objects apart, by what they are called where they stand: documents in front of one may have gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key<'m> {
+    path: &'m str,
+    kind: &'m str,
+    namespace: Option<&'m str>,
+    name: &'m str,
+    /// Which of several ways it took.
+    way: usize,
+}
 
 const KUSTOMIZATION: &str = "kustomization.yaml";
 
@@ -53,15 +62,61 @@ pub fn component(
     after: &Model<'_>,
 ) -> Result<Component, TemplateError> {
     let (old, new) = (rendered(before, folder), rendered(after, folder));
-    let mut component = Component::default();
-    let mut taken = BTreeSet::from([KUSTOMIZATION.to_owned()]);
-    let (mut patches, mut resources) = (Vec::new(), Vec::new());
-    for (key, known) in &old {
-        let Some(wanted) = new.get(key).filter(|wanted| wanted.value != known.value) else { continue };
+    let mut draft = Draft::new(templates, before);
+    let is_other =
+        |key: &Key<'_>, known: &Rendered<'_>| new.get(key).is_some_and(|new| new.value != known.value);
+    for (key, known) in old.iter().filter(|(key, known)| is_other(key, known)) {
+        draft.patch(key, known, new.get(key))?;
+    }
+    draft.component.notes.extend(unsaid_pins(before, after, folder));
+    let mut is_complete = true;
+    for path in added(before, after, folder, &new) {
+        is_complete &= draft.add_file(after, path, &new);
+    }
+    // Nothing goes before what takes its place has come.
+    let is_replaced = |path: &str| new.keys().any(|key| key.path == path && !old.contains_key(key));
+    for (key, known) in old.iter().filter(|(key, _)| !new.contains_key(key)) {
+        if is_complete && !is_replaced(key.path) {
+            draft.patch(key, known, None)?;
+        } else {
+            let (kind, name) = (key.kind, key.name);
+            let note =
+                format!("{}: {kind}/{name} stays: what takes its place is not in the component", key.path);
+            draft.component.notes.push(note);
+        }
+    }
+    draft.finish(folder)
+}
+
+/// A component in the making.
+struct Draft<'a> {
+    templates: &'a Templates,
+    before: &'a Model<'a>,
+    component: Component,
+    /// Names of files.
+    taken: BTreeSet<String>,
+    patches: Vec<Value>,
+    resources: Vec<Value>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(templates: &'a Templates, before: &'a Model<'a>) -> Draft<'a> {
+        let taken = BTreeSet::from([KUSTOMIZATION.to_owned()]);
+        let component = Component::default();
+        Draft { templates, before, component, taken, patches: Vec::new(), resources: Vec::new() }
+    }
+
+    /// Makes of an object what is wanted; takes it away where that is nothing.
+    fn patch(
+        &mut self,
+        key: &Key<'_>,
+        known: &Rendered<'_>,
+        wanted: Option<&Rendered<'_>>,
+    ) -> Result<(), TemplateError> {
         if known.name.is_empty() || known.name.ends_with('*') {
-            let note = format!("{}: no patch can name an object without a name of its own", key.0);
-            component.notes.push(note);
-            continue;
+            let note = format!("{}: no patch can name an object without a name of its own", key.path);
+            self.component.notes.push(note);
+            return Ok(());
         }
         let object = PatchedObject {
             api_version: &known.object.id.api_version,
@@ -69,38 +124,86 @@ pub fn component(
             name: &known.name,
             namespace: known.namespace.as_deref(),
         };
-        match patch(templates, &object, &known.value, &wanted.value) {
+        let made = match wanted {
+            Some(wanted) => patch(self.templates, &object, &known.value, &wanted.value),
+            None => deletion(self.templates, &object),
+        };
+        match made {
+            Ok(patch) if shows_secret(self.before, known.object, &patch.text) => {
+                self.component.notes.push(format!(
+                    "{}: {}/{} is not in the component: its patch would hold a secret",
+                    key.path, object.kind, object.name
+                ));
+            }
             Ok(patch) => {
                 let stem = file_stem("", object.kind, object.name);
-                let name = free_path("", &stem, object.namespace, &mut taken);
+                let name = free_path("", &stem, object.namespace, &mut self.taken);
                 let mut entry = Map::from_iter([("path".to_owned(), json!(name))]);
                 entry.extend(patch.target.map(|target| ("target".to_owned(), target)));
-                patches.push(Value::Object(entry));
-                component.files.push(ComponentFile { name, text: patch.text });
+                self.patches.push(Value::Object(entry));
+                self.component.files.push(ComponentFile { name, text: patch.text });
             }
             Err(Unpatchable::Template(error)) => return Err(error),
-            Err(error) => component.notes.push(error.to_string()),
+            Err(error) => self.component.notes.push(format!("{}: {error}", key.path)),
         }
+        Ok(())
     }
-    component.notes.extend(unsaid_pins(before, after, folder));
-    for path in added(before, after, folder, &new) {
-        add_file(&mut component, after, path, &new, &mut taken, &mut resources);
-    }
-    if component.files.is_empty() {
-        return Ok(component);
-    }
-    let source = if folder.is_empty() { "this repo" } else { folder };
-    let purpose = format!("Hardens {source}, for a kustomization that has both. Written by caseharden.");
-    let start = templates.component(&purpose)?;
-    let mut wanted = start.value.clone();
-    for (key, list) in [("resources", resources), ("patches", patches)] {
-        if !list.is_empty() {
-            wanted[key] = Value::Array(list);
+
+    /// Takes a new file into the component, its objects named as the build would name them; whether it could.
+    fn add_file(&mut self, after: &Model<'_>, path: &str, new: &BTreeMap<Key<'_>, Rendered<'_>>) -> bool {
+        let mut ways: BTreeMap<usize, Vec<&Rendered<'_>>> = BTreeMap::new();
+        for (key, rendered) in new.iter().filter(|(key, _)| key.path == path) {
+            ways.entry(key.way).or_default().push(rendered);
         }
+        let Some(file) = after.repo().file(path) else { return true };
+        if ways.values().flatten().any(|object| object.is_decorated) {
+            let note = format!(
+                "{path} is not in the component: the folder's build gives labels or more to what it has"
+            );
+            self.component.notes.push(note);
+            return false;
+        }
+        let name = path.rsplit('/').next().and_then(|name| name.rsplit_once('.'));
+        let stem = name.map_or(path, |(stem, _)| stem);
+        // A build that takes the file on several ways has its objects several times, under other names.
+        for objects in ways.values() {
+            let Some(text) = renamed(&file.stream, objects) else {
+                let note = format!("{path} is not in the component: its objects cannot be renamed");
+                self.component.notes.push(note);
+                return false;
+            };
+            let name = free_path("", stem, None, &mut self.taken);
+            self.resources.push(json!(name));
+            self.component.files.push(ComponentFile { name, text });
+        }
+        true
     }
-    let text = extended(&start, &wanted).unwrap_or_else(|| start.text.clone());
-    component.files.insert(0, ComponentFile { name: KUSTOMIZATION.to_owned(), text });
-    Ok(component)
+
+    /// Puts the kustomization in front of the files.
+    fn finish(self, folder: &str) -> Result<Component, TemplateError> {
+        let mut component = self.component;
+        if component.files.is_empty() {
+            return Ok(component);
+        }
+        let source = if folder.is_empty() { "this repo" } else { folder };
+        let purpose = format!("Hardens {source}, for a kustomization that has both. Written by caseharden.");
+        let start = self.templates.component(&purpose)?;
+        let mut wanted = start.value.clone();
+        for (key, list) in [("resources", self.resources), ("patches", self.patches)] {
+            if !list.is_empty() {
+                wanted[key] = Value::Array(list);
+            }
+        }
+        let text = extended(&start, &wanted).unwrap_or_else(|| start.text.clone());
+        component.files.insert(0, ComponentFile { name: KUSTOMIZATION.to_owned(), text });
+        Ok(component)
+    }
+}
+
+/// Whether a text holds what is secret in an object: a list that is replaced as a whole may.
+fn shows_secret(model: &Model<'_>, object: &Object, text: &str) -> bool {
+    let values = model.node(object).map(secret_values).unwrap_or_default();
+    values.iter().any(|value| text.contains(value.as_str()))
 }
 
 /// An object of a build, and what is wanted of it.
@@ -140,10 +243,13 @@ fn rendered<'m>(model: &'m Model<'_>, folder: &str) -> BTreeMap<Key<'m>, Rendere
     };
     for (object, trace) in ways {
         let Some(rendered) = Rendered::new(model, object, trace.as_ref()) else { continue };
-        let (path, document, pointer) = (&model.file(object).path, object.document, &*object.pointer);
-        let way = (0..).find(|way| !found.contains_key(&(path.as_str(), document, pointer, *way)));
-        let way = way.expect("ways are numbered without end");
-        found.insert((path, document, pointer, way), rendered);
+        let id = &object.id;
+        let (path, namespace) = (model.file(object).path.as_str(), id.namespace.as_deref());
+        let mut key = Key { path, kind: &id.kind, namespace, name: &id.name, way: 0 };
+        while found.contains_key(&key) {
+            key.way += 1;
+        }
+        found.insert(key, rendered);
     }
     found
 }
@@ -182,7 +288,7 @@ fn added<'m>(
 ) -> Vec<&'m str> {
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let is_new = |path: &str| before.repo().file(path).is_none() && after.builds.partial(path).is_none();
-    let rendered: BTreeSet<&str> = new.keys().map(|key| key.0).collect();
+    let rendered: BTreeSet<&str> = new.keys().map(|key| key.path).collect();
     let files = after.repo().files.iter().map(|file| file.path.as_str());
     files.filter(|path| is_new(path) && (path.starts_with(&prefix) || rendered.contains(path))).collect()
 }
@@ -197,39 +303,6 @@ fn unsaid_pins(before: &Model<'_>, after: &Model<'_>, folder: &str) -> Vec<Strin
             format!("the pins of {} are not in the component: set `images:` where you use it", old.path)
         })
         .collect()
-}
-
-/// Takes a new file into the component, its objects named as the build would name them.
-fn add_file(
-    component: &mut Component,
-    after: &Model<'_>,
-    path: &str,
-    new: &BTreeMap<Key<'_>, Rendered<'_>>,
-    taken: &mut BTreeSet<String>,
-    resources: &mut Vec<Value>,
-) {
-    let mut ways: BTreeMap<usize, Vec<&Rendered<'_>>> = BTreeMap::new();
-    for (key, rendered) in new.iter().filter(|(key, _)| key.0 == path) {
-        ways.entry(key.3).or_default().push(rendered);
-    }
-    let Some(file) = after.repo().file(path) else { return };
-    if ways.values().flatten().any(|object| object.is_decorated) {
-        let note =
-            format!("{path} is not in the component: the folder's build gives labels or more to what it has");
-        component.notes.push(note);
-        return;
-    }
-    let stem = path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(path, |(stem, _)| stem);
-    // A build that takes the file on several ways has its objects several times, under other names.
-    for objects in ways.values() {
-        let Some(text) = renamed(&file.stream, objects) else {
-            component.notes.push(format!("{path} is not in the component: its objects cannot be renamed"));
-            return;
-        };
-        let name = free_path("", stem, None, taken);
-        resources.push(json!(name));
-        component.files.push(ComponentFile { name, text });
-    }
 }
 
 fn renamed(stream: &Stream, objects: &[&Rendered<'_>]) -> Option<String> {

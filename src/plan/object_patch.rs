@@ -9,7 +9,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{PatchOperation, TestOperation};
 use serde_json::Value;
 
-use super::{Fate, FileReport};
+use super::{Fate, FileReport, shows_secret};
 use crate::model::ObjectId;
 
 /// A patch for one object.
@@ -111,10 +111,7 @@ impl<'a> Builder<'a> {
     /// Tests a value, once, if it is there and no secret. What an operation of this patch has put there needs no test.
     fn test(&mut self, pointer: &str) {
         let Some(value) = self.value.pointer(pointer) else { return };
-        let text = value.to_string();
-        let shows =
-            |secret: &String| text.contains(Value::from(secret.as_str()).to_string().trim_matches('"'));
-        if self.secrets.iter().any(shows) || !self.tested.insert(pointer.to_owned()) {
+        if shows_secret(value, self.secrets) || !self.tested.insert(pointer.to_owned()) {
             return;
         }
         let path = PointerBuf::parse(pointer).expect("a pointer that has just led somewhere");

@@ -19,15 +19,15 @@ const ADDED: Paint = AnsiColor::Green.on_default();
 const DIM: Paint = Paint::new().dimmed();
 const HEAD: Paint = Paint::new().bold();
 const NUMBER: usize = 5;
-/// Below that lines are cut into ribbons.
-const LEAST: usize = 60;
+/// Columns of the terminal below which no line would be read in half of them.
+pub(super) const LEAST: usize = 80;
 
 /// A line of one side: its number, counted from 1, and its text.
 type Side<'h> = Option<(usize, &'h str)>;
 
 impl SideBySide {
     pub(super) fn new(style: Style, width: usize) -> SideBySide {
-        SideBySide { style, width: width.max(LEAST) }
+        SideBySide { style, width }
     }
 
     fn heading(&self, out: &mut dyn Write, path: &str, is_new: bool) -> io::Result<()> {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::content::{Nature, nature_of};
 use super::settings::{argument, file_content};
 use super::text::{is_secret_name, is_secret_value, known_token, literal};
-use crate::yaml::{Kind, Node, Stream};
+use crate::yaml::{Kind, Limits, Node, Stream};
 
 /// Written by `kubectl apply`: the whole object as it was, values included.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -162,6 +162,8 @@ impl<'s> Walk<'s> {
                 Some(LAST_APPLIED) => self.mark(value),
                 Some("args" | "command") => self.arguments(value),
                 Some("secretGenerator") => self.generator(value),
+                Some("patch" | "values" | "valuesContent") => self.embedded(value),
+                Some("patchesStrategicMerge") => value.items().for_each(|item| self.embedded(item)),
                 _ => {}
             }
             self.node(value);
@@ -205,6 +207,20 @@ impl<'s> Walk<'s> {
         argument(&texts).iter().for_each(|found| self.mark(items[found.index]));
     }
 
+    /// YAML in a text: patches in a kustomization, values in a resource.
+    fn embedded(&mut self, node: Node<'_>) {
+        let Some(text) = (node.kind() == Kind::Scalar).then(|| node.as_str()).flatten() else { return };
+        if !text.trim().contains('\n') {
+            return;
+        }
+        let Ok(inner) = Stream::parse(text.into_owned(), &Limits::default()) else { return };
+        let mut walk = Walk::new(&inner);
+        walk.all();
+        let lines: Vec<&str> = inner.text().lines().collect();
+        walk.lines.iter().filter_map(|line| lines.get(*line)).for_each(|line| self.mark_within(node, line));
+        self.values.extend(walk.values);
+    }
+
     /// `literals` of kustomize's generator: every value is one of a Secret.
     fn generator(&mut self, list: Node<'_>) {
         for literal in list.items().filter_map(|item| item.get("literals")).flat_map(Node::items) {
@@ -244,7 +260,6 @@ impl<'s> Walk<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::Limits;
 
     #[track_caller]
     fn check(text: &str, expected: &[usize]) {
@@ -276,6 +291,22 @@ mod tests {
         check(
             "apiVersion: v1\nkind: ConfigMap\ndata:\n  app.ini: |\n    user=app\n    password=hunter22\n    port=1\n",
             &[5],
+        );
+    }
+
+    #[test]
+    fn yaml_in_a_text_is_looked_at_like_any_other() {
+        check(
+            "patches:\n- patch: |\n    spec:\n      env: [{name: API_TOKEN, value: hunter22}]\n      a: 1\n",
+            &[3],
+        );
+        check(
+            "kind: Application\nspec:\n  helm:\n    values: |\n      a: 1\n      password: hunter22\n",
+            &[5],
+        );
+        check(
+            "patchesStrategicMerge:\n- |\n  kind: Secret\n  stringData:\n    a: hunter22\n- b.yaml\n",
+            &[4],
         );
     }
 

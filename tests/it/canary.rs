@@ -103,7 +103,7 @@ fn check(store: &str, args: &[&str], run: &Run) {
 }
 
 /// Every command that reads a repo and changes nothing, in every format.
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 23] = [
     &["check"],
     &["check", "-v"],
     &["check", "-q"],
@@ -112,6 +112,15 @@ const COMMANDS: [&[&str]; 14] = [
     &["diff", "-v"],
     &["diff", "-q", "--level", "safe"],
     &["diff", "--select", "secret"],
+    &["diff", "--format", "json-patch"],
+    &["diff", "--format", "kustomize"],
+    &["diff", "--format", "html"],
+    &["diff", "--format", "markdown"],
+    &["diff", "--format", "side-by-side"],
+    &["check", "--format", "sarif"],
+    &["diff", "--format", "rdjson"],
+    &["check", "--format", "gitlab"],
+    &["check", "--format", "github"],
     &["network", "graph"],
     &["network", "graph", "--format", "json"],
     &["network", "diff"],

@@ -1,6 +1,7 @@
 //! Formats that other programs read: what they say is held against the files themselves, and nothing that a manifest
 //! contains gets out of the place it is shown in.
 
+mod components;
 #[cfg(target_os = "linux")]
 mod interactive;
 #[cfg(unix)]

@@ -5,7 +5,9 @@
 mod canary;
 mod cli;
 mod dependencies;
+mod docs;
 mod golden;
+mod integrations;
 mod network;
 mod pins;
 mod program;

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::Value;
 
 use super::{Lowered, NewText, Place, Work, judge};
 use crate::model::KubernetesOrder;
-use crate::plan::{Fate, Judged, Purpose, exposure, merge};
+use crate::plan::{self, Fate, Judged, Purpose, exposure, merge};
 use crate::pointer::{look_up, within};
 use crate::repo::Content;
 use crate::rules::Whole;
@@ -16,6 +17,9 @@ use crate::yaml::{Edit, Refusal, Rewrite, Stream};
 /// Turns wanted values into text. Changes that the text refuses are held back, one finding after the other, and in a
 /// run that shows a diff those that it would show along with a secret.
 pub(super) fn lower(at: &Place<'_, '_>, works: &mut [Work]) -> Lowered {
+    if at.planner.purpose == Purpose::Values {
+        hide_values(at, works);
+    }
     let lowered = lower_all(at, works)?;
     let lowered = match lowered {
         Some(lowered) if at.planner.purpose == Purpose::Diff => lowered,
@@ -58,6 +62,32 @@ fn hide(at: &Place<'_, '_>, works: &mut [Work], secret: &SecretLines) {
         }
     }
     for work in works.iter_mut() {
+        work.wanted = merge::merge(&work.value, &mut work.findings);
+    }
+}
+
+/// Leaves in the plan only what writes no secret: an operation on a text or a list may repeat one that is in it.
+fn hide_values(at: &Place<'_, '_>, works: &mut [Work]) {
+    let secrets = plan::secrets_of(at.stream);
+    if secrets.is_empty() {
+        return;
+    }
+    for work in works.iter_mut() {
+        let value = &work.value;
+        for judged in work.findings.iter_mut().filter(|judged| judged.fate == Fate::Planned) {
+            let Some(object) = value.pointer(&judged.prefix) else { continue };
+            let written = judged.finding.changes.iter().flat_map(|change| change.operations(object, ""));
+            let shows = |operation: PatchOperation| match operation {
+                PatchOperation::Add(AddOperation { value, .. })
+                | PatchOperation::Replace(ReplaceOperation { value, .. }) => {
+                    plan::shows_secret(&value, &secrets)
+                }
+                _ => false,
+            };
+            if written.into_iter().any(shows) {
+                judged.fate = Fate::Hidden;
+            }
+        }
         work.wanted = merge::merge(&work.value, &mut work.findings);
     }
 }

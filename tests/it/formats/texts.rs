@@ -79,3 +79,15 @@ fn the_page_is_whole_and_its_data_no_markup() {
         serde_json::from_str::<serde_json::Value>(data).unwrap();
     }
 }
+
+#[test]
+fn a_narrow_terminal_gets_no_two_columns() {
+    let folder = super::super::cli::shop();
+    let shown = |columns: &str, format: &str| {
+        let args = ["diff", "-q", "--format", format];
+        let mut command = folder.command(&folder.path(), env!("CARGO_BIN_EXE_caseharden"), &args);
+        String::from_utf8(command.env("COLUMNS", columns).output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(shown("79", "side-by-side"), shown("79", "unified"));
+    assert!(shown("80", "side-by-side").contains('│'));
+}

@@ -20,6 +20,8 @@ struct Tally {
     proved: usize,
     unproved: usize,
     components: usize,
+    /// Of them those of `diff --format kustomize`.
+    diffed: usize,
     workloads: usize,
     hardened: usize,
     explained: usize,
@@ -50,13 +52,14 @@ fn builds_change_as_wanted_and_components_do_the_same_from_outside() {
     let sum = |count: fn(&Tally) -> usize| tallies.iter().map(count).sum::<usize>();
     let (workloads, hardened) = (sum(|t| t.workloads), sum(|t| t.hardened));
     eprintln!(
-        "real: {} builds proved, {} components equal edits in place, {hardened} of {workloads} rendered workloads \
+        "real: {} builds proved, {} components ({} of a diff) equal edits in place, {hardened} of {workloads} rendered workloads \
          hardened, {} explained",
         sum(|t| t.proved),
         sum(|t| t.components),
+        sum(|t| t.diffed),
         sum(|t| t.explained)
     );
-    assert!(sum(|t| t.proved) > 0 && sum(|t| t.components) > 0, "nothing was compared");
+    assert!(sum(|t| t.proved) > 0 && sum(|t| t.diffed) > 0, "nothing was compared");
     none_of(&tallies.into_iter().flat_map(|tally| tally.faults).collect::<Vec<_>>());
 }
 
@@ -69,6 +72,7 @@ fn judge(repo: &Path, kustomize: &OsStr) -> Tally {
     proved(&mut tally, &copy, kustomize);
     rendered(&mut tally, &copy, kustomize);
     components(&mut tally, repo, kustomize);
+    diffed(&mut tally, repo, kustomize);
     tally
 }
 
@@ -160,28 +164,62 @@ fn components(tally: &mut Tally, repo: &Path, kustomize: &OsStr) {
         };
         outside.write("zz-both/kustomization.yaml", text.as_bytes());
         inside.run(&["apply", "--include-generated", "--ignore", "image", folder]);
-        match (build(&outside, kustomize, "zz-both"), build(&inside, kustomize, folder)) {
-            (Ok(outer), Ok(inner)) => {
-                tally.components += 1;
-                let (outer, inner) = (objects(&outer), objects(&inner));
-                for (name, value) in &inner {
-                    if outer.get(name) != Some(value) {
-                        let other = outer.get(name).map_or_else(String::new, Value::to_string);
-                        tally.faults.push(format!("{place}: {name} is not the same: {value}\n{other}"));
-                    }
-                }
-                for name in outer.keys().filter(|name| !inner.contains_key(*name)) {
-                    tally.faults.push(format!("{place}: {name} is in the component alone"));
-                }
-            }
-            (Err(error), _) => tally.faults.push(format!("{place}: the component does not build: {error}")),
-            // What apply does there is the other test's.
-            (Ok(_), Err(error)) => tally.faults.push(format!("{place}: does not build in place: {error}")),
-        }
+        compare(tally, &place, &build(&outside, kustomize, "zz-both"), &build(&inside, kustomize, folder));
         let again = outside.run(&["overlay", folder, "--output", "zz-component", "--ignore", "image"]);
         if !again.stdout.is_empty() {
             tally.faults.push(format!("{place}: a second run writes {}", again.stdout));
         }
+    }
+}
+
+/// Components of a whole run of `diff`, each against what `apply` makes of its folder.
+fn diffed(tally: &mut Tally, repo: &Path, kustomize: &OsStr) {
+    const MOST: usize = 6;
+    let (outside, inside) = (corpus::copy(repo), corpus::copy(repo));
+    let ran =
+        outside.run(&["diff", "--format", "kustomize", "--output-dir", "zz-out", "--ignore", "image", "-q"]);
+    let listing = "/kustomization.yaml";
+    let written = ran.stdout.lines().filter_map(|path| path.strip_suffix(listing)?.strip_prefix("zz-out/"));
+    let folders: Vec<&str> = written.collect();
+    let is_whole = |folder: &&&str| !ran.stderr.contains(&format!("note: {folder}: "));
+    let step = folders.len().div_ceil(MOST).max(1);
+    let mut chosen = folders.iter().filter(is_whole).step_by(step).peekable();
+    if chosen.peek().is_none() {
+        return;
+    }
+    inside.run(&["apply", "-q", "--ignore", "image"]);
+    for folder in chosen {
+        // Plain folders have no build to compare with, and builds that fail by themselves none either.
+        if build(&outside, kustomize, folder).is_err() {
+            continue;
+        }
+        let text = format!("resources: [../{folder}]\ncomponents: [../zz-out/{folder}]\n");
+        outside.write("zz-both/kustomization.yaml", text.as_bytes());
+        let place = format!("{}: diff of {folder}", tally.name);
+        let before = tally.components;
+        compare(tally, &place, &build(&outside, kustomize, "zz-both"), &build(&inside, kustomize, folder));
+        tally.diffed += tally.components - before;
+    }
+}
+
+fn compare(tally: &mut Tally, place: &str, outer: &Result<String, String>, inner: &Result<String, String>) {
+    match (outer, inner) {
+        (Ok(outer), Ok(inner)) => {
+            tally.components += 1;
+            let (outer, inner) = (objects(outer), objects(inner));
+            for (name, value) in &inner {
+                if outer.get(name) != Some(value) {
+                    let other = outer.get(name).map_or_else(String::new, Value::to_string);
+                    tally.faults.push(format!("{place}: {name} is not the same: {value}\n{other}"));
+                }
+            }
+            for name in outer.keys().filter(|name| !inner.contains_key(*name)) {
+                tally.faults.push(format!("{place}: {name} is in the component alone"));
+            }
+        }
+        (Err(error), _) => tally.faults.push(format!("{place}: the component does not build: {error}")),
+        // What apply does there is the other test's.
+        (Ok(_), Err(error)) => tally.faults.push(format!("{place}: does not build in place: {error}")),
     }
 }
 
