@@ -6,6 +6,7 @@
 mod access;
 mod access_replay;
 mod admission;
+mod analyzer;
 mod builds;
 mod charts;
 mod decoders;

@@ -26,21 +26,12 @@ const KEPT: &[(&str, &str)] = &[(
 const SPLIT: &[&str] = &["bad_netpols"];
 
 /// Behind the place of what is built after the fixes.
-const APPLIED: &str = " (applied)";
+pub(super) const APPLIED: &str = " (applied)";
 
 #[test]
 fn another_simulator_sees_the_same_connections() {
     let Some(oracle) = program("CASEHARDEN_NETWORK_ORACLE") else { return };
-    let mut folders: Vec<(String, Folder)> = Vec::new();
-    for repo in corpus::repos().unwrap_or_default() {
-        let name = corpus::name(&repo);
-        for folder in folders_of_cases(&repo) {
-            let place = folder.strip_prefix(&repo).unwrap().display();
-            folders.push((format!("{name}/{place}"), corpus::copy(&folder)));
-        }
-        folders.extend(builds(&repo).into_iter().map(|(place, folder)| (format!("{name}/{place}"), folder)));
-    }
-    folders.push(("own example".to_owned(), example()));
+    let folders = cases();
     let tallies: Vec<Tally> =
         folders.par_iter().with_max_len(1).map(|(place, folder)| judge(place, folder, &oracle)).collect();
     let sum = |count: fn(&Tally) -> usize| tallies.iter().map(count).sum::<usize>();
@@ -53,16 +44,32 @@ fn another_simulator_sees_the_same_connections() {
         sum(|tally| tally.left_out)
     );
     assert!(sum(|tally| tally.restricted) > 0, "nothing was compared");
-    let faults: Vec<String> = tallies.into_iter().flat_map(|tally| tally.faults).collect();
-    let is_kept = |fault: &&String| KEPT.iter().any(|(place, _)| fault.contains(place));
-    let (kept, left): (Vec<&String>, Vec<&String>) = faults.iter().partition(is_kept);
-    for (place, reason) in KEPT {
-        assert!(
-            corpus::repos().is_none() || kept.iter().any(|fault| fault.contains(place)),
-            "there is no difference at {place} any more: {reason}"
-        );
+    none_of(&left(tallies.into_iter().flat_map(|tally| tally.faults), KEPT));
+}
+
+/// The faults that nothing explains. Explanations that nothing needs any more are faults as well.
+pub(super) fn left(faults: impl Iterator<Item = String>, kept: &[(&str, &str)]) -> Vec<String> {
+    let (explained, mut left): (Vec<String>, Vec<String>) =
+        faults.partition(|fault| kept.iter().any(|(place, _)| fault.contains(place)));
+    let is_needed = |place: &str| explained.iter().any(|fault| fault.contains(place));
+    let idle = kept.iter().filter(|(place, _)| corpus::repos().is_some() && !is_needed(place));
+    left.extend(idle.map(|(place, reason)| format!("there is no difference at {place} any more: {reason}")));
+    left
+}
+
+/// Folders with policies: test cases that repos keep, what their builds make, and an example of our own.
+pub(super) fn cases() -> Vec<(String, Folder)> {
+    let mut folders: Vec<(String, Folder)> = Vec::new();
+    for repo in corpus::repos().unwrap_or_default() {
+        let name = corpus::name(&repo);
+        for folder in folders_of_cases(&repo) {
+            let place = folder.strip_prefix(&repo).unwrap().display();
+            folders.push((format!("{name}/{place}"), corpus::copy(&folder)));
+        }
+        folders.extend(builds(&repo).into_iter().map(|(place, folder)| (format!("{name}/{place}"), folder)));
     }
-    none_of(&left.into_iter().cloned().collect::<Vec<_>>());
+    folders.push(("own example".to_owned(), example()));
+    folders
 }
 
 #[derive(Default)]
@@ -98,7 +105,7 @@ fn folders_of_cases(repo: &Path) -> Vec<std::path::PathBuf> {
     folders
 }
 
-fn corpus_has(folder: &Path, text: &str) -> bool {
+pub(super) fn corpus_has(folder: &Path, text: &str) -> bool {
     crate::program::tree(folder).values().any(|bytes| String::from_utf8_lossy(bytes).contains(text))
 }
 
