@@ -135,7 +135,8 @@ fn compare(tally: &mut Tally, place: &str, folder: &Folder, oracle: &OsStr) {
     }
 }
 
-/// Our workloads by the oracle's names; where two have one name, it cannot be told which is meant.
+/// Our workloads by the oracle's names. Where two have one name, it cannot be told which is meant; and the oracle does not
+/// know the labels that the controller of Jobs gives to their pods.
 fn workloads(graph: &Value) -> BTreeMap<String, &Value> {
     let mut found: BTreeMap<String, &Value> = BTreeMap::new();
     let mut twins = BTreeSet::new();
@@ -143,7 +144,8 @@ fn workloads(graph: &Value) -> BTreeMap<String, &Value> {
         let text = |field: &str| workload[field].as_str();
         let namespace = text("namespace").unwrap_or("default");
         let key = format!("{namespace} {}/{}", text("kind").unwrap(), text("object").unwrap());
-        if workload["host_network"] == true || found.insert(key.clone(), workload).is_some() {
+        let is_other = workload["host_network"] == true || workload["kind"] == "Job";
+        if is_other || found.insert(key.clone(), workload).is_some() {
             twins.insert(key);
         }
     }
