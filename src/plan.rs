@@ -1,9 +1,10 @@
 //! Findings → merged changes → new text, proved, one file at a time.
 //!
-//! The survey judges every workload to learn which Pod Security level it meets before and after its fixes; what a
-//! namespace may enforce follows from that. Then comes the report of each file, which is let go again, so that memory
-//! does not grow with the number of findings. A run that only shows reports has them shown during the survey and keeps
-//! what they look like: only files that the repo as a whole wants something of are judged once more.
+//! Rules about the repo as a whole come first. Then the survey judges every workload to learn which Pod Security level it
+//! meets before and after its fixes; what a namespace may enforce follows from that. Then comes the report of each file,
+//! which is let go again, so that memory does not grow with the number of findings. A run that only shows reports has them
+//! shown during the survey and keeps what they look like: only files of which what the survey learns wants more are judged
+//! once more.
 //!
 //! Knows no disk, git or output format. Nothing leaves a report that was not proved.
 
