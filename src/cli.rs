@@ -12,6 +12,7 @@ mod component_files;
 mod diff;
 mod evidence;
 mod explain;
+mod fleet;
 mod generate;
 mod hardened;
 mod init;
@@ -68,6 +69,7 @@ enum Command {
     Diff(diff::DiffArgs),
     Apply(apply::ApplyArgs),
     Branch(branch::BranchArgs),
+    Fleet(fleet::FleetArgs),
     Overlay(overlay::OverlayArgs),
     Lock(lock::LockArgs),
     Network(network::NetworkArgs),
@@ -148,8 +150,7 @@ pub fn main() -> ExitCode {
         // Fails only when a pool is there already, which then serves as well.
         rayon::ThreadPoolBuilder::new().num_threads(usize::from(jobs)).build_global().ok();
     }
-    let stdout = io::stdout();
-    let mut out = io::BufWriter::with_capacity(1 << 16, stdout.lock());
+    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout());
     let result = run(&cli, &mut out).and_then(|outcome| {
         out.flush()?;
         Ok(outcome)
@@ -178,7 +179,7 @@ fn parsed() -> Cli {
 /// What kubectl looks for in `PATH`.
 const PLUGIN: &str = "kubectl-caseharden";
 
-fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+fn run(cli: &Cli, out: &mut (dyn Write + Send)) -> anyhow::Result<Outcome> {
     let global = &cli.global;
     match &cli.command {
         Command::Check(args) => check::run(args, global, out),
@@ -186,6 +187,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::Diff(args) => diff::run(args, global, out),
         Command::Apply(args) => apply::run(args, global, out),
         Command::Branch(args) => branch::run(args, global, out),
+        Command::Fleet(args) => fleet::run(args, global, out),
         Command::Overlay(args) => overlay::run(args, global, out),
         Command::Lock(args) => lock::run(args, global, out),
         Command::Network(args) => network::run(args, global, out),

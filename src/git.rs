@@ -15,6 +15,7 @@ mod cat_file;
 mod checked_out;
 mod discover;
 mod error;
+mod fetched;
 mod identity;
 mod library;
 mod names;
@@ -29,6 +30,7 @@ mod uncommitted;
 
 pub use branch::{BranchOutcome, BranchRequest};
 pub use error::GitError;
+pub use fetched::{REMOTE, fetched};
 pub use object_id::ObjectId;
 pub use remote_branch::Standing;
 pub use store::{HeadFile, HeadTree};
@@ -54,6 +56,11 @@ pub fn blob_id(bytes: &[u8]) -> String {
     git2::Oid::hash_object(git2::ObjectType::Blob, bytes).map_or_else(|_| "0".repeat(40), |id| id.to_string())
 }
 
+/// An address, or a text with addresses, without the users and passwords in it.
+pub fn without_credentials(text: &str) -> String {
+    push::redact(text)
+}
+
 /// URLs of the remotes of the repository whose work tree this is; none where libgit2 cannot tell.
 pub fn remotes(workdir: &Path) -> Vec<String> {
     let read = || {
@@ -66,6 +73,20 @@ pub fn remotes(workdir: &Path) -> Vec<String> {
         Ok::<_, git2::Error>(urls)
     };
     read().unwrap_or_default()
+}
+
+/// The user and password that the user's git has for a host; it asks nobody. `in_folder` has the repository whose own
+/// configuration counts too.
+///
+/// # Errors
+/// When there is no `git`.
+pub fn login(
+    in_folder: &Path,
+    scheme: &str,
+    host: &str,
+    path: &str,
+) -> Result<Option<(String, String)>, GitError> {
+    remote_branch::login(&Program::new(in_folder, "logins are asked of it"), scheme, host, path)
 }
 
 /// How objects are read and written.
@@ -237,13 +258,5 @@ impl Repository {
     /// As for [`Self::push`].
     pub fn publish(&self, remote: &str, branch: &str, seen: Option<ObjectId>) -> Result<String, GitError> {
         remote_branch::publish(self, remote, branch, seen)
-    }
-
-    /// Returns the user and password that the user's git has for a host; it asks nobody.
-    ///
-    /// # Errors
-    /// When there is no `git`.
-    pub fn login(&self, scheme: &str, host: &str, path: &str) -> Result<Option<(String, String)>, GitError> {
-        remote_branch::login(self, scheme, host, path)
     }
 }

@@ -43,6 +43,7 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 mod contained;
+pub mod fleet;
 pub mod forge;
 pub mod git;
 pub mod helm;

@@ -3,8 +3,10 @@
 //!
 //! Writes to what it is given. Opens nothing and decides nothing: every format shows the same findings.
 
+pub mod branches;
 mod checklist;
 mod escape;
+pub mod fleet;
 mod github;
 mod gitlab;
 mod html;

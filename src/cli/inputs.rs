@@ -279,8 +279,16 @@ impl Inputs {
 
 /// Reads the configuration and the templates, and checks the selection against them.
 pub(super) fn decide(folder: &Path, select: &Select, global: &Global) -> anyhow::Result<(Config, Templates)> {
+    configured(configuration(folder, global)?, select, global)
+}
+
+/// As [`decide`], with a configuration that was read already.
+pub(super) fn configured(
+    mut config: Config,
+    select: &Select,
+    global: &Global,
+) -> anyhow::Result<(Config, Templates)> {
     let known: Vec<&str> = known_ids();
-    let mut config = configuration(folder, global)?;
     for id in select.select.iter().chain(&select.ignore) {
         if !known.contains(&id.as_str()) {
             return Err(unknown_rule(id).into());

@@ -25,8 +25,8 @@ use crate::registry::{Client, Credentials, Failure, Limits, Settings};
 use crate::render::{escaped, plural};
 use crate::signature::PublicKey;
 
-/// Larger than any file with one public key: a bound on what is read.
-const LARGEST_KEY: u64 = 64 << 10;
+/// Larger than any file with keys or certificates: a bound on what is read.
+const LARGEST_KEY: u64 = 1 << 20;
 
 /// Ask the registries which content each image is, and what it needs to run
 ///
@@ -34,7 +34,7 @@ const LARGEST_KEY: u64 = 64 << 10;
 /// user, ports, volumes and special files; for each chart that HelmReleases and Applications name at a fixed version its
 /// digest, the workloads it renders with their values, and which values decide their security. What is locked already is
 /// not asked for again. The only command that talks to registries; the others work from the lock.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caseharden lock\n  \
     caseharden lock --update                   every tag as it is today\n  \
@@ -69,21 +69,53 @@ pub(super) fn run(args: &LockArgs, global: &Global, out: &mut dyn Write) -> anyh
         Some(text) => Lock::parse(text, Path::new(lock::FILE_NAME)).map_err(mistakes)?,
         None => Lock::default(),
     };
+    let of_repo = |path: &str| read_small(&folder.join(crate::repo::native(path)));
+    with_run(args, global, &inputs, &of_repo, |run| {
+        if args.check {
+            return run.check(&old, out);
+        }
+        let (new, failed) = run.resolve(&old, out)?;
+        let text = new.render();
+        let before = before.as_deref();
+        if before != Some(text.as_str()) && !(before.is_none() && new.is_empty()) {
+            let path = Path::new(lock::FILE_NAME);
+            apply::write(&folder, path, text.as_bytes(), before.map(str::as_bytes))?;
+        }
+        Ok(if failed { Outcome::Failed } else { Outcome::Done })
+    })
+}
+
+/// The lock of what was read, with what it did not know asked for, and whether something could not be resolved.
+/// `of_repo` reads the small files that the configuration names.
+pub(super) fn renewed(
+    inputs: &Inputs,
+    of_repo: &dyn Fn(&str) -> io::Result<Vec<u8>>,
+    global: &Global,
+) -> anyhow::Result<(Lock, bool)> {
+    with_run(&LockArgs::default(), global, inputs, of_repo, |run| run.resolve(&inputs.lock, &mut io::sink()))
+}
+
+fn with_run<T>(
+    args: &LockArgs,
+    global: &Global,
+    inputs: &Inputs,
+    of_repo: &dyn Fn(&str) -> io::Result<Vec<u8>>,
+    act: impl FnOnce(&Run<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let model = Model::new(&inputs.repo, &inputs.config.workloads);
     let uses = references(&model, &inputs.config.workloads, &inputs.config.image_fields);
     let gifts = Gifts::new(&model);
     let releases = elsewhere(&model, &gifts);
-    let run = Run {
+    act(&Run {
         args,
         global,
         uses: &uses,
         releases: &releases,
-        whole: is_whole(&inputs, &model),
-        client: client(&folder, &inputs.config.registries)?,
+        whole: is_whole(inputs, &model),
+        client: client(of_repo, &inputs.config.registries)?,
         config: &inputs.config,
-        keys: keys(&folder, &inputs.config)?,
-    };
-    if args.check { run.check(&old, out) } else { run.lock(old, before.as_deref(), &folder, out) }
+        keys: keys(of_repo, &inputs.config)?,
+    })
 }
 
 /// Whether all references of the repo are known, so that an entry without one is of no use.
@@ -107,14 +139,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn lock(
-        &self,
-        old: Lock,
-        before: Option<&str>,
-        folder: &Path,
-        out: &mut dyn Write,
-    ) -> anyhow::Result<Outcome> {
-        let (wanted, contradictions) = self.wanted(&old);
+    /// Asks for what the old lock does not know; says whether something could not be resolved.
+    fn resolve(&self, old: &Lock, out: &mut dyn Write) -> anyhow::Result<(Lock, bool)> {
+        let (wanted, contradictions) = self.wanted(old);
         let update = self.update(&wanted)?;
         let asked: Vec<&Wanted> = wanted
             .iter()
@@ -161,11 +188,7 @@ impl Run<'_> {
         let used: BTreeSet<&Reference> = wanted.iter().map(|wanted| &wanted.reference).collect();
         let gone = if self.whole { new.retain(|reference| used.contains(reference)) } else { Vec::new() };
         self.say_contradictions(&contradictions);
-        let charts = self.lock_charts(&old, &mut new, out)?;
-        let text = new.render();
-        if before != Some(text.as_str()) && !(before.is_none() && new.is_empty()) {
-            apply::write(folder, Path::new(lock::FILE_NAME), text.as_bytes(), before.map(str::as_bytes))?;
-        }
+        let charts = self.lock_charts(old, &mut new, out)?;
         if !self.global.quiet {
             let mut summary = format!("{} locked: {added} new, {moved} moved", plural(new.len(), "image"));
             if !gone.is_empty() {
@@ -178,7 +201,7 @@ impl Run<'_> {
             charts.say(new.charts());
             self.say_skipped();
         }
-        Ok(if failed > 0 || charts.failed > 0 { Outcome::Failed } else { Outcome::Done })
+        Ok((new, failed > 0 || charts.failed > 0))
     }
 
     /// The keys one of which has to have signed an image, ordered by their files.
@@ -335,11 +358,13 @@ fn mistakes(mistakes: Vec<crate::config::Mistake>) -> Helped {
 }
 
 /// Reads every key that the configuration names: one that cannot be read would silently check nothing.
-fn keys(folder: &Path, config: &Config) -> anyhow::Result<BTreeMap<String, PublicKey>> {
+fn keys(
+    of_repo: &dyn Fn(&str) -> io::Result<Vec<u8>>,
+    config: &Config,
+) -> anyhow::Result<BTreeMap<String, PublicKey>> {
     let mut keys = BTreeMap::new();
     for file in config.signatures.iter().flat_map(|entry| &entry.keys) {
-        let bytes = read_small(&folder.join(crate::repo::native(file)))
-            .map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
+        let bytes = of_repo(file).map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
         let key = PublicKey::read(file, &bytes).map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
         keys.insert(file.clone(), key);
     }
@@ -352,7 +377,7 @@ fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn client(folder: &Path, registries: &Registries) -> anyhow::Result<Client> {
+fn client(of_repo: &dyn Fn(&str) -> io::Result<Vec<u8>>, registries: &Registries) -> anyhow::Result<Client> {
     let mut limits = Limits::default();
     if let Some(size) = registries.max_image_size {
         limits.layers = size;
@@ -362,8 +387,7 @@ fn client(folder: &Path, registries: &Registries) -> anyhow::Result<Client> {
     settings.plain_http.extend(registries.plain_http.iter().cloned());
     settings.mirrors.extend(registries.mirrors.iter().cloned());
     for (host, file) in &registries.ca {
-        let pem = std::fs::read(folder.join(crate::repo::native(file)))
-            .map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
+        let pem = of_repo(file).map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
         settings.authorities.insert(host.clone(), pem);
     }
     let credentials = Credentials::load(&Places::of_environment());

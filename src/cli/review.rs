@@ -224,8 +224,8 @@ fn finish(
             Some("b") if can_branch => {
                 let BranchDefaults { mut args } = BranchDefaults::try_parse_from(["branch"])?;
                 args.path = paths.first().cloned();
-                args.select = select;
-                args.prove = prove;
+                args.making.select = select;
+                args.making.prove = prove;
                 return branch::run(&args, global, out);
             }
             None | Some("q") => return Ok(Outcome::Found),

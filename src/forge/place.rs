@@ -67,14 +67,26 @@ impl Place {
     /// # Errors
     /// An address that is no forge's, and an API over plain HTTP on another machine.
     pub fn of(remote: &str, kind: Option<Kind>, api: Option<&str>) -> Result<Place, Failure> {
+        let place = Place::of_org(remote, kind, api)?;
+        if place.project.split('/').filter(|part| !part.is_empty()).count() < 2 {
+            return Err(Failure::Place("the remote's address names no owner and repository".to_owned()));
+        }
+        Ok(place)
+    }
+
+    /// As [`Self::of`], for the address of an organisation.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub fn of_org(remote: &str, kind: Option<Kind>, api: Option<&str>) -> Result<Place, Failure> {
         let refuse = |why: &str| Failure::Place(why.to_owned());
         let (scheme, authority, path) =
             split(remote).ok_or_else(|| refuse("the remote is no address on a forge"))?;
         // A port of ssh says nothing of the API's.
         let host = if scheme == "ssh" { without_port(authority) } else { authority };
         let project = path.trim_matches('/').trim_end_matches(".git").to_owned();
-        if project.split('/').filter(|part| !part.is_empty()).count() < 2 {
-            return Err(refuse("the remote's address names no owner and repository"));
+        if project.is_empty() {
+            return Err(refuse("the address names no owner"));
         }
         let kind = kind.or_else(|| Kind::of_host(host)).ok_or_else(|| {
             refuse("nobody knows which forge the remote is on: say it with `--forge github|gitlab|gitea|bitbucket`")

@@ -1,6 +1,7 @@
 //! Branches of ours on a remote: what is there, whether anybody else touched it, and putting a new one in its place.
 
 use super::branch::is_ours;
+use super::program::Program;
 use super::{GitError, ObjectId, Repository, names, push};
 
 /// What a remote's branch holds.
@@ -109,7 +110,7 @@ pub(super) fn is_same(repository: &Repository, one: ObjectId, other: ObjectId) -
 
 /// The login that the user's git has for a host, without asking anybody: user and password.
 pub(super) fn login(
-    repository: &Repository,
+    program: &Program,
     scheme: &str,
     host: &str,
     path: &str,
@@ -118,7 +119,7 @@ pub(super) fn login(
     if [scheme, host, path].iter().any(|part| part.contains(['\n', '\0'])) {
         return Ok(None);
     }
-    let run = repository.program.remote(["credential", "fill"]);
+    let run = program.remote(["credential", "fill"]);
     let run = run.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true").env("SSH_ASKPASS", "true");
     let output = run.output(question.as_bytes())?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -132,7 +133,7 @@ pub(super) fn login(
 }
 
 /// A remote that git could take for an option, or for a program to run, is none.
-fn checked(remote: &str) -> Result<&str, GitError> {
+pub(super) fn checked(remote: &str) -> Result<&str, GitError> {
     if remote.starts_with('-') || remote.contains("::") {
         let why = "is no name or address of a remote";
         return Err(GitError::Path { path: remote.into(), why });

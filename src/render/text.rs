@@ -318,6 +318,7 @@ pub(crate) fn plural(count: usize, noun: &str) -> String {
         // "fixes to review", "findings left"
         (_, None) if noun == "fix" => format!("{count} fixes"),
         (_, Some(("fix", rest))) => format!("{count} fixes {rest}"),
+        (_, None) if noun.ends_with("ch") => format!("{count} {noun}es"),
         _ => format!("{count} {noun}s"),
     }
 }

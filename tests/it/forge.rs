@@ -218,3 +218,66 @@ fn pull_requests_of_a_stack_stand_on_each_other() {
         below = name;
     }
 }
+
+impl Team {
+    fn fleet(&self, args: &[&str]) -> Run {
+        let (api, work) = (self.double.api(), self.folder.path().join("../work"));
+        let mut all =
+            vec!["fleet", "--forge", self.kind, "--api-url", &api, "--work", work.to_str().unwrap()];
+        all.extend(args);
+        let run = self.folder.run(&all);
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains(SECRET), "the token is shown");
+        run
+    }
+}
+
+#[test]
+fn all_repos_of_an_organisation_get_their_pull_requests() {
+    for (kind, name) in KINDS {
+        let team = Team::new(kind, name);
+        let org = team.double.address().replace("/shop.git", "");
+        let report = team.folder.path().join("../report.json");
+        let args = ["--org", &org, "--per", "area", "--push", "--pull-request"];
+        let first = team.fleet(&[&args[..], &["--report", report.to_str().unwrap()]].concat()).expect_code(0);
+        assert!(first.stderr.ends_with("1 repo done\n"), "{name}: {}", first.stderr);
+        let opened = team.double.pulls();
+        assert!(opened.len() >= 3, "{name}: {opened:?}");
+        let told = std::fs::read_to_string(&report).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["pullRequests"], opened.len(), "{name}");
+        let (writes, tip) = (team.double.writes(), team.tip("caseharden/pod"));
+        team.fleet(&args).expect_code(0);
+        assert_eq!((team.double.writes(), team.tip("caseharden/pod")), (writes, tip), "{name}");
+    }
+}
+
+#[test]
+fn a_fleet_leaves_alone_what_people_did() {
+    let mut team = Team::new(Kind::Gitea, "gitea");
+    let list = team.folder.path().join("../list");
+    std::fs::write(&list, format!("{}\n", team.double.address())).unwrap();
+    let args = [list.to_str().unwrap(), "--per", "area", "--push"];
+    team.fleet(&args).expect_code(0);
+    assert_eq!(team.double.pulls().len(), 0);
+    team.person_commits("caseharden/network", "notes.txt", "mine");
+    team.person_commits("main", "base/more.yaml", crate::cli::SOFT);
+    let (theirs, ours) = (team.tip("caseharden/network"), team.tip("caseharden/pod"));
+    let run = team.fleet(&args).expect_code(0);
+    assert!(run.stdout.contains("1 left alone"), "{}", run.stdout);
+    assert_eq!(team.tip("caseharden/network"), theirs);
+    assert_ne!(team.tip("caseharden/pod"), ours);
+}
+
+#[test]
+fn an_hour_has_only_so_many_new_pull_requests() {
+    let team = Team::new(Kind::Github, "github");
+    let list = team.folder.path().join("../list");
+    std::fs::write(&list, format!("{0}\n{0} main\n", team.double.address())).unwrap();
+    let args = [list.to_str().unwrap(), "--per", "area", "--push", "--pull-request", "--max-per-hour", "2"];
+    let run = team.fleet(&[&args[..], &["--parallel", "1"]].concat()).expect_code(2);
+    assert_eq!(team.double.pulls().len(), 2, "{}", run.stdout);
+    assert!(run.stderr.contains("1 repo done, 1 left for a later run"), "{}", run.stderr);
+    let run = team.branch_in(&team.folder.path(), &["--max-open", "2"]).expect_code(0);
+    assert!(run.stdout.contains("not opened: as many are open as `--max-open` allows"), "{}", run.stdout);
+    assert_eq!(team.double.pulls().len(), 2);
+}

@@ -21,6 +21,7 @@ mod apply;
 mod corpus;
 #[cfg(unix)]
 mod field;
+mod fleet;
 #[cfg(unix)]
 mod forge;
 mod formats;

@@ -4,18 +4,21 @@
 //! they changed.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use clap::Args;
 
-use super::helped;
+use super::delivery::{Draft, Placed, Remote, TOUCHED};
+use super::{Job, helped};
 use crate::cli::{Helped, say};
-use crate::forge::{Failure, Forge, Kind, Marker, Place, Pull, State, Token, WantedPull};
-use crate::git::{ObjectId, Repository, Standing};
+use crate::forge::{Failure, Forge, Kind, Marker, Organisation, Place, Pull, State, Token, WantedPull};
+use crate::git::{self, ObjectId, Repository, Standing};
+use crate::render::branches::{Delivered, Delivery};
 use crate::render::escaped;
 
 #[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "Pull requests")]
-pub(super) struct PullArgs {
+pub(in crate::cli) struct PullArgs {
     /// Open a pull request for each branch that is pushed, or bring its own up to date
     ///
     /// The token comes from GITHUB_TOKEN, GH_TOKEN, GITLAB_TOKEN, GITEA_TOKEN, FORGEJO_TOKEN or BITBUCKET_TOKEN, or from
@@ -37,36 +40,36 @@ pub(super) struct PullArgs {
     /// Most that are opened in one run
     #[arg(long, value_name = "N", default_value_t = 10, requires = "pull_request")]
     max_pull_requests: u32,
+    /// Most of ours that may be open in a repo at a time; no new one beyond
+    #[arg(long, value_name = "N", requires = "pull_request")]
+    max_open: Option<u32>,
     /// Which forge the remote is on, where its address does not tell
-    #[arg(long, value_name = "FORGE", requires = "pull_request")]
+    #[arg(long, value_name = "FORGE")]
     forge: Option<Kind>,
     /// Where its API is, where its address does not tell
-    #[arg(long, value_name = "URL", requires = "pull_request")]
+    #[arg(long, value_name = "URL")]
     api_url: Option<String>,
 }
 
-/// A branch that a run made, or would make.
-#[derive(Debug)]
-pub(super) struct Made {
-    pub(super) name: String,
-    /// None of a dry run.
-    pub(super) commit: Option<ObjectId>,
-    pub(super) title: String,
-    pub(super) body: String,
-    pub(super) labels: Vec<String>,
-    /// The branch it stands on, in a stack.
-    pub(super) below: Option<String>,
+impl PullArgs {
+    /// Most that are opened in one run.
+    pub(in crate::cli) fn most_opened(&self) -> u32 {
+        self.max_pull_requests
+    }
+
+    /// Has pull requests be for the branch that was worked from, unless they are for another one.
+    pub(in crate::cli) fn aim_at(&mut self, branch: Option<&str>) {
+        self.target = self.target.take().or(branch.map(str::to_owned));
+    }
 }
 
 /// A remote and its forge, for one run.
 pub(super) struct Desk<'a> {
+    job: &'a Job<'a>,
     args: &'a PullArgs,
-    repository: &'a Repository,
-    remote: &'a str,
-    base: ObjectId,
+    remote: Remote<'a>,
     /// What tells the pull requests of runs like this one.
     scope: String,
-    dry_run: bool,
     forge: Forge,
     target: String,
     open: Vec<Pull>,
@@ -82,42 +85,49 @@ pub(super) fn said(failure: &Failure) -> anyhow::Error {
 fn forge(args: &PullArgs, repository: &Repository, remote: &str) -> anyhow::Result<Forge> {
     let address = repository.remote_address(remote).map_err(helped)?;
     let place = Place::of(&address, args.forge, args.api_url.as_deref()).map_err(|failure| said(&failure))?;
+    let token = token(&place, repository.workdir())?;
+    Ok(Forge::new(place, token))
+}
+
+/// Where the repos of an organisation are asked for.
+pub(in crate::cli) fn forge_of_org(args: &PullArgs, address: &str) -> anyhow::Result<Organisation> {
+    let place =
+        Place::of_org(address, args.forge, args.api_url.as_deref()).map_err(|failure| said(&failure))?;
+    let token = token(&place, Path::new("."))?;
+    Ok(Organisation::new(place, token))
+}
+
+/// From the environment, or from the user's git.
+fn token(place: &Place, folder: &Path) -> anyhow::Result<Token> {
     let variables = place.kind.variables();
     let given = variables.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let token = match given {
         Some(secret) => Token::new(None, secret.trim().to_owned()),
         None => {
             let (scheme, host) = &place.origin;
-            let login = repository.login(scheme, host, &place.project).map_err(helped)?;
+            let login = git::login(folder, scheme, host, &place.project).map_err(helped)?;
             login.and_then(|(user, secret)| Token::new(Some(user).filter(|user| !user.is_empty()), secret))
         }
     };
-    let Some(token) = token else {
+    token.ok_or_else(|| {
         let message = format!("there is no token for the API of {}", place.origin.1);
         let help = Some(format!("set {}, or store one with git's credential helper", variables.join(" or ")));
-        return Err(Helped { message, help }.into());
-    };
-    Ok(Forge::new(place, token))
+        Helped { message, help }.into()
+    })
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(
-        args: &'a PullArgs,
-        repository: &'a Repository,
-        remote: &'a str,
-        base: ObjectId,
-        scope: String,
-        dry_run: bool,
-    ) -> anyhow::Result<Desk<'a>> {
-        let forge = forge(args, repository, remote)?;
+    pub(super) fn new(job: &'a Job<'a>, remote: Remote<'a>, scope: String) -> anyhow::Result<Desk<'a>> {
+        let args = &job.making.pulls;
+        let forge = forge(args, remote.repository, remote.name)?;
         let target = match &args.target {
             Some(target) => target.clone(),
-            None => repository.default_branch(remote).map_err(helped)?.ok_or_else(|| {
+            None => remote.repository.default_branch(remote.name).map_err(helped)?.ok_or_else(|| {
                 anyhow::anyhow!("the remote has no default branch: name the one that pull requests are for with `--target`")
             })?,
         };
         let open = forge.open().map_err(|failure| said(&failure))?;
-        Ok(Desk { args, repository, remote, base, scope, dry_run, forge, target, open, opened: 0 })
+        Ok(Desk { job, args, remote, scope, forge, target, open, opened: 0 })
     }
 
     /// Bytes that a body may have, with room for the marker and for what a team's template adds.
@@ -130,47 +140,53 @@ impl<'a> Desk<'a> {
     }
 
     /// Pushes a branch and opens or renews its pull request; says what was done.
-    pub(super) fn settle(&mut self, made: &Made) -> anyhow::Result<String> {
-        let pull = self.open.iter().find(|pull| pull.branch == made.name).cloned();
-        if let Some(reason) = self.left_alone(made, pull.as_ref())? {
-            return Ok(format!("left alone: {reason}"));
+    pub(super) fn settle(&mut self, draft: &Draft) -> anyhow::Result<Delivery> {
+        let name = &draft.branch.name;
+        let pull = self.open.iter().find(|pull| pull.branch == *name).cloned();
+        if let Some(reason) = self.left_alone(name, pull.as_ref())? {
+            return Ok(Delivery::because(Delivered::LeftAlone, reason));
         }
-        let standing = self.repository.standing(self.remote, &made.name, self.base).map_err(helped)?;
-        let seen = match standing {
-            Standing::Touched => {
-                return Ok("left alone: others have committed to it on the remote".to_owned());
-            }
-            Standing::Absent => None,
-            Standing::Ours(tip) => Some(tip),
-        };
-        if pull.is_none() && self.opened >= self.args.max_pull_requests {
-            return Ok("not opened: this run has opened as many as `--max-pull-requests` allows".to_owned());
+        let standing = self.remote.standing(name)?;
+        if standing == Standing::Touched {
+            return Ok(Delivery::because(Delivered::LeftAlone, TOUCHED));
         }
-        let Some(commit) = made.commit else {
+        if pull.is_none()
+            && let Some(limit) = self.limit()
+        {
+            return Ok(Delivery::because(Delivered::Postponed, limit));
+        }
+        let Some(commit) = draft.commit else {
             self.opened += u32::from(pull.is_none());
             return Ok(match pull {
-                Some(pull) => format!("would be compared with {}, and renewed if it differs", pull.address),
-                None => format!("would be pushed, with a new pull request: {}", made.title),
+                Some(pull) => Delivery::of_pull(Delivered::WouldRenew, &pull.address),
+                None => Delivery::because(Delivered::WouldOpen, draft.branch.title.clone()),
             });
         };
-        // What stands there with the same files on the same commit is as good as ours, and its own commit stays.
-        let same = match seen {
-            Some(tip) => self.repository.is_same(tip, commit).map_err(helped)?,
-            None => false,
-        };
-        let commit = if same { seen.unwrap_or(commit) } else { commit };
-        if !same {
-            self.repository.publish(self.remote, &made.name, seen).map_err(helped)?;
+        match self.remote.place(name, commit, standing)? {
+            Placed::Touched => Ok(Delivery::because(Delivered::LeftAlone, TOUCHED)),
+            Placed::There(commit, _) => self.show(draft, pull, commit),
         }
-        self.show(made, pull, commit)
     }
 
-    fn left_alone(&self, made: &Made, pull: Option<&Pull>) -> anyhow::Result<Option<String>> {
+    /// The limit that one more would exceed.
+    fn limit(&self) -> Option<&'static str> {
+        let ours = self.open.iter().filter(|pull| pull.marker.is_some()).count() as u64;
+        if self.opened >= self.args.max_pull_requests {
+            return Some("this run has opened as many as `--max-pull-requests` allows");
+        }
+        if self.opened >= self.job.most_opened {
+            return Some("this hour has as many as `--max-per-hour` allows");
+        }
+        let is_full = self.args.max_open.is_some_and(|most| ours + u64::from(self.opened) >= u64::from(most));
+        is_full.then_some("as many are open as `--max-open` allows")
+    }
+
+    fn left_alone(&self, branch: &str, pull: Option<&Pull>) -> anyhow::Result<Option<String>> {
         if let Some(pull) = pull {
             let is_foreign = pull.marker.is_none();
             return Ok(is_foreign.then(|| format!("{} is somebody else's pull request", pull.address)));
         }
-        let earlier = self.forge.of_branch(&made.name).map_err(|failure| said(&failure))?;
+        let earlier = self.forge.of_branch(branch).map_err(|failure| said(&failure))?;
         let last = earlier.iter().find(|pull| pull.marker.is_some());
         let refused = last.filter(|pull| {
             pull.state == State::Closed && !pull.marker.as_ref().is_some_and(|marker| marker.done)
@@ -178,33 +194,33 @@ impl<'a> Desk<'a> {
         Ok(refused.map(|pull| format!("somebody closed {}; reopen it to have it renewed", pull.address)))
     }
 
-    fn show(&mut self, made: &Made, pull: Option<Pull>, commit: ObjectId) -> anyhow::Result<String> {
-        let target = made.below.as_deref().unwrap_or(&self.target);
-        let marker = self.marker(&made.name, commit.to_string(), false);
+    fn show(&mut self, draft: &Draft, pull: Option<Pull>, commit: ObjectId) -> anyhow::Result<Delivery> {
+        let target = draft.below.as_deref().unwrap_or(&self.target);
+        let marker = self.marker(&draft.branch.name, commit.to_string(), false);
         if let Some(pull) = pull {
             let is_current = pull.marker.as_ref() == Some(&marker) && pull.target == target;
             if is_current {
-                return Ok(format!("up to date: {}", pull.address));
+                return Ok(Delivery::of_pull(Delivered::UpToDate, &pull.address));
             }
-            let body = self.body(&made.body, &marker)?;
+            let body = self.body(&draft.body, &marker)?;
             self.forge.update(&pull, &body, target).map_err(|failure| said(&failure))?;
-            return Ok(format!("renewed: {}", pull.address));
+            return Ok(Delivery::of_pull(Delivered::Renewed, &pull.address));
         }
-        let body = self.body(&made.body, &marker)?;
+        let body = self.body(&draft.body, &marker)?;
         let wanted = WantedPull {
-            branch: &made.name,
+            branch: &draft.branch.name,
             target,
-            title: &made.title,
+            title: &draft.branch.title,
             body: &body,
             draft: self.args.draft,
         };
         let pull = self.forge.create(&wanted).map_err(|failure| said(&failure))?;
         self.opened += 1;
         // It is there: what it lacks is no reason to stop.
-        if let Err(failure) = self.forge.adorn(pull.number, &made.labels, &self.args.reviewer) {
+        if let Err(failure) = self.forge.adorn(pull.number, &draft.labels, &self.args.reviewer) {
             say(&format!("warning: {}: labels or reviewers: {failure}\n", escaped(&pull.address)));
         }
-        Ok(format!("opened: {}", pull.address))
+        Ok(Delivery::of_pull(Delivered::Opened, &pull.address))
     }
 
     fn marker(&self, branch: &str, commit: String, done: bool) -> Marker {
@@ -223,7 +239,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Closes the pull requests of runs like this one that have nothing left to change; says what was done with each.
-    pub(super) fn close_empty(&self, names: &BTreeSet<&str>) -> Vec<(String, anyhow::Result<String>)> {
+    pub(super) fn close_empty(&self, names: &BTreeSet<&str>) -> Vec<(String, anyhow::Result<Delivery>)> {
         let of_this_run = |pull: &&Pull| {
             pull.marker
                 .as_ref()
@@ -233,18 +249,18 @@ impl<'a> Desk<'a> {
         empty.map(|pull| (pull.branch.clone(), self.close(pull))).collect()
     }
 
-    fn close(&self, pull: &Pull) -> anyhow::Result<String> {
-        let standing = self.repository.standing(self.remote, &pull.branch, self.base).map_err(helped)?;
-        if standing == Standing::Touched {
-            return Ok(format!("left alone: others have committed to it: {}", pull.address));
+    fn close(&self, pull: &Pull) -> anyhow::Result<Delivery> {
+        let of_pull = |outcome| Delivery::of_pull(outcome, &pull.address);
+        if self.remote.standing(&pull.branch)? == Standing::Touched {
+            return Ok(Delivery { reason: Some(TOUCHED.to_owned()), ..of_pull(Delivered::LeftAlone) });
         }
-        if self.dry_run {
-            return Ok(format!("would be closed, nothing is left to change: {}", pull.address));
+        if self.job.making.dry_run {
+            return Ok(of_pull(Delivered::WouldClose));
         }
         let commit = pull.marker.as_ref().map_or_else(String::new, |marker| marker.commit.clone());
         let marker = self.marker(&pull.branch, commit, true);
         let body = self.body("Nothing is left to change: closed by caseharden.", &marker)?;
         self.forge.close(pull, &body).map_err(|failure| said(&failure))?;
-        Ok(format!("closed, nothing is left to change: {}", pull.address))
+        Ok(of_pull(Delivered::Closed))
     }
 }

@@ -251,6 +251,9 @@ fn answer(kind: Kind, state: &mut State, asked: &Asked) -> (u16, Value) {
     if path == "/users" && kind == Kind::Gitlab {
         return (200, json!([{"id": 7, "username": "bob"}]));
     }
+    if path == org(kind) {
+        return (200, repos(kind, asked.header("host")));
+    }
     let all = match kind {
         Kind::Github | Kind::Gitea => "/repos/acme/shop/pulls",
         Kind::Gitlab => "/projects/acme%2Fshop/merge_requests",
@@ -280,6 +283,47 @@ fn answer(kind: Kind, state: &mut State, asked: &Asked) -> (u16, Value) {
         _ => return (404, json!({"message": format!("no {path}")})),
     }
     (200, shown(kind, pull))
+}
+
+/// Where the repos of `acme` are listed.
+fn org(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Github | Kind::Gitea => "/orgs/acme/repos",
+        Kind::Gitlab => "/groups/acme/projects",
+        Kind::Bitbucket => "/repositories/acme",
+    }
+}
+
+/// The shop, and repos that nobody wants to have hardened.
+fn repos(kind: Kind, host: &str) -> Value {
+    let address = |name: &str| format!("http://{host}/acme/{name}.git");
+    let repo = |name: &str, more: Value| {
+        let mut repo = match kind {
+            Kind::Github | Kind::Gitea => {
+                json!({"clone_url": address(name), "ssh_url": "git@x:y", "size": 9})
+            }
+            Kind::Gitlab => json!({"http_url_to_repo": address(name), "ssh_url_to_repo": "git@x:y"}),
+            Kind::Bitbucket => json!({"size": 9, "links": {"clone": [
+                {"name": "https", "href": address(name)}, {"name": "ssh", "href": "git@x:y"},
+            ]}}),
+        };
+        for (key, value) in more.as_object().into_iter().flatten() {
+            repo[key] = value.clone();
+        }
+        repo
+    };
+    let unwanted = match kind {
+        Kind::Github => vec![json!({"archived": true}), json!({"fork": true}), json!({"size": 0})],
+        Kind::Gitea => vec![json!({"archived": true}), json!({"fork": true}), json!({"empty": true})],
+        Kind::Gitlab => vec![json!({"forked_from_project": {"id": 1}}), json!({"empty_repo": true})],
+        Kind::Bitbucket => vec![json!({"parent": {"name": "x"}})],
+    };
+    let mut all: Vec<Value> = unwanted.into_iter().map(|more| repo("unwanted", more)).collect();
+    all.push(repo("shop", json!({})));
+    match kind {
+        Kind::Bitbucket => json!({"values": all}),
+        _ => json!(all),
+    }
 }
 
 fn update(kind: Kind, pull: &mut Pull, body: &Value) {
