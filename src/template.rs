@@ -11,6 +11,7 @@ mod branch;
 mod cluster;
 mod decode;
 mod error;
+mod fleet;
 mod holes;
 mod inputs;
 mod network;
@@ -40,6 +41,7 @@ pub use branch::WantedCommit;
 pub use cluster::{AnonymousPaths, ControlPlane, EncryptedWith};
 use decode::Problem;
 pub use error::TemplateError;
+pub use fleet::WantedFleet;
 pub use inputs::{AdmissionLabels, ExceptedWorkload, ExceptionRecord, Standard, WritableDirectory};
 pub use network::{InNamespace, PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
 pub use overlay::PatchedObject;
@@ -358,6 +360,7 @@ impl Templates {
             self.try_out_overlays(),
             self.try_out_resources(),
             self.try_out_pipelines(),
+            self.try_out_fleets(),
             self.try_out_commits(),
             self.try_out_cluster(),
             self.try_out_secrets(),

@@ -2,6 +2,7 @@
 
 mod admission;
 mod apiserver;
+mod fleet;
 mod output;
 mod pipeline;
 mod resources;
@@ -29,6 +30,7 @@ pub(super) struct GenerateArgs {
 enum What {
     Admission(admission::AdmissionArgs),
     Pipeline(pipeline::PipelineArgs),
+    Fleet(fleet::FleetArgs),
     Quota(resources::QuotaArgs),
     Limits(resources::LimitsArgs),
     Budgets(resources::BudgetsArgs),
@@ -39,6 +41,7 @@ pub(super) fn run(args: &GenerateArgs, global: &Global, out: &mut dyn Write) -> 
     match &args.what {
         What::Admission(args) => admission::run(args, global, out),
         What::Pipeline(args) => pipeline::run(args, global, out),
+        What::Fleet(args) => fleet::run(args, global, out),
         What::Quota(args) => resources::quota(args, global, out),
         What::Limits(args) => resources::limits(args, global, out),
         What::Budgets(args) => resources::budgets(args, global, out),

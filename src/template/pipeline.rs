@@ -123,7 +123,7 @@ fn variables(wanted: &WantedPipeline) -> Value {
 }
 
 /// Least permissions, one pinned action, and no expression in a script: it would be part of the program.
-fn workflow(text: &str, checkout: &str) -> Result<Value, Problem> {
+pub(super) fn workflow(text: &str, checkout: &str) -> Result<Value, Problem> {
     let value = decode::value(text)?;
     if value.get("permissions") != Some(&json!({})) {
         return Err(Problem::new("`permissions` must be {}, and each job say its own"));

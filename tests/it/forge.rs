@@ -252,6 +252,24 @@ fn all_repos_of_an_organisation_get_their_pull_requests() {
 }
 
 #[test]
+fn a_password_in_an_address_is_in_nothing_that_is_said_or_kept_of_it() {
+    let team = Team::new(Kind::Gitea, "gitea");
+    let list = team.folder.path().join("../list");
+    let address = team.double.address();
+    let with_password = address.replace("http://", &format!("http://ann:{SECRET}@"));
+    std::fs::write(&list, format!("{with_password}\n{with_password} nowhere\n")).unwrap();
+    let page = team.folder.path().join("../report.html");
+    let run = team
+        .fleet(&[list.to_str().unwrap(), "--push", "--report", page.to_str().unwrap(), "-v"])
+        .expect_code(2);
+    assert!(run.stdout.contains(&format!("{address}  1 branch")), "{}", run.stdout);
+    for path in [page, team.folder.path().join("../work/journal.jsonl")] {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains("acme/shop.git") && !text.contains(SECRET), "{text}");
+    }
+}
+
+#[test]
 fn a_fleet_leaves_alone_what_people_did() {
     let mut team = Team::new(Kind::Gitea, "gitea");
     let list = team.folder.path().join("../list");

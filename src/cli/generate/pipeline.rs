@@ -11,7 +11,7 @@ use crate::pipeline::{Filled, Scanner, check, scan, sign};
 use crate::repo::Root;
 use crate::template::{Templates, WantedPipeline};
 
-const CHECKOUT: &str = "actions/checkout";
+pub(super) const CHECKOUT: &str = "actions/checkout";
 const COSIGN: &str = "ghcr.io/sigstore/cosign/cosign";
 
 /// Write a pipeline that keeps the repo hardened: a gate, scans on change and by schedule, signing

@@ -20,10 +20,15 @@ const TEXTS: &[(&str, &[&str])] = &[
     ("pipeline-gitlab.txt", &["generate", "pipeline", "--ci", "gitlab", "--scanner", "grype"]),
     ("pipeline-tekton.txt", &["generate", "pipeline", "--ci", "tekton"]),
     ("pipeline-jenkins.txt", &["generate", "pipeline", "--ci", "jenkins", "--scanner", "snyk"]),
+    ("fleet-job.txt", &["generate", "fleet", "--for", "job", "--author", AUTHOR]),
+    ("fleet-github.txt", &["generate", "fleet", "--for", "github", "--shards", "3", "--author", AUTHOR]),
+    ("fleet-gitlab.txt", &["generate", "fleet", "--for", "gitlab", "--author", AUTHOR]),
     ("quota.txt", &["generate", "quota"]),
     ("limits.txt", &["generate", "limits"]),
     ("budgets.txt", &["generate", "budgets"]),
 ];
+
+const AUTHOR: &str = "Platform <platform@example.com>";
 
 const CONFIG: &str = "
 [[signature]]
@@ -52,6 +57,14 @@ fn texts_are_as_reviewed() {
         let expected = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(text, expected, "{name}: UPDATE_GOLDEN=1 rewrites it");
     }
+}
+
+/// What we tell others to do we do ourselves.
+#[test]
+fn the_job_of_a_fleet_has_nothing_to_be_hardened() {
+    let folder = Folder::committed(&[]);
+    folder.run(&["generate", "fleet", "--for", "job", "--author", AUTHOR, "--output", "."]).expect_code(0);
+    folder.run(&["check", "--select", "pod"]).expect_code(0);
 }
 
 #[test]

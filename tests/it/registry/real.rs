@@ -257,3 +257,48 @@ fn users_and_digests_of_one_platform_are_told() {
         toml::Value::try_from([BTreeMap::from([("platform", "linux/arm64"), ("user", "0")])]).unwrap();
     assert_eq!(entry["other-users"], users);
 }
+
+/// The lock, the authority and the login come together for a repo of which there is no checkout.
+#[test]
+fn a_fleet_locks_what_it_has_only_as_commits() {
+    if is_missing() {
+        return;
+    }
+    let registry = Registry::start(true);
+    let (host, origin) = (registry.host.as_str(), format!("https://{}", registry.host));
+    let push = Push { agent: registry.agent(), origin: &origin, authorization: Some(AUTHORIZATION) };
+    push.image("team/web", "1.2.3", &web("amd64"));
+
+    let folder = Folder::new();
+    folder.git(&["init", "--quiet", "--initial-branch=main"]);
+    folder.write("pods.yaml", manifest(&[format!("{host}/team/web:1.2.3")]));
+    std::fs::copy(registry.place.path().join("ca.pem"), folder.path().join("ca.pem")).unwrap();
+    folder.write("caseharden.toml", format!("[registries]\nca = {{ '{host}' = 'ca.pem' }}\n"));
+    folder.commit();
+    home(&folder, host, CANARY);
+    let bare = folder.path().join("../bare.git");
+    let bare = bare.to_str().unwrap();
+    folder.git(&["clone", "--quiet", "--bare", ".", bare]);
+    let list = folder.path().join("../list");
+    std::fs::write(&list, bare).unwrap();
+
+    let work = folder.path().join("../work");
+    let args = ["fleet", list.to_str().unwrap(), "--work", work.to_str().unwrap(), "--lock", "--push"];
+    let run = folder.run(&[&args[..], &["--select", "image"]].concat()).expect_code(0);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains(CANARY));
+    let show = |path: &str| folder.git(&["-C", bare, "show", &format!("caseharden/harden:{path}")]);
+    let digest = registry.skopeo("team/web:1.2.3");
+    assert!(show("pods.yaml").contains(&format!("{host}/team/web:1.2.3@{digest}")), "{}", show("pods.yaml"));
+    assert!(show("caseharden.lock").contains(&digest));
+    assert_eq!(folder.git(&["-C", bare, "log", "--format=%s", "main"]).lines().count(), 1);
+
+    let made =
+        folder.run(&["branch", "--lock", "--format", "json", "--select", "image"]).expect_code(0).json();
+    assert_eq!(
+        (&made["branches"][0]["made"], &made["branches"][0]["name"]),
+        (&json!("created"), &json!("caseharden/harden"))
+    );
+    let files = folder.git(&["diff", "--name-only", "main", "caseharden/harden"]);
+    assert_eq!(files.lines().collect::<Vec<_>>(), ["caseharden.lock", "pods.yaml"]);
+    assert!(!folder.path().join("caseharden.lock").exists(), "the checkout stays as it is");
+}
