@@ -6,9 +6,9 @@ use super::coverage::{allows, selecting};
 use super::needs::{merged, needs};
 use super::*;
 use crate::config::Dialect;
-use crate::network_policy::{Direction, Peer, Rule as PolicyRule};
+use crate::network_policy::{Action, Api, Direction, Peer, Rule as PolicyRule};
 use crate::rules::{Area, Change, Check, Safety, Severity};
-use crate::template::WantedRule;
+use crate::template::{PolicyKind, WantedPolicy, WantedRule};
 
 crate::rules::rule! {
     /// A network policy allows connections from or to anything.
@@ -16,15 +16,20 @@ crate::rules::rule! {
     /// ## Why
     /// Policies add up: a rule without peers, or with every namespace, allows what all others would deny.
     ///
+    /// Those of Cilium and Calico are judged like those of the core API: what they deny, or say of the world outside, is
+    /// not what this is about.
+    ///
     /// ## Fix
-    /// Where the policy is for one workload whose peers are known, the rule is replaced by rules for those. Otherwise
-    /// it is reported only. Rules that say in a comment what keeps them open are the subject of `egress-unexplained`.
+    /// Where the policy is for one workload whose peers are known, the rule is replaced by rules for those: of a policy of
+    /// Cilium or Calico where `network.dialect` is theirs. Otherwise it is reported only. Rules that say in a comment what keeps them open are the subject of `egress-unexplained`.
     ///
     /// ## What could break
     /// Connections that nothing in the repo states: somebody may have opened it for them.
     ///
     /// ## Sources
     /// - <https://kubernetes.io/docs/concepts/services-networking/network-policies/#the-two-sorts-of-pod-isolation>
+    /// - <https://docs.cilium.io/en/stable/security/policy/language/#entities-based>
+    /// - <https://docs.tigera.io/calico/latest/reference/resources/networkpolicy#entityrule>
     {
         id: "network-policy-too-wide",
         area: Area::Network,
@@ -36,24 +41,25 @@ crate::rules::rule! {
 }
 
 pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
-    let policies = view
-        .model
-        .objects()
-        .filter(|object| &*object.id.kind == "NetworkPolicy" && object.id.group() == "networking.k8s.io");
-    for object in policies {
-        let path = &view.model.file(object).path;
-        let (Some(value), line) = (view.model.value(object), view.model.line(object)) else { continue };
-        let mut of_object = view
-            .cluster
-            .policies
-            .iter()
-            .filter(|policy| policy.place.path == *path && policy.place.line == line);
-        let Some(first) = of_object.next() else { continue };
-        if first.namespace.as_ref().is_some_and(|space| view.is_left_alone(space)) {
+    let mut policies: BTreeMap<(&str, usize), Vec<&Policy>> = BTreeMap::new();
+    for policy in &view.cluster.policies {
+        // An administrator's policies are above those of namespaces, and meant to be wide.
+        if !matches!(policy.api, Api::Admin | Api::Baseline) {
+            policies.entry((&policy.place.path, policy.place.line)).or_default().push(policy);
+        }
+    }
+    for object in view.model.objects() {
+        let (path, line) = (&view.model.file(object).path, view.model.line(object));
+        let Some(of_object) = policies.get(&(path.as_str(), line)) else { continue };
+        let Some(value) = view.model.value(object) else { continue };
+        let is_left_alone =
+            |policy: &&Policy| policy.namespace.as_ref().is_some_and(|space| view.is_left_alone(space));
+        if of_object.iter().any(is_left_alone) {
             continue;
         }
         for direction in [Direction::Ingress, Direction::Egress] {
-            let finding = too_wide(view, object, &value, first, direction);
+            let finding =
+                of_object.iter().find_map(|policy| too_wide(view, object, &value, policy, direction));
             if let Some(mut finding) = finding {
                 if let Some(marker) = view.model.file(object).marker.filter(|_| !finding.changes.is_empty()) {
                     finding.make_manual(format!("not edited: {}", marker.detail()));
@@ -71,7 +77,7 @@ fn is_wide(rule: &PolicyRule) -> bool {
         }
         _ => false,
     };
-    rule.peers.as_ref().is_none_or(|peers| peers.iter().any(any))
+    rule.action == Action::Allow && rule.peers.as_ref().is_none_or(|peers| peers.iter().any(any))
 }
 
 fn too_wide(
@@ -95,17 +101,35 @@ fn too_wide(
     let objects: BTreeSet<(usize, usize)> =
         selected.iter().map(|id| (view.member(*id).file, view.member(*id).object)).collect();
     let ends = if direction == Direction::Ingress { "from" } else { "to" };
-    let mut finding = Finding::new(
-        format!("/spec/{key}/{first}"),
-        format!("NetworkPolicy/{} allows connections {ends} anything", object.id.name),
-    );
+    // Cilium's API has lists of specs, and rules of which one is several here: those have no place of their own.
+    let n_written = value["spec"][key].as_array().map_or(0, Vec::len);
+    let is_plain = n_written == rules.len();
+    let at = match (is_plain, value["spec"].is_object()) {
+        (true, _) => format!("/spec/{key}/{first}"),
+        (false, true) => "/spec".to_owned(),
+        (false, false) => "/specs".to_owned(),
+    };
+    let mut finding =
+        Finding::new(at, format!("{}/{} allows connections {ends} anything", object.id.kind, object.id.name));
     if policy.subject.pods.is_empty() {
+        let whose = if policy.namespace.is_some() {
+            "of its namespace"
+        } else {
+            "that it selects by namespace alone"
+        };
         return Some(
-            finding.note("it is for every pod of its namespace: what other policies deny, it allows"),
+            finding.note(format!("it is for every pod {whose}: what other policies deny, it allows")),
         );
     }
-    // What is narrowed is a policy of the core API, which has no names of hosts.
-    if objects.len() != 1 || view.dialect() != Dialect::Core {
+    // What is wanted is known in the words of the configured dialect only.
+    let is_ours = matches!(
+        (policy.api, view.dialect()),
+        (Api::Core, Dialect::Core) | (Api::Cilium, Dialect::Cilium) | (Api::Calico, Dialect::Calico)
+    );
+    if policy.api != Api::Core && !(is_ours && is_plain && objects.len() == 1) {
+        return Some(finding.note("narrow it to what its pods need: `caseharden network graph` shows that"));
+    }
+    if objects.len() != 1 || !is_ours {
         return None;
     }
     let wanted = wanted(view, &selected, direction)?;
@@ -132,10 +156,35 @@ fn too_wide(
     finding.evidence.dedup();
     Some(
         finding
-            .changes(changes(value, key, &wide, missing.iter().map(|rule| rule.value(ends)).collect()))
+            .changes(changes(value, key, &wide, written(view.dialect(), direction, &missing)))
             .safety(Safety::Review)
             .note(format!("check that {} needs nothing that the repo does not state", own.subject())),
     )
+}
+
+/// Rules as the dialect writes them.
+fn written(dialect: Dialect, direction: Direction, rules: &[&WantedRule]) -> Vec<Value> {
+    let (key, ends) = match direction {
+        Direction::Ingress => ("ingress", "from"),
+        Direction::Egress => ("egress", "to"),
+    };
+    if dialect == Dialect::Core || rules.is_empty() {
+        return rules.iter().map(|rule| rule.value(ends)).collect();
+    }
+    let rules = Some(rules.iter().map(|rule| (*rule).clone()).collect());
+    let (ingress, egress) = if key == "ingress" { (rules, None) } else { (None, rules) };
+    let policy = WantedPolicy {
+        kind: PolicyKind::Workload,
+        name: String::new(),
+        namespace: None,
+        comments: Vec::new(),
+        selector: BTreeMap::new(),
+        foreign: false,
+        ingress,
+        egress,
+    };
+    let spec = if dialect == Dialect::Cilium { policy.cilium_spec() } else { policy.calico_spec() };
+    spec[key].as_array().cloned().unwrap_or_default()
 }
 
 /// The first of the wide rules becomes the first that is missing; further ones are appended, or taken away.
