@@ -149,11 +149,19 @@ impl Repository {
     /// An unborn HEAD, or a revision that names no commit.
     pub fn base(&self, revision: Option<&str>) -> Result<ObjectId, GitError> {
         match revision {
-            None => self.store.resolve("HEAD")?.ok_or(GitError::Unborn),
+            None => self.store.resolve("HEAD")?.map_or_else(|| Err(self.headless()), Ok),
             Some(revision) => self
                 .store
                 .resolve(revision)?
                 .ok_or_else(|| GitError::NoSuchRevision { revision: revision.to_owned() }),
+        }
+    }
+
+    /// Why HEAD leads to no commit: there is none yet, or it is gone.
+    fn headless(&self) -> GitError {
+        match self.program.local(["rev-parse", "--verify", "--quiet", "HEAD"]).line(&[]) {
+            Ok(commit) if !commit.is_empty() => GitError::Lost { commit },
+            _ => GitError::Unborn,
         }
     }
 

@@ -15,6 +15,9 @@ pub enum GitError {
     Untrusted(PathBuf),
     #[error("HEAD has no commit yet, so there is nothing to branch from")]
     Unborn,
+    /// A shallow or damaged copy, or a write that was cut short.
+    #[error("HEAD is {commit}, and the repository has no such commit")]
+    Lost { commit: String },
     #[error("`{revision}` names no commit")]
     NoSuchRevision { revision: String },
     #[error("git does not know who you are: no {missing}")]
@@ -65,6 +68,7 @@ impl GitError {
                 format!("if you trust it: git config --global --add safe.directory '{}'", path.display())
             }
             Self::Unborn => "make a first commit".into(),
+            Self::Lost { .. } => "`git fsck` says what is missing; fetch it, or clone again".into(),
             Self::NoIdentity { missing } => format!("git config --global {missing} 'your own'"),
             Self::BranchExists { .. } => "`--force` replaces it; another name leaves it alone".into(),
             Self::BranchCollides { existing, .. } => {

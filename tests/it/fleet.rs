@@ -15,7 +15,7 @@ const REPOS: usize = 200;
 const BROKEN: [(&str, &str); 5] = [
     ("repos/missing", "there is no such folder"),
     ("repos/no-git", "is not the top of a git repository"),
-    ("repos/unborn", "HEAD has no commit yet"),
+    ("repos/lost", "the repository has no such commit"),
     ("repos/bad-config", "caseharden.toml:1:"),
     ("file:///nowhere/at/all", "does not appear to be a git repository"),
 ];
@@ -52,8 +52,9 @@ fn fleet() -> Folder {
     copy(&seed, &folder.path().join("repos/bad-config"));
     folder.write("repos/bad-config/caseharden.toml", "levle = 1\n");
     folder.write("repos/no-git/pod.yaml", SOFT);
-    std::fs::create_dir(folder.path().join("repos/unborn")).unwrap();
-    git(&folder.path().join("repos/unborn"), &["init", "--quiet"]);
+    copy(&seed, &folder.path().join("repos/lost"));
+    std::fs::remove_dir_all(folder.path().join("repos/lost/.git/objects")).unwrap();
+    std::fs::create_dir(folder.path().join("repos/lost/.git/objects")).unwrap();
     list.extend(BROKEN.iter().map(|(name, _)| format!("{name}\n")));
     folder.write("list", list);
     folder
