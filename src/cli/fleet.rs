@@ -104,6 +104,13 @@ pub(super) fn run(
         !(global.offline && (args.push || !args.org.is_empty())),
         "`--push` and `--org` need the network, which `--offline` refuses"
     );
+    let select = &args.making.select;
+    let reads_stdin =
+        select.flow_log.iter().any(|path| path == Path::new("-")) || select.evidence.reads_stdin();
+    anyhow::ensure!(
+        !reads_stdin,
+        "each repo reads the logs by itself: give them as files, not on standard input"
+    );
     let mut targets = listed(args)?;
     if targets.is_empty() && args.list.is_none() && args.org.is_empty() {
         let help = "name a file with a path or an address on each line, or `--org https://github.com/acme`";

@@ -168,11 +168,13 @@ fn shards_divide_a_list_and_dry_runs_make_nothing() {
 }
 
 #[test]
-fn a_list_that_names_nothing_is_told_so() {
+fn what_no_run_can_be_made_of_is_told_so() {
     let folder = Folder::new();
     let run = folder.run(&["fleet"]).expect_code(2);
     assert!(run.stderr.contains("no repos are named") && run.stderr.contains("help: "), "{}", run.stderr);
     folder.write("list", "a\n");
+    let run = folder.run(&["fleet", "list", "--flow-log", "-"]).expect_code(2);
+    assert!(run.stderr.contains("not on standard input"), "{}", run.stderr);
     let run = folder.run(&["fleet", "list", "--report", "x.pdf"]).expect_code(2);
     assert!(run.stderr.contains(".html or .json"), "{}", run.stderr);
 }
