@@ -26,7 +26,7 @@ pub(super) struct FleetArgs {
     /// How many jobs share the list
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=200))]
     shards: u32,
-    /// Who the commits are of, as `Name <mail@example.com>`
+    /// Who the commits are of, as `Name <mail@example.com>` or the address alone
     #[arg(long, value_name = "AUTHOR", value_parser = author)]
     author: (String, String),
     /// The repo whose configuration counts
@@ -47,7 +47,11 @@ enum Target {
 }
 
 fn author(text: &str) -> Result<(String, String), String> {
-    let parts = text.strip_suffix('>').and_then(|text| text.split_once('<'));
+    // Who gives no name is known by the address.
+    let parts = match text.contains(['<', '>']) {
+        true => text.strip_suffix('>').and_then(|text| text.split_once('<')),
+        false => Some((text, text)),
+    };
     match parts.map(|(name, mail)| (name.trim(), mail.trim())) {
         Some((name, mail)) if !name.is_empty() && mail.contains('@') && !text.contains(char::is_control) => {
             Ok((name.to_owned(), mail.to_owned()))
