@@ -45,6 +45,11 @@ pub(super) fn allows(
     })
 }
 
+/// Whether one of the peers of a wanted rule is among those that a policy's peer stands for.
+pub(super) fn reaches(view: &View<'_>, own: &Member, peer: &Peer, wanted: &WantedRule) -> bool {
+    wanted.peers.iter().any(|wanted| is_among(view, own, peer, wanted))
+}
+
 fn has_port(rule: &Rule, wanted: Option<&WantedPort>) -> bool {
     let Some(ports) = &rule.ports else { return true };
     let Some(wanted) = wanted else { return false };
@@ -63,7 +68,11 @@ fn has_port(rule: &Rule, wanted: Option<&WantedPort>) -> bool {
 fn has_peer(view: &View<'_>, own: &Member, rule: &Rule, wanted: Option<&WantedPeer>) -> bool {
     let Some(peers) = &rule.peers else { return true };
     let Some(wanted) = wanted else { return false };
-    peers.iter().any(|peer| match (peer, wanted) {
+    peers.iter().any(|peer| is_among(view, own, peer, wanted))
+}
+
+fn is_among(view: &View<'_>, own: &Member, peer: &Peer, wanted: &WantedPeer) -> bool {
+    match (peer, wanted) {
         (Peer::Named(end), WantedPeer::ApiServer) => *end == NamedEnd::ApiServer,
         (Peer::Named(end), WantedPeer::Host(host)) => end.is_host(host),
         (Peer::Block(block) | Peer::Addresses(block), WantedPeer::Block { cidr, except }) => {
@@ -77,7 +86,7 @@ fn has_peer(view: &View<'_>, own: &Member, rule: &Rule, wanted: Option<&WantedPe
             in_namespace(view, own, namespaces.as_ref(), namespace) && selects(view, pods, labels)
         }
         _ => false,
-    })
+    }
 }
 
 fn in_namespace(view: &View<'_>, own: &Member, allowed: Option<&Selector>, wanted: &InNamespace) -> bool {
