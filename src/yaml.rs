@@ -245,6 +245,11 @@ impl Stream {
         })
     }
 
+    /// The lines of the comment right above a line (from 1), the lowest first, each from its `#` on.
+    pub fn comment_above(&self, line: usize) -> impl Iterator<Item = &str> {
+        self.lines_above(line).map(|range| &self.text[range])
+    }
+
     pub fn position(&self, offset: usize) -> Position {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {

@@ -99,7 +99,7 @@ fn rule(
     action: Action,
     is_clusterwide: bool,
 ) -> Rule {
-    let prefix = if direction == Direction::Ingress { "from" } else { "to" };
+    let prefix = direction.peers_key();
     let names: Vec<String> = PEERS.iter().map(|name| format!("{prefix}{name}")).collect();
     let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
     known.extend(["toFQDNs", "toPorts", "icmps", "authentication"]);

@@ -178,6 +178,14 @@ impl Direction {
             Direction::Ingress => "ingress",
         }
     }
+
+    /// The field of a rule that holds its peers.
+    pub fn peers_key(self) -> &'static str {
+        match self {
+            Direction::Egress => "to",
+            Direction::Ingress => "from",
+        }
+    }
 }
 
 /// The pods that a policy is for.

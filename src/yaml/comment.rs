@@ -42,6 +42,22 @@ impl Stream {
         rest.map(|start| self.comment_range(*start))
     }
 
+    /// Ranges of the own-line comments right above a line (from 1), the lowest first.
+    pub(super) fn lines_above(&self, line: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+        let text = self.text.as_bytes();
+        let mut below = match line.checked_sub(2) {
+            Some(nth) => memchr::memchr_iter(b'\n', text).nth(nth).map_or(text.len(), |end| end + 1),
+            None => 0,
+        };
+        let above = self.arena.comments.partition_point(|start| (*start as usize) < below);
+        self.arena.comments[..above].iter().rev().map_while(move |start| {
+            let range = self.comment_range(*start);
+            let is_next = next_line(&self.text, range.end) == below && starts_line(&self.text, range.start);
+            below = line_start(&self.text, range.start);
+            is_next.then_some(range)
+        })
+    }
+
     pub(super) fn describe_comments(&self) -> Vec<Comment> {
         let mut described = Vec::with_capacity(self.arena.comments.len());
         let mut parts: (usize, Vec<Part>) = (usize::MAX, Vec::new());

@@ -10,6 +10,7 @@ use crate::connections::Member;
 use crate::network_policy::{Action, Api, Cidr, Direction, Peer, Rule as PolicyRule};
 use crate::rules::{Area, Change, Check, Safety, Severity};
 use crate::template::{PolicyKind, WantedPeer, WantedPolicy, WantedPort, WantedRule};
+use crate::yaml::Stream;
 
 crate::rules::rule! {
     /// A network policy allows connections from or to anything, or on every port.
@@ -78,33 +79,37 @@ pub(super) fn check(view: &View<'_>, found: &mut RepoFindings) {
     }
 }
 
-fn is_wide(rule: &PolicyRule) -> bool {
-    let any = |peer: &Peer| match peer {
+/// What a rule does not name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    Peers,
+    Ports,
+}
+
+fn lack(rule: &PolicyRule) -> Option<Lack> {
+    let is_anything = |peer: &Peer| match peer {
         Peer::Pods { namespaces, pods } => {
             namespaces.as_ref().is_some_and(|all| all.is_empty()) && pods.is_empty()
         }
-        Peer::Block(block) => rule.ports.is_none() && block.except.is_empty() && is_everything(&block.cidr),
+        Peer::Block(block) => {
+            rule.ports.is_none() && block.except.is_empty() && Cidr::ANY.contains(&block.cidr)
+        }
         _ => false,
     };
-    rule.action == Action::Allow && rule.peers.as_ref().is_none_or(|peers| peers.iter().any(any))
-}
-
-fn is_everything(cidr: &Cidr) -> bool {
-    ["0.0.0.0/0", "::/0"].iter().any(|all| Cidr::parse(all).as_ref() == Some(cidr))
-}
-
-/// Whether a rule names its peers and allows every port. Names of the dialects, such as the API server's, say enough.
-fn has_all_ports(rule: &PolicyRule) -> bool {
-    rule.action == Action::Allow
-        && rule.ports.is_none()
-        && rule.peers.iter().flatten().any(|peer| !matches!(peer, Peer::Named(_)))
+    // Names of the dialects, such as the API server's, say enough.
+    let says_enough = |peer: &Peer| matches!(peer, Peer::Named(_));
+    match &rule.peers {
+        _ if rule.action != Action::Allow => None,
+        None => Some(Lack::Peers),
+        Some(peers) if peers.iter().any(is_anything) => Some(Lack::Peers),
+        Some(peers) => (rule.ports.is_none() && !peers.iter().all(says_enough)).then_some(Lack::Ports),
+    }
 }
 
 /// Whether the comment above a rule gives the reason why it is open.
-fn is_said_open(text: &str, line: usize) -> bool {
-    let above: Vec<&str> = text.lines().take(line.saturating_sub(1)).collect();
-    let comments = above.iter().rev().map_while(|line| line.trim_start().strip_prefix('#'));
-    comments.into_iter().any(|comment| comment.trim_start_matches('#').trim_start().starts_with("open:"))
+fn is_said_open(stream: &Stream, rule: &PolicyRule) -> bool {
+    let mut comment = stream.comment_above(rule.line);
+    comment.any(|line| line.trim_start_matches('#').trim_start().starts_with("open:"))
 }
 
 fn too_wide(
@@ -115,68 +120,29 @@ fn too_wide(
     direction: Direction,
 ) -> Option<Finding> {
     let rules = policy.rules(direction)?;
-    let of = |is: fn(&PolicyRule) -> bool| -> Vec<usize> {
-        rules.iter().enumerate().filter(|(_, rule)| is(rule)).map(|(idx, _)| idx).collect()
+    let stream = &view.model.file(object).stream;
+    let lacking = |what: Lack| -> Vec<usize> {
+        let is_meant =
+            |(_, rule): &(usize, &PolicyRule)| lack(rule) == Some(what) && !is_said_open(stream, rule);
+        rules.iter().enumerate().filter(is_meant).map(|(idx, _)| idx).collect()
     };
-    let (mut wide, mut all_ports) = (of(is_wide), of(|rule| has_all_ports(rule) && !is_wide(rule)));
-    if wide.is_empty() && all_ports.is_empty() {
-        return None;
-    }
-    let text = view.model.repo().text(&view.model.file(object).path).unwrap_or_default();
-    wide.retain(|idx| !is_said_open(text, rules[*idx].line));
-    all_ports.retain(|idx| !is_said_open(text, rules[*idx].line));
+    let (mut wide, all_ports) = (lacking(Lack::Peers), lacking(Lack::Ports));
     let first = *wide.first().or(all_ports.first())?;
     let key = direction.as_str();
-    let ends = if direction == Direction::Ingress { "from" } else { "to" };
     // Cilium's API has lists of specs, and rules of which one is several here: those have no place of their own.
-    let n_written = value["spec"][key].as_array().map_or(0, Vec::len);
-    let is_plain = n_written == rules.len();
+    let is_plain = value["spec"][key].as_array().map_or(0, Vec::len) == rules.len();
     let at = match (is_plain, value["spec"].is_object()) {
         (true, _) => format!("/spec/{key}/{first}"),
         (false, true) => "/spec".to_owned(),
         (false, false) => "/specs".to_owned(),
     };
+    let (ends, id) = (direction.peers_key(), &object.id);
     let what = if wide.is_empty() { "its peers on every port" } else { "anything" };
-    let mut finding =
-        Finding::new(at, format!("{}/{} allows connections {ends} {what}", object.id.kind, object.id.name));
-    if policy.subject.pods.is_empty() {
-        let whose = if policy.namespace.is_some() {
-            "of its namespace"
-        } else {
-            "that it selects by namespace alone"
-        };
-        return Some(
-            finding.note(format!("it is for every pod {whose}: what other policies deny, it allows")),
-        );
-    }
-    let selected: Vec<MemberId> = view
-        .connections
-        .members()
-        .filter(|(id, _)| selecting(view, *id).iter().any(|other| other.place == policy.place))
-        .map(|(id, _)| id)
-        .collect();
-    let objects: BTreeSet<(usize, usize)> =
-        selected.iter().map(|id| (view.member(*id).file, view.member(*id).object)).collect();
-    // What is wanted is known in the words of the configured dialect only.
-    let is_ours = matches!(
-        (policy.api, view.dialect()),
-        (Api::Core, Dialect::Core) | (Api::Cilium, Dialect::Cilium) | (Api::Calico, Dialect::Calico)
-    );
-    match objects.len() {
-        1 if is_ours && is_plain => {}
-        1 => {
-            return Some(
-                finding.note("narrow it to what its pods need: `caseharden network graph` shows that"),
-            );
-        }
-        0 => {
-            return Some(finding.note("it selects no workload of the repo: narrow it where those are known"));
-        }
-        n => {
-            return Some(finding.note(format!(
-                "it is for {n} workloads, each of which needs less: `caseharden network graph` shows what"
-            )));
-        }
+    let mut finding = Finding::new(at, format!("{}/{} allows connections {ends} {what}", id.kind, id.name));
+
+    let selected = selected(view, policy);
+    if let Some(reason) = why_not_narrowed(view, policy, &selected, is_plain) {
+        return Some(finding.note(reason));
     }
     let own = view.member(selected[0]);
     let Some(wanted) = wanted(view, &selected, direction) else {
@@ -191,47 +157,31 @@ fn too_wide(
     let mut ports: BTreeMap<usize, Value> = BTreeMap::new();
     let mut is_unknown = false;
     for &idx in &all_ports {
-        match ports_of(view, own, &rules[idx], &wanted) {
-            // Somebody calls it on a port that nothing names.
-            Some(known) if known.is_empty() => {}
-            Some(known) if policy.api == Api::Core => {
+        match shown(view, own, &rules[idx], &wanted) {
+            Shown::On(known) if policy.api == Api::Core => {
                 let rule = WantedRule { ports: known, ..WantedRule::default() };
                 ports.insert(idx, rule.value(ends)["ports"].clone());
             }
-            Some(_) | None => is_unknown = true,
+            Shown::Without => {}
+            Shown::On(_) | Shown::Not => is_unknown = true,
         }
     }
-    let mut narrowed = Vec::new();
-    if !wide.is_empty() {
-        let kept = Policy {
-            ingress: keep(&policy.ingress, direction == Direction::Ingress, &wide),
-            egress: keep(&policy.egress, direction == Direction::Egress, &wide),
-            ..policy.clone()
-        };
-        let mut others: Vec<&Policy> = selecting(view, selected[0]);
-        others.retain(|other| other.place != policy.place);
-        others.push(&kept);
-        let missing: Vec<&WantedRule> =
-            wanted.iter().filter(|rule| !allows(view, own, &others, direction, rule)).collect();
-        // The API server, for example, is any address where nobody says which.
-        let is_needed = |rule: &&WantedRule| match rule.peers.as_slice() {
-            [] => rule.ports.is_empty() || wide.iter().all(|idx| rules[*idx].ports.is_some()),
-            peers => rule.ports.is_empty() && peers.iter().any(is_any_address),
-        };
-        if missing.iter().any(is_needed) {
+    let narrowed = match missing(view, policy, direction, &wide, selected[0], &wanted) {
+        Some(missing) => written(view.dialect(), direction, &missing),
+        None => {
             wide.clear();
-        } else {
-            narrowed = written(view.dialect(), direction, &missing);
+            Vec::new()
         }
-    }
-    if wide.is_empty() && ports.is_empty() && !is_unknown {
+    };
+    let is_changed = !wide.is_empty() || !ports.is_empty();
+    if !is_changed && !is_unknown {
         return None;
     }
     if is_unknown {
         finding =
             finding.note("name the ports of the rules without: nothing in the repo says which are needed");
     }
-    if wide.is_empty() && ports.is_empty() {
+    if !is_changed {
         return Some(finding);
     }
     for connection in selected.iter().flat_map(|id| {
@@ -248,46 +198,111 @@ fn too_wide(
     )
 }
 
-fn is_any_address(peer: &WantedPeer) -> bool {
-    matches!(peer, WantedPeer::Block { cidr, except } if except.is_empty()
-        && Cidr::parse(cidr).is_some_and(|cidr| is_everything(&cidr)))
+/// The members whose pods a policy is for.
+fn selected(view: &View<'_>, policy: &Policy) -> Vec<MemberId> {
+    let members = view.connections.members().map(|(id, _)| id);
+    members.filter(|id| selecting(view, *id).iter().any(|other| other.place == policy.place)).collect()
 }
 
-/// The ports on which the repo shows all of a rule's peers; nothing where it is silent of one, none where it shows one
-/// without a port.
-fn ports_of(
+/// Why a policy is only reported; nothing where it is for one workload, in the words of the configured dialect.
+fn why_not_narrowed(
     view: &View<'_>,
-    own: &Member,
-    rule: &PolicyRule,
-    wanted: &[WantedRule],
-) -> Option<Vec<WantedPort>> {
+    policy: &Policy,
+    selected: &[MemberId],
+    is_plain: bool,
+) -> Option<String> {
+    if policy.subject.pods.is_empty() {
+        let whose = if policy.namespace.is_some() {
+            "of its namespace"
+        } else {
+            "that it selects by namespace alone"
+        };
+        return Some(format!("it is for every pod {whose}: what other policies deny, it allows"));
+    }
+    let is_ours = matches!(
+        (policy.api, view.dialect()),
+        (Api::Core, Dialect::Core) | (Api::Cilium, Dialect::Cilium) | (Api::Calico, Dialect::Calico)
+    );
+    let of = selected.iter().map(|id| (view.member(*id).file, view.member(*id).object));
+    match of.collect::<BTreeSet<(usize, usize)>>().len() {
+        1 if is_ours && is_plain => None,
+        1 => Some("narrow it to what its pods need: `caseharden network graph` shows that".to_owned()),
+        0 => Some("it selects no workload of the repo: narrow it where those are known".to_owned()),
+        n => Some(format!(
+            "it is for {n} workloads, each of which needs less: `caseharden network graph` shows what"
+        )),
+    }
+}
+
+/// What the policies would no longer allow without the wide rules; nothing where one of these is needed as it is.
+fn missing<'w>(
+    view: &View<'_>,
+    policy: &Policy,
+    direction: Direction,
+    wide: &[usize],
+    id: MemberId,
+    wanted: &'w [WantedRule],
+) -> Option<Vec<&'w WantedRule>> {
+    if wide.is_empty() {
+        return Some(Vec::new());
+    }
+    let kept = Policy {
+        ingress: keep(&policy.ingress, direction == Direction::Ingress, wide),
+        egress: keep(&policy.egress, direction == Direction::Egress, wide),
+        ..policy.clone()
+    };
+    let mut others: Vec<&Policy> = selecting(view, id);
+    others.retain(|other| other.place != policy.place);
+    others.push(&kept);
+    let own = view.member(id);
+    let missing: Vec<&WantedRule> =
+        wanted.iter().filter(|rule| !allows(view, own, &others, direction, rule)).collect();
+    let rules = policy.rules(direction).unwrap_or_default();
+    // The API server, for example, is any address where nobody says which.
+    let needs_anything = |rule: &&WantedRule| match rule.peers.as_slice() {
+        [] => rule.ports.is_empty() || wide.iter().all(|idx| rules[*idx].ports.is_some()),
+        peers => rule.ports.is_empty() && peers.iter().any(is_any_address),
+    };
+    (!missing.iter().any(needs_anything)).then_some(missing)
+}
+
+fn is_any_address(peer: &WantedPeer) -> bool {
+    matches!(peer, WantedPeer::Block { cidr, except } if except.is_empty()
+        && Cidr::parse(cidr).is_some_and(|cidr| Cidr::ANY.contains(&cidr)))
+}
+
+/// How the repo shows the peers of a rule.
+enum Shown {
+    /// Not all of them.
+    Not,
+    /// One on no named port.
+    Without,
+    On(Vec<WantedPort>),
+}
+
+fn shown(view: &View<'_>, own: &Member, rule: &PolicyRule, wanted: &[WantedRule]) -> Shown {
     let mut ports = BTreeSet::new();
-    let mut is_named = true;
+    let mut is_without = false;
     for peer in rule.peers.iter().flatten() {
         let mut of_peer = wanted.iter().filter(|wanted| reaches(view, own, peer, wanted)).peekable();
-        of_peer.peek()?;
+        if of_peer.peek().is_none() {
+            return Shown::Not;
+        }
         for wanted in of_peer {
-            is_named &= !wanted.ports.is_empty();
+            is_without |= wanted.ports.is_empty();
             ports.extend(wanted.ports.iter().cloned());
         }
     }
-    if !is_named {
-        ports.clear();
-    }
-    Some(ports.into_iter().collect())
+    if is_without { Shown::Without } else { Shown::On(ports.into_iter().collect()) }
 }
 
 /// Rules as the dialect writes them.
 fn written(dialect: Dialect, direction: Direction, rules: &[&WantedRule]) -> Vec<Value> {
-    let (key, ends) = match direction {
-        Direction::Ingress => ("ingress", "from"),
-        Direction::Egress => ("egress", "to"),
-    };
     if dialect == Dialect::Core || rules.is_empty() {
-        return rules.iter().map(|rule| rule.value(ends)).collect();
+        return rules.iter().map(|rule| rule.value(direction.peers_key())).collect();
     }
     let rules = Some(rules.iter().map(|rule| (*rule).clone()).collect());
-    let (ingress, egress) = if key == "ingress" { (rules, None) } else { (None, rules) };
+    let (ingress, egress) = if direction == Direction::Ingress { (rules, None) } else { (None, rules) };
     let policy = WantedPolicy {
         kind: PolicyKind::Workload,
         name: String::new(),
@@ -299,7 +314,7 @@ fn written(dialect: Dialect, direction: Direction, rules: &[&WantedRule]) -> Vec
         egress,
     };
     let spec = if dialect == Dialect::Cilium { policy.cilium_spec() } else { policy.calico_spec() };
-    spec[key].as_array().cloned().unwrap_or_default()
+    spec[direction.as_str()].as_array().cloned().unwrap_or_default()
 }
 
 /// The first of the wide rules becomes the first that is missing; further ones are appended, or taken away. Others get
@@ -314,12 +329,12 @@ fn changes(
     let list = format!("/spec/{key}");
     if wide.is_empty() || (wide.len() == 1 && !missing.is_empty()) {
         let ports = ports.into_iter().map(|(idx, ports)| Change::set(format!("{list}/{idx}/ports"), ports));
-        let mut missing = missing.into_iter();
-        let first =
-            wide.iter().zip(missing.by_ref()).map(|(idx, rule)| Change::set(format!("{list}/{idx}"), rule));
-        let first: Vec<Change> = first.collect();
-        let appended = missing.map(|rule| Change::append(list.clone(), rule));
-        return ports.chain(first).chain(appended).collect();
+        let mut wide = wide.iter();
+        let rules = missing.into_iter().map(|rule| match wide.next() {
+            Some(idx) => Change::set(format!("{list}/{idx}"), rule),
+            None => Change::append(list.clone(), rule),
+        });
+        return ports.chain(rules).collect();
     }
     let written = value["spec"][key].as_array().into_iter().flatten().enumerate();
     let kept = written.filter(|(idx, _)| !wide.contains(idx)).map(|(idx, rule)| {

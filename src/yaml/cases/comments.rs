@@ -56,3 +56,15 @@ fn comments_of_documents() {
         stream.comments().iter().map(|comment| (comment.document, comment.about.as_str())).collect();
     assert_eq!(found, [(0, ""), (1, "/b"), (2, "")]);
 }
+
+#[test]
+fn a_comment_above_a_line() {
+    let text = "a: # beside\n  # first\n  # second\n  - b: |\n      # text\n    c: 1\n  # away\n\n  - d\n";
+    let stream = parse(text);
+    let above = |line: usize| stream.comment_above(line).collect::<Vec<_>>();
+    assert_eq!(above(4), ["# second", "# first"]);
+    assert_eq!(above(3), ["# first"]);
+    for line in [0, 1, 2, 5, 6, 9, 10, 99] {
+        assert_eq!(above(line), [""; 0], "{line}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Real registries on loopback, started and stopped by the tests.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,16 +13,47 @@ const HTPASSWD: &str = "reader:$2y$05$ShXGfAFNWLveXSoiFTFZ3OYUlHm3VXd4h3CzkV92dE
 pub(crate) const AUTHORIZATION: &str = "Basic cmVhZGVyOmNhbmFyeS03ZjNhOWM=";
 
 pub(crate) struct Registry {
-    child: Child,
+    // Ends before its place goes.
+    #[expect(dead_code, reason = "lives as long as the registry")]
+    started: Started,
     pub(crate) host: String,
     pub(crate) place: tempfile::TempDir,
 }
 
-impl Drop for Registry {
+/// A program that ends with its test.
+struct Started(Child);
+
+impl Drop for Started {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
+}
+
+impl Started {
+    /// The program when it answers at an address; nothing when it ended.
+    fn answers(mut self, host: &str) -> Option<Started> {
+        let start = Instant::now();
+        while self.0.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60), "the registry did not start");
+            if is_http(host).unwrap_or(false) {
+                return Some(self);
+            }
+            std::thread::yield_now();
+        }
+        None
+    }
+}
+
+/// Whether HTTP is spoken at an address: a connection alone may have met itself, on a port nobody listens on. Servers
+/// with TLS say in plain text that they want it.
+fn is_http(host: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(host)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.write_all(b"GET /v2/ HTTP/1.0\r\n\r\n")?;
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer)?;
+    Ok(&answer == b"HTTP")
 }
 
 /// Folders of programs that tests/real/registry built. Where it is set, tests have to be complete.
@@ -60,48 +91,44 @@ impl Registry {
     pub(crate) fn start(secured: bool) -> Registry {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name).display().to_string();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut config = format!(
-            "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {host}\n",
-            at("data")
-        );
+        let mut secrets = String::new();
         if secured {
             certificate(place.path());
             std::fs::write(at("htpasswd"), HTPASSWD).unwrap();
             let _ =
-                writeln!(config, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key"));
-            let _ = writeln!(config, "auth: {{htpasswd: {{realm: test, path: {}}}}}", at("htpasswd"));
+                writeln!(secrets, "  tls: {{certificate: {}, key: {}}}", at("server.pem"), at("server.key"));
+            let _ = writeln!(secrets, "auth: {{htpasswd: {{realm: test, path: {}}}}}", at("htpasswd"));
         }
-        std::fs::write(at("config.yml"), config).unwrap();
-        let child = Command::new("docker-registry")
-            .args(["serve", &at("config.yml")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Registry { child, host, place }.when_ready()
+        let (file, data) = (at("config.yml"), at("data"));
+        Registry::serving(place, |host| {
+            let config = format!(
+                "version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp:\n  addr: {host}\n{secrets}"
+            );
+            std::fs::write(&file, config).unwrap();
+            let mut command = Command::new("docker-registry");
+            command.args(["serve", &file]);
+            command
+        })
     }
 
     /// The registry of go-containerregistry, which answers otherwise in places: any `Accept` will do for it.
     pub(crate) fn start_crane() -> Registry {
-        let place = tempfile::tempdir().unwrap();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let child = Command::new(program("crane").unwrap())
-            .args(["registry", "serve", "--address", &host])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Registry { child, host, place }.when_ready()
+        Registry::serving(tempfile::tempdir().unwrap(), |host| {
+            let mut command = Command::new(program("crane").unwrap());
+            command.args(["registry", "serve", "--address", host]);
+            command
+        })
     }
 
-    fn when_ready(self) -> Registry {
-        let start = Instant::now();
-        while TcpStream::connect(&self.host).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the registry did not start");
-            std::thread::yield_now();
-        }
-        self
+    /// A port that was free may be another's when the program asks for it: then the next one is tried.
+    fn serving(place: tempfile::TempDir, command: impl Fn(&str) -> Command) -> Registry {
+        let ready = (0..5).find_map(|_| {
+            let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+            let child = command(&host).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            Started(child).answers(&host).map(|started| (started, host))
+        });
+        let (started, host) = ready.expect("the registry starts");
+        Registry { started, host, place }
     }
 
     pub(crate) fn agent(&self) -> ureq::Agent {
