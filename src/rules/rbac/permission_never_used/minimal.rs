@@ -94,7 +94,7 @@ fn as_one(rule: &PolicyRule, needs: &RuleNeeds, known: &Resources) -> Option<Pol
     for group in &groups {
         for resource in &resources {
             let cell = ((*group).clone(), (*resource).clone());
-            if !needs.cells.contains_key(&cell) && is_served(rule, group, resource, known) {
+            if !needs.cells.contains_key(&cell) && is_served(&groups, group, resource, known) {
                 return None;
             }
         }
@@ -109,13 +109,13 @@ fn as_one(rule: &PolicyRule, needs: &RuleNeeds, known: &Resources) -> Option<Pol
     })
 }
 
-/// Whether a group has a resource, as far as anybody can tell. `apiGroups` and `resources` name all pairs, of which
-/// most are none.
-fn is_served(rule: &PolicyRule, group: &str, resource: &str, known: &Resources) -> bool {
+/// Whether one of the groups that were used has a resource, as far as anybody can tell. `apiGroups` and `resources` name
+/// all pairs, of which most are none. Groups that were not used say nothing: they are gone at the next run.
+fn is_served(used: &BTreeSet<&String>, group: &str, resource: &str, known: &Resources) -> bool {
     if known.of_group(group).is_some() {
         return known.is_namespaced(group, resource).is_some();
     }
-    !rule.api_groups.iter().any(|other| known.is_namespaced(other, resource).is_some())
+    !used.iter().any(|other| known.is_namespaced(other, resource).is_some())
 }
 
 /// The verbs of a cell, apart by the names they are limited to.

@@ -102,6 +102,18 @@ fn pairs_that_no_server_has_make_no_rule() {
 }
 
 #[test]
+fn groups_that_were_not_used_do_not_say_what_others_have() {
+    let wanted = json!([
+        {"verbs": ["create"], "apiGroups": ["apps"], "resources": ["pods"]},
+        {"verbs": ["create"], "apiGroups": ["x.example"], "resources": ["pods/log"]},
+    ]);
+    let used =
+        [asked("create", "apps", "pods", "shop", ""), asked("create", "x.example", "pods/log", "shop", "")];
+    check(json!([{"verbs": ["*"], "apiGroups": ["", "*"], "resources": ["*"]}]), &used, wanted.clone());
+    check(wanted.clone(), &used, wanted);
+}
+
+#[test]
 fn names_limit_what_a_name_can_limit() {
     let lease = |verb: &str| asked(verb, "coordination.k8s.io", "leases", "shop", "l");
     check(
