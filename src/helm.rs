@@ -170,12 +170,9 @@ impl Chart {
         read
     }
 
-    /// The chart as a release of this name; so are the charts that it brings along.
-    pub fn released(mut self, release: &Release) -> Chart {
-        self.release = release.clone();
-        let subcharts = std::mem::take(&mut self.subcharts);
-        self.subcharts = subcharts.into_iter().map(|subchart| subchart.released(release)).collect();
-        self
+    /// The chart as a release of this name.
+    pub fn released(self, release: &Release) -> Chart {
+        Chart { release: release.clone(), ..self }
     }
 
     /// Whether its templates or its schema say a word at all.

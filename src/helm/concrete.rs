@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::run::{HAS_VERSION, Run};
 use super::value::{TERM_END, TERM_START, Value};
-use super::{Chart, layered};
+use super::{Chart, Release, layered};
 use crate::repo::LIMITS;
 use crate::yaml::Stream;
 
@@ -31,6 +31,14 @@ pub trait Renders {
     /// # Errors
     /// Why Helm would not render it either, or why it is no chart.
     fn rendered(&self, values: &Json) -> Result<Render, NotRendered>;
+
+    /// The same as a release, where what it renders depends on that.
+    ///
+    /// # Errors
+    /// As [`Renders::rendered`].
+    fn rendered_as(&self, _release: &Release, values: &Json) -> Result<Render, NotRendered> {
+        self.rendered(values)
+    }
 
     /// Whether a value may be at a place of the values, as far as anything says so.
     fn allows(&self, _pointer: &str, _value: &Json) -> bool {
@@ -86,12 +94,16 @@ impl Renders for Chart {
     }
 
     fn rendered(&self, values: &Json) -> Result<Render, NotRendered> {
+        self.rendered_as(&self.release, values)
+    }
+
+    fn rendered_as(&self, release: &Release, values: &Json) -> Result<Render, NotRendered> {
         if let Some(path) = &self.broken {
             return Err(NotRendered::Broken(path.clone()));
         }
         let mut run = Run::concrete(&self.defined);
         let mut render = Render::default();
-        self.render_files(&mut run, values, "", &mut render)?;
+        self.render_files(&mut run, release, values, "", &mut render)?;
         let reads = run.only.map(|only| only.reads).unwrap_or_default();
         render.reads = reads.iter().map(ToString::to_string).collect();
         Ok(render)
@@ -102,13 +114,14 @@ impl Chart {
     fn render_files(
         &self,
         run: &mut Run<'_>,
+        release: &Release,
         values: &Json,
         at: &str,
         render: &mut Render,
     ) -> Result<(), NotRendered> {
         let values_of_files = Value::from_json(values, at, &[]);
         for (called, path, body) in &self.files {
-            let root = self.concrete_root(&values_of_files, called);
+            let root = self.concrete_root(release, &values_of_files, called);
             run.file(body, &root);
             if let Some(message) = run.only.as_mut().and_then(|only| only.failed.take()) {
                 return Err(NotRendered::Refuses(message));
@@ -124,7 +137,7 @@ impl Chart {
         }
         for subchart in self.subcharts.iter().filter(|subchart| subchart.is_enabled(values)) {
             let merged = subchart.values_below(values);
-            subchart.render_files(run, &merged, &format!("{at}/{}", subchart.key), render)?;
+            subchart.render_files(run, release, &merged, &format!("{at}/{}", subchart.key), render)?;
         }
         Ok(())
     }
@@ -155,11 +168,11 @@ impl Chart {
         by_condition.unwrap_or_else(by_tags)
     }
 
-    fn concrete_root(&self, values: &Value, called: &str) -> Value {
+    fn concrete_root(&self, release: &Release, values: &Value, called: &str) -> Value {
         let text = |name: &str, text: &str| (name.to_owned(), Value::text(text));
         let release = [
-            text("Name", &self.release.name),
-            text("Namespace", &self.release.namespace),
+            text("Name", &release.name),
+            text("Namespace", &release.namespace),
             text("Service", "Helm"),
             ("Revision".to_owned(), Value::new(super::value::Data::Int(1))),
             ("IsInstall".to_owned(), Value::bool(true)),

@@ -52,7 +52,7 @@ pub fn wanted(releases: &[ReleaseElsewhere]) -> BTreeMap<RemoteChart, Vec<Use>> 
     let mut wanted: BTreeMap<RemoteChart, Vec<Use>> = BTreeMap::new();
     for elsewhere in releases {
         if let (Ok(source), Ok(set)) = (&elsewhere.source, &elsewhere.values) {
-            let (place, release) = (elsewhere.place.clone(), elsewhere.release.clone());
+            let (place, release) = (elsewhere.place.clone(), set.release.clone());
             let values = set.values(&set.own);
             wanted.entry(source.clone()).or_default().push(Use { place, release, values });
         }

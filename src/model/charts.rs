@@ -3,6 +3,7 @@
 //!
 //! Renders nothing, see [`crate::helm`].
 
+mod afterwards;
 mod elsewhere;
 mod given;
 mod origin;
@@ -13,9 +14,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+pub use self::afterwards::{Afterwards, PatchPlace};
 pub use self::elsewhere::{ReleaseElsewhere, RemoteChart, elsewhere};
 use self::given::{Given, Layer, Surroundings};
-pub use self::post_renderers::PostRenderers;
 pub use self::sets::{ValuesSet, sets};
 use super::{Model, Object, ObjectId};
 use crate::helm::layered;

@@ -85,6 +85,10 @@ pub struct InflatedChart {
     /// `valuesInline`.
     pub inline: Value,
     pub merge: ValuesMerge,
+    /// Whether hooks stay out (`skipHooks`).
+    pub skips_hooks: bool,
+    /// Whether what is there for `helm test` stays out (`skipTests`).
+    pub skips_tests: bool,
 }
 
 /// What becomes of inline values beside a file of values (`valuesMerge`).
@@ -278,6 +282,8 @@ fn charts(at: &str, value: &Value) -> Vec<InflatedChart> {
             values_file: chart["valuesFile"].as_str().and_then(|path| join(at, path)),
             additional: strings(&chart["additionalValuesFiles"]).filter_map(|path| join(at, path)).collect(),
             inline: chart["valuesInline"].clone(),
+            skips_hooks: chart["skipHooks"] == true,
+            skips_tests: chart["skipTests"] == true,
             merge: match chart["valuesMerge"].as_str() {
                 Some("merge") => ValuesMerge::Merge,
                 Some("replace") => ValuesMerge::Replace,

@@ -72,7 +72,7 @@ impl Change {
             Change::Set { pointer, .. } | Change::Remove { pointer } => pointer,
             Change::Append { list, .. } => list,
             Change::Inside { text, .. } => text,
-            Change::Patched(_) => patched::LIST,
+            Change::Patched(patched) => patched.place.list(),
         }
     }
 

@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use self::difference::conforms;
 use self::knobs::Knobs;
+use self::post_render::Installed;
 use super::{Area, Change, Finding, RepoFindings, Rule, Settings, Workload};
 use crate::helm;
 use crate::helm::concrete::{Render, RenderedObject, Renders, readable};
@@ -192,7 +193,9 @@ impl<'m> Job<'_, 'm> {
     fn judge(&mut self, set: &ValuesSet, found: &mut RepoFindings) -> Result<Judged, String> {
         let around = self.with_fixed_defaults(set);
         let all = |own: &Value| around.values(own);
-        let before = self.chart.rendered(&all(&set.own)).map_err(|why| why.to_string())?;
+        let by = around.afterwards.as_ref().map_err(Clone::clone)?;
+        let chart = Installed { model: self.model, chart: self.chart, release: &around.release, by };
+        let before = chart.rendered(&all(&set.own)).map_err(|why| why.to_string())?;
         for (template, why) in &before.refused {
             let place = match self.called {
                 "" => template.clone(),
@@ -203,14 +206,14 @@ impl<'m> Job<'_, 'm> {
         let raised = self.raised(&before, set);
         let wanted = wanted(&before, &raised);
         let trial = Trial {
-            chart: self.chart,
+            chart: &chart,
             own: &set.own,
             all: &all,
             before: &before,
             wanted: &wanted,
             done: RefCell::default(),
         };
-        let knobs = Knobs::new(self.chart, all(&set.own), &before);
+        let knobs = Knobs::new(&chart, all(&set.own), &before);
         let mut groups: Vec<Group> = Vec::new();
         let mut without = Vec::new();
         for raised in raised {
@@ -241,7 +244,9 @@ impl<'m> Job<'_, 'm> {
 
     /// Says what is left, and counts.
     fn close(&mut self, judged: Vec<Judged>, found: &mut RepoFindings) {
-        for Judged { set, before, after, left, .. } in judged {
+        for mut judged in judged {
+            post_render::fix(self, &mut judged, found);
+            let Judged { set, before, after, left, .. } = judged;
             self.count(&before, &after, &mut found.rendered);
             for left in left {
                 report::without(self, &set, &before, left, found);
@@ -251,7 +256,7 @@ impl<'m> Job<'_, 'm> {
 
     /// Templates whose pods have more containers with one set of values than with another.
     fn varied_templates(&self, sets: &[ValuesSet]) -> BTreeSet<String> {
-        let mut seen: HashMap<(String, String), usize> = HashMap::new();
+        let mut seen: HashMap<(String, usize), usize> = HashMap::new();
         let mut varied = BTreeSet::new();
         // One set alone varies nothing, and need not be rendered for that.
         for set in sets.iter().filter(|_| sets.len() > 1) {
@@ -260,7 +265,7 @@ impl<'m> Job<'_, 'm> {
                 let object = self.object(rendered, set);
                 let pods = object.layout.as_ref().map(|layout| crate::model::pods(layout, &rendered.value));
                 let count = pods.iter().flatten().map(|pod| pod.containers.len()).sum();
-                let key = (rendered.template.clone(), object.id.to_string());
+                let key = (rendered.template.clone(), rendered.idx);
                 if count > 0 && *seen.entry(key).or_insert(count) != count {
                     varied.insert(rendered.template.clone());
                 }

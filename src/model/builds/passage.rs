@@ -62,6 +62,18 @@ impl Builds {
         found
     }
 
+    /// The kustomizations that change what one of them generates, the innermost first: itself, and those around it where
+    /// only one way leads through them.
+    pub(in crate::model) fn changing_generated(&self, path: &str) -> Vec<usize> {
+        let Some(own) = self.by_path.get(path) else { return Vec::new() };
+        let ways = self.ways(folder(path));
+        let around = match ways.as_slice() {
+            [only] => only.steps.as_slice(),
+            _ => &[],
+        };
+        [*own].into_iter().chain(around.iter().copied()).collect()
+    }
+
     fn passage(&self, path: &str, chain: &[usize]) -> Passage {
         let mut steps = Vec::new();
         let mut taken = path;

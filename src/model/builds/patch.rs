@@ -42,7 +42,10 @@ impl Patch {
     pub fn applied(&self, object: &Value) -> Value {
         let mut patched = object.clone();
         match &self.body {
-            PatchBody::Merge(merge) => strategic_merge::merge_object(&mut patched, merge),
+            PatchBody::Merge(merge) => {
+                strategic_merge::merge_object(&mut patched, merge);
+                keep_identity(object, &mut patched);
+            }
             PatchBody::Json(steps) => {
                 for step in steps {
                     // A step that does not apply breaks the build itself, which is not ours to say.
@@ -121,6 +124,23 @@ impl Patch {
     /// Whether it is a strategic merge patch that names the one object it is for.
     pub fn names_its_object(&self) -> bool {
         !self.has_target && matches!(self.body, PatchBody::Merge(_))
+    }
+}
+
+/// A strategic merge leaves what an object is called, whatever the patch calls it.
+///
+/// Source: `ApplySmPatch` in <https://github.com/kubernetes-sigs/kustomize/blob/master/api/resource/resource.go>
+fn keep_identity(object: &Value, patched: &mut Value) {
+    if !patched.is_object() {
+        return;
+    }
+    patched["kind"] = object["kind"].clone();
+    let Some(metadata) = patched["metadata"].as_object_mut() else { return };
+    for key in ["name", "namespace"] {
+        match object["metadata"].get(key) {
+            Some(own) => drop(metadata.insert(key.to_owned(), own.clone())),
+            None => drop(metadata.remove(key)),
+        }
     }
 }
 

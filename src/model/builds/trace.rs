@@ -50,8 +50,10 @@ pub struct Stage {
 
 /// A workload on its way.
 #[derive(Debug, Clone)]
-struct Carried {
+struct Carried<'m> {
     trace: Trace,
+    api_version: &'m str,
+    kind: &'m str,
     /// Names and namespaces it has had, the present ones last.
     ids: Vec<(String, String)>,
     has_namespace: bool,
@@ -94,13 +96,13 @@ impl Builds {
         Some(built.into_iter().map(|carried| carried.trace).collect())
     }
 
-    fn built(
+    fn built<'w>(
         &self,
         idx: usize,
-        mut carried: Vec<Carried>,
-        workloads: &Workloads<'_>,
+        mut carried: Vec<Carried<'w>>,
+        workloads: &'w Workloads<'_>,
         open: &mut Vec<usize>,
-    ) -> Vec<Carried> {
+    ) -> Vec<Carried<'w>> {
         // A cycle is no build.
         if open.contains(&idx) {
             return carried;
@@ -116,15 +118,18 @@ impl Builds {
                 None => carried.extend(workloads.of(input)),
             }
         }
+        let none = BTreeMap::new();
         for workload in &mut carried {
-            self.transform(idx, kustomization, workload, workloads);
+            let annotations = workloads.annotations.get(&workload.trace.object);
+            self.transform(idx, workload, annotations.unwrap_or(&none));
         }
         open.pop();
         carried
     }
 
-    fn transform(&self, idx: usize, by: &Kustomization, workload: &mut Carried, workloads: &Workloads<'_>) {
-        self.patch(idx, workload, workloads, |patch| patch.list != PatchList::Json6902);
+    fn transform(&self, idx: usize, workload: &mut Carried<'_>, annotations: &BTreeMap<String, String>) {
+        let by = &self.kustomizations[idx];
+        self.patch(idx, workload, annotations, |patch| patch.list != PatchList::Json6902);
         let (name, namespace) = workload.id().clone();
         let stage = Stage {
             kustomization: idx,
@@ -132,7 +137,7 @@ impl Builds {
             name: name.clone(),
             namespace: workload.has_namespace.then(|| namespace.clone()),
         };
-        let kind = &*workloads.model.objects[workload.trace.object].id.kind;
+        let kind = workload.kind;
         let is_namespace = kind == "Namespace";
         if let Some(given) = by.namespace.as_ref().filter(|given| **given != namespace) {
             // Namespaces themselves are renamed.
@@ -145,7 +150,7 @@ impl Builds {
         }
         let labels = by.labels.iter().flat_map(|setting| &setting.pairs);
         workload.labels.extend(labels.map(|(key, value)| (key.clone(), value.clone())));
-        self.patch(idx, workload, workloads, |patch| patch.list == PatchList::Json6902);
+        self.patch(idx, workload, annotations, |patch| patch.list == PatchList::Json6902);
         workload.trace.is_rewritten |= by.rewrites;
         let (name, namespace) = workload.id().clone();
         workload.trace.namespace = (workload.has_namespace && !is_namespace).then_some(namespace);
@@ -156,26 +161,49 @@ impl Builds {
     fn patch(
         &self,
         idx: usize,
-        workload: &mut Carried,
-        workloads: &Workloads<'_>,
+        workload: &mut Carried<'_>,
+        annotations: &BTreeMap<String, String>,
         which: impl Fn(&Patch) -> bool,
     ) {
-        let object = &workloads.model.objects[workload.trace.object];
-        let none = BTreeMap::new();
         for (patch_idx, patch) in self.patches[idx].iter().enumerate().filter(|(_, patch)| which(patch)) {
             let (first, current) = (&workload.ids[0], workload.id());
             let candidate = Candidate {
-                api_version: &object.id.api_version,
-                kind: &object.id.kind,
+                api_version: workload.api_version,
+                kind: workload.kind,
                 names: [&first.0, &current.0],
                 namespaces: [&first.1, &current.1],
                 labels: &workload.labels,
-                annotations: workloads.annotations.get(&workload.trace.object).unwrap_or(&none),
+                annotations,
             };
             if patch.picks(&candidate, &workload.ids) {
                 workload.trace.steps.push(Step { kustomization: idx, patch: patch_idx });
             }
         }
+    }
+
+    /// The patches of kustomizations that are applied to an object which the first of them generates, and how many of
+    /// them are done when it has been through that one's `patches`.
+    pub(in crate::model) fn steps_of_generated(&self, chain: &[usize], object: &Value) -> (Vec<Step>, usize) {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let texts = |pointer: &str| -> BTreeMap<String, String> {
+            let map = object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();
+            map.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+        };
+        let (name, namespace) = (text("/metadata/name").unwrap_or_default(), text("/metadata/namespace"));
+        let mut carried = Carried {
+            trace: Trace::new(0, name, namespace),
+            api_version: text("/apiVersion").unwrap_or_default(),
+            kind: text("/kind").unwrap_or_default(),
+            ids: vec![(name.to_owned(), namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned())],
+            has_namespace: namespace.is_some(),
+            labels: texts("/metadata/labels"),
+        };
+        let annotations = texts("/metadata/annotations");
+        for idx in chain {
+            self.transform(*idx, &mut carried, &annotations);
+        }
+        let patched = carried.trace.stages.first().map_or(0, |stage| stage.patched);
+        (carried.trace.steps, patched)
     }
 
     /// The kustomization of a stage.
@@ -195,17 +223,29 @@ impl Builds {
 
     /// What becomes of an object on its way, with the first `steps` of it; null when it is deleted.
     pub fn rendered(&self, trace: &Trace, steps: usize, object: &Value) -> Value {
-        let steps = trace.steps.iter().take(steps);
-        steps.fold(
-            object.clone(),
-            |value, step| {
-                if value.is_null() { value } else { self.applied(step).applied(&value) }
-            },
-        )
+        self.patched(&trace.steps[..steps.min(trace.steps.len())], object)
+    }
+
+    /// What these steps make of an object; null when one deletes it.
+    pub fn patched(&self, steps: &[Step], object: &Value) -> Value {
+        steps.iter().fold(object.clone(), |value, step| {
+            if value.is_null() { value } else { self.applied(step).applied(&value) }
+        })
     }
 }
 
 impl Trace {
+    fn new(object: usize, name: &str, namespace: Option<&str>) -> Trace {
+        Trace {
+            object,
+            steps: Vec::new(),
+            stages: Vec::new(),
+            is_rewritten: false,
+            name: name.to_owned(),
+            namespace: namespace.map(str::to_owned),
+        }
+    }
+
     /// The stage through the build's own kustomization.
     pub fn last(&self) -> &Stage {
         self.stages.last().expect("a workload is traced through at least one kustomization")
@@ -217,7 +257,7 @@ impl Trace {
     }
 }
 
-impl Carried {
+impl Carried<'_> {
     fn id(&self) -> &(String, String) {
         self.ids.last().expect("a workload has a name from the start")
     }
@@ -246,20 +286,15 @@ impl<'m> Workloads<'m> {
     }
 
     /// The workloads of a file, as they set out.
-    fn of(&self, path: &str) -> impl Iterator<Item = Carried> {
+    fn of<'w>(&'w self, path: &str) -> impl Iterator<Item = Carried<'w>> {
         let idxs = self.by_path.get(path).into_iter().flatten();
         idxs.map(|idx| {
             let object = &self.model.objects[*idx];
             let namespace = object.id.namespace.as_deref();
             Carried {
-                trace: Trace {
-                    object: *idx,
-                    steps: Vec::new(),
-                    stages: Vec::new(),
-                    is_rewritten: false,
-                    name: object.id.name.to_string(),
-                    namespace: namespace.map(str::to_owned),
-                },
+                trace: Trace::new(*idx, &object.id.name, namespace),
+                api_version: &object.id.api_version,
+                kind: &object.id.kind,
                 ids: vec![(object.id.name.to_string(), namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned())],
                 has_namespace: namespace.is_some(),
                 labels: self.metadata(object, "labels"),

@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::Afterwards;
 use super::given::{Given, Layer, given};
 use super::sets::{place, stand_in};
-use super::{Gifts, PostRenderers, ValuesSet, gives_values, values_of};
+use super::{Gifts, ValuesSet, gives_values, values_of};
 use crate::helm::{Release, layered};
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::Content;
@@ -45,21 +46,10 @@ pub struct ReleaseElsewhere {
     pub place: String,
     /// What the chart is called in its repository, without a path.
     pub chart: String,
-    /// What it is installed as, as far as its object says.
-    pub release: Release,
     /// Where the chart is; or why that is not known.
     pub source: Result<RemoteChart, String>,
-    /// What becomes of the chart's objects before they are applied; or what of that is not followed.
-    pub post_renderers: Result<PostRenderers, String>,
     /// The values, with nothing of the chart below them; or why they are not all known.
     pub values: Result<ValuesSet, String>,
-}
-
-impl ReleaseElsewhere {
-    /// Whether whoever installs it can patch what the chart renders.
-    pub fn takes_patches(&self) -> bool {
-        self.values.as_ref().is_ok_and(|set| &*set.object.id.kind == "HelmRelease")
-    }
 }
 
 /// All objects and kustomizations of a repo whose charts are not in it.
@@ -77,15 +67,13 @@ pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> 
                 Err(_) => value["spec"]["chart"]["spec"]["chart"].as_str(),
             };
             let (outer, is_text) = place(&object.id, &value, at);
+            let release = release(&object.id, &value, at);
+            let afterwards = Afterwards::of_object(&object.id, &value);
+            let home = Home { object: object.clone(), outer, is_text, release, afterwards };
             found.push(ReleaseElsewhere {
                 place: format!("{}: {}/{}", model.file(object).path, object.id.kind, object.id.name),
                 chart: chart.unwrap_or_default().to_owned(),
-                release: release(&object.id, &value, at),
-                post_renderers: match &*object.id.kind {
-                    "HelmRelease" => PostRenderers::read(&value),
-                    _ => Ok(PostRenderers::default()),
-                },
-                values: values(model, gifts, given, Home { object: object.clone(), outer, is_text }),
+                values: values(model, gifts, given, home),
                 source,
             });
         }
@@ -105,7 +93,9 @@ fn of_kustomizations(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhe
             let (Some(file), Err(_)) = (file, given.chart(model.repo())) else { continue };
             let id = ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &kustomization.path);
             let outer = format!("/helmCharts/{at}/valuesInline");
-            let home = Home { object: stand_in(file, id), outer, is_text: false };
+            let release = known(chart.release.clone(), chart.namespace.clone());
+            let afterwards = Afterwards::of_build(model, kustomization, chart);
+            let home = Home { object: stand_in(file, id), outer, is_text: false, release, afterwards };
             let version = chart.version.clone().map_or(Value::Null, Value::from);
             let source = match &chart.repository {
                 Some(url) => version_of(&version).map(|version| of_repository(url, &chart.name, version)),
@@ -114,8 +104,6 @@ fn of_kustomizations(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhe
             found.push(ReleaseElsewhere {
                 place: format!("{}: {}", kustomization.path, chart.name),
                 chart: chart.name.clone(),
-                release: known(chart.release.clone(), chart.namespace.clone()),
-                post_renderers: Ok(PostRenderers::default()),
                 source,
                 values: values(model, gifts, given, home),
             });
@@ -132,7 +120,7 @@ const LONGEST_NAME: usize = 53;
 /// (<https://fluxcd.io/flux/components/helm/helmreleases/#release-name>,
 /// <https://argo-cd.readthedocs.io/en/stable/user-guide/helm/#helm-release-name>). Names that are filled in later are
 /// not known.
-fn release(id: &ObjectId, value: &Value, at: usize) -> Release {
+pub(super) fn release(id: &ObjectId, value: &Value, at: usize) -> Release {
     let spec = &value["spec"];
     let (name, namespace) = match &*id.kind {
         "HelmRelease" => {
@@ -155,7 +143,7 @@ fn release(id: &ObjectId, value: &Value, at: usize) -> Release {
 }
 
 /// A release as far as its names are not filled in later.
-fn known(name: Option<String>, namespace: Option<String>) -> Release {
+pub(super) fn known(name: Option<String>, namespace: Option<String>) -> Release {
     let is_known =
         |name: &String| !name.contains(['{', '$']) && !name.is_empty() && name.len() <= LONGEST_NAME;
     let unknown = Release::default();
@@ -184,6 +172,8 @@ struct Home {
     object: Object,
     outer: String,
     is_text: bool,
+    release: Release,
+    afterwards: Result<Afterwards, String>,
 }
 
 /// The values that a change goes into: those of the object itself where it has some, else a file that is its alone.
@@ -218,11 +208,12 @@ fn values(model: &Model<'_>, gifts: &Gifts<'_>, given: &Given, home: Home) -> Re
     for layer in &given.layers[..target] {
         below = layered(&below, &known(layer)?);
     }
+    let installer = Some(home.object.clone());
     let home = match &given.layers[target] {
         Layer::File(path) => {
             let file = repo.position(path).ok_or("its values are not used")?;
             let object = stand_in(file, ObjectId::named("", "Values", path));
-            Home { object, outer: String::new(), is_text: false }
+            Home { object, outer: String::new(), is_text: false, ..home }
         }
         _ => home,
     };
@@ -233,9 +224,12 @@ fn values(model: &Model<'_>, gifts: &Gifts<'_>, given: &Given, home: Home) -> Re
         has_defaults: !given.replaces_defaults,
         own: known(&given.layers[target])?,
         object: home.object,
+        release: home.release,
+        installer,
         outer: home.outer,
         is_text: home.is_text,
         is_final: true,
+        afterwards: home.afterwards,
     })
 }
 

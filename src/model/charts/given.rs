@@ -285,7 +285,9 @@ pub(super) fn of_inflated(repo: &Repo, chart: &InflatedChart) -> Given {
     let merges_into_the_chart = chart.merge == ValuesMerge::Merge && !is_empty && file.is_none();
     let file = file.map(Layer::File);
     let mut layers: Vec<Layer> = match chart.merge {
-        _ if is_empty => file.into_iter().collect(),
+        // New values would have the file lie over them, or not be used.
+        ValuesMerge::Merge | ValuesMerge::Replace if is_empty && file.is_some() => file.into_iter().collect(),
+        ValuesMerge::Merge if is_empty => Vec::new(),
         ValuesMerge::Override => file.into_iter().chain([own]).collect(),
         ValuesMerge::Merge => [own].into_iter().chain(file).collect(),
         ValuesMerge::Replace => vec![own],

@@ -56,18 +56,12 @@ impl PostRenderers {
         Ok(PostRenderers { patches, count: list.len(), runs_tests })
     }
 
-    /// Whether there are any for an object of a chart.
-    pub fn take(object: &Value) -> bool {
-        !object["metadata"]["annotations"][HOOK].is_string()
-    }
-
-    /// An object of the chart as it is applied; null when it is not: a patch deletes it, or it is for `helm test`, which
-    /// Argo CD never runs (<https://argo-cd.readthedocs.io/en/stable/user-guide/helm/#helm-hooks>).
+    /// An object of the chart as it is applied; null when it is not: a patch deletes it, or it is for `helm test`.
     pub fn applied(&self, object: &Value) -> Value {
         if !self.runs_tests && is_for_tests(object) {
             return Value::Null;
         }
-        if !PostRenderers::take(object) {
+        if is_hook(object) {
             return object.clone();
         }
         let picked = |object: &Value, patch: &Patch| match patch.picks_alone(object) {
@@ -78,8 +72,13 @@ impl PostRenderers {
     }
 }
 
+/// Whether Helm runs it by itself at some point of a release.
+pub(super) fn is_hook(object: &Value) -> bool {
+    object["metadata"]["annotations"][HOOK].is_string()
+}
+
 /// <https://helm.sh/docs/topics/chart_tests/>
-fn is_for_tests(object: &Value) -> bool {
+pub(super) fn is_for_tests(object: &Value) -> bool {
     let hooks = object["metadata"]["annotations"][HOOK].as_str();
     hooks.is_some_and(|hooks| hooks.split(',').all(|hook| matches!(hook.trim(), "test" | "test-success")))
 }

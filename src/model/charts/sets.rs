@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::elsewhere::{self, known};
 use super::given::{Layer, given};
-use super::{Gifts, OutOfSight, inside, of_file, of_kustomization};
-use crate::helm::layered;
+use super::{Afterwards, Gifts, OutOfSight, inside, of_file, of_kustomization};
+use crate::helm::{Release, layered};
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::Chart;
 
@@ -23,12 +24,18 @@ pub struct ValuesSet {
     pub own: Value,
     /// The object that the values are in, or one that stands for their file.
     pub object: Object,
+    /// What the chart is installed as with them, as far as anything says so.
+    pub release: Release,
+    /// What installs the chart with them, as far as it is in the repo.
+    pub installer: Option<Object>,
     /// Where in the object they are.
     pub outer: String,
     /// Whether they are text there.
     pub is_text: bool,
     /// Whether nobody lays further values over them.
     pub is_final: bool,
+    /// What becomes of what the chart renders with them; or what of that is not followed.
+    pub afterwards: Result<Afterwards, String>,
 }
 
 impl ValuesSet {
@@ -72,9 +79,12 @@ pub fn sets<'m>(
                 has_defaults: release.has_defaults,
                 own: own.clone(),
                 object: object.clone(),
+                release: Release::default(),
+                installer: None,
                 outer: String::new(),
                 is_text: false,
                 is_final: false,
+                afterwards: Ok(Afterwards::Unknown),
             })),
             Err(why) => unseen.push((file.path.clone(), why)),
         }
@@ -116,9 +126,12 @@ fn of_object<'m>(
                 has_defaults: release.has_defaults,
                 own: own.unwrap_or_default(),
                 object: object.clone(),
+                release: elsewhere::release(&object.id, &value, at),
+                installer: Some(object.clone()),
                 outer,
                 is_text,
                 is_final: true,
+                afterwards: Afterwards::of_object(&object.id, &value),
             }),
             Err(why) => unseen.push((format!("{}/{}", object.id.kind, object.id.name), why)),
         }
@@ -157,10 +170,13 @@ fn of_kustomizations<'m>(model: &Model<'m>, gifts: &Gifts<'_>, chart: &Chart, fo
                 is_default: release.is_default,
                 has_defaults: release.has_defaults,
                 own: inflated.inline.clone(),
-                object: stand_in(file, id),
+                object: stand_in(file, id.clone()),
+                release: known(inflated.release.clone(), inflated.namespace.clone()),
+                installer: Some(stand_in(file, id)),
                 outer: format!("/helmCharts/{at}/valuesInline"),
                 is_text: false,
                 is_final: true,
+                afterwards: Afterwards::of_build(model, kustomization, inflated),
             });
         }
     }

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::post_render::{self, PostRendered};
 use super::{Job, Settings};
 use crate::helm::app_template;
 use crate::helm::concrete::Renders;
 use crate::helm::layered;
 use crate::model::Model;
-use crate::model::charts::{Gifts, ReleaseElsewhere, ValuesSet, elsewhere};
+use crate::model::charts::{Afterwards, Gifts, ReleaseElsewhere, ValuesSet, elsewhere};
 use crate::rules::{RepoFindings, Rule};
 
 pub(super) fn check(
@@ -38,18 +37,16 @@ fn judge(
     let all = set.values(&set.own);
     let source = release.source.as_ref();
     let locked = source.ok().and_then(|source| settings.lock.chart(&source.to_string()));
-    if let Some(outline) = locked.and_then(|chart| chart.outline(&release.release, &all)) {
+    if let Some(outline) = locked.and_then(|chart| chart.outline(&set.release, &all)) {
         let called = source.map(ToString::to_string).unwrap_or_default();
         let set = ValuesSet { below: layered(&outline.defaults(), &set.below), ..set.clone() };
-        let by = release.post_renderers.as_ref().map_err(Clone::clone)?;
-        let chart = PostRendered { chart: outline, by };
-        let others = release.takes_patches().then_some(by.count);
-        return run(model, settings, asks, (&chart, &called, others), set, found);
+        return run(model, settings, asks, (outline, &called), set, found);
     }
-    if let Some(outline) = app_template::outline(&release.chart, &release.release.name, &all) {
-        // Nothing was rendered: a person has to look.
-        let set = ValuesSet { is_final: false, ..set.clone() };
-        return run(model, settings, asks, (&outline, "the chart app-template", None), set, found);
+    if let Some(outline) = app_template::outline(&release.chart, &set.release.name, &all) {
+        // Nothing was rendered: a person has to look, and names for patches are not known.
+        let afterwards = Ok(Afterwards::Unknown);
+        let set = ValuesSet { is_final: false, installer: None, afterwards, ..set.clone() };
+        return run(model, settings, asks, (&outline, "the chart app-template"), set, found);
     }
     let source = source.map_err(Clone::clone)?;
     Err(match locked {
@@ -64,7 +61,7 @@ fn run(
     model: &Model<'_>,
     settings: &Settings<'_>,
     asks: &dyn Fn(&Rule) -> bool,
-    (chart, called, post_renderers): (&dyn Renders, &str, Option<usize>),
+    (chart, called): (&dyn Renders, &str),
     set: ValuesSet,
     found: &mut RepoFindings,
 ) -> Result<(), String> {
@@ -80,10 +77,7 @@ fn run(
         reported: BTreeSet::new(),
         varied: BTreeSet::new(),
     };
-    let mut judged = job.judge(&set, found)?;
-    if let Some(others) = post_renderers {
-        post_render::fix(settings.templates, called, others, &mut judged, found);
-    }
+    let judged = job.judge(&set, found)?;
     job.close(vec![judged], found);
     Ok(())
 }

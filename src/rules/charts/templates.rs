@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::difference::{self, conforms};
+use super::post_render::Installed;
 use super::skeleton::Skeleton;
 use super::slot::{self, Sibling, Slot};
 use super::{Job, Judged, Raised, changed, report, values_of};
@@ -297,6 +298,8 @@ impl Plan<'_, '_, '_> {
             } else if values.has_defaults {
                 values.below = changed(&values.below, &new)?;
             }
+            let by = values.afterwards.as_ref().ok()?;
+            let chart = Installed { model: self.job.model, chart: &chart, release: &values.release, by };
             let after = chart.rendered(&values.values(&own)).ok()?;
             let is_same =
                 after.objects.len() == one.before.objects.len() && after.refused == one.before.refused;

@@ -39,10 +39,14 @@ spec:
 const VALUES: &str = "replicas: 1\npodSecurityContext: {}\ncontainerSecurityContext:\n  enabled: false\n  readOnlyRootFilesystem: true\n";
 
 fn archive() -> Vec<u8> {
+    archive_of(VALUES, TEMPLATE)
+}
+
+fn archive_of(values: &str, template: &str) -> Vec<u8> {
     gzip(&tar(&[
         file("web/Chart.yaml", 0o644, b"apiVersion: v2\nname: web\nversion: 1.2.3\n"),
-        file("web/values.yaml", 0o644, VALUES.as_bytes()),
-        file("web/templates/deployment.yaml", 0o644, TEMPLATE.as_bytes()),
+        file("web/values.yaml", 0o644, values.as_bytes()),
+        file("web/templates/deployment.yaml", 0o644, template.as_bytes()),
     ]))
 }
 
@@ -142,7 +146,7 @@ fn renders_hardened(folder: &Folder, values: &Value) {
 }
 
 /// An HTTP repository with one chart, whose index announces a digest.
-fn repository(digest: Digest) -> Server {
+fn repository(archive: Vec<u8>, digest: Digest) -> Server {
     Server::start(move |_, request: &Request| match request.path.as_str() {
         "/charts/index.yaml" => {
             let hex = digest.hex();
@@ -150,11 +154,11 @@ fn repository(digest: Digest) -> Server {
                 200,
                 &[],
                 format!(
-                    "apiVersion: v1\nentries:\n  web:\n    - version: 2.0.0\n      urls: [web-2.0.0.tgz]\n    - version: 1.2.3\n      digest: {hex}\n      urls: [web-1.2.3.tgz]\n"
+                    "apiVersion: v1\nentries:\n  web:\n    - apiVersion: v2\n      name: web\n      version: 2.0.0\n      urls: [web-2.0.0.tgz]\n    - apiVersion: v2\n      name: web\n      version: 1.2.3\n      digest: {hex}\n      urls: [web-1.2.3.tgz]\n"
                 ),
             )
         }
-        "/charts/web-1.2.3.tgz" => reply(200, &[], archive()),
+        "/charts/web-1.2.3.tgz" => reply(200, &[], archive.clone()),
         _ => reply(404, &[], ""),
     })
 }
@@ -170,7 +174,7 @@ fn application(host: &str) -> Folder {
 
 #[test]
 fn a_chart_of_an_http_repository_is_taken_at_its_version_and_digest() {
-    let server = repository(Digest::of(&archive()));
+    let server = repository(archive(), Digest::of(&archive()));
     let folder = application(&server.host);
     folder.run(&["lock"]).expect_code(0);
     assert!(folder.read("caseharden.lock").contains(Digest::of(&archive()).as_str()));
@@ -186,7 +190,7 @@ fn a_chart_of_an_http_repository_is_taken_at_its_version_and_digest() {
 
 #[test]
 fn a_chart_that_is_not_what_its_index_says_is_refused() {
-    let server = repository(Digest::of(b"another"));
+    let server = repository(archive(), Digest::of(b"another"));
     let folder = application(&server.host);
     let run = folder.run(&["lock"]).expect_code(2);
     assert!(run.stderr.contains("refused"), "{}", run.stderr);
@@ -195,7 +199,7 @@ fn a_chart_that_is_not_what_its_index_says_is_refused() {
 
 #[test]
 fn other_values_than_those_that_were_locked_are_not_guessed_about() {
-    let server = repository(Digest::of(&archive()));
+    let server = repository(archive(), Digest::of(&archive()));
     let folder = application(&server.host);
     folder.run(&["lock"]).expect_code(0);
     let text = folder.read("web.yaml");
@@ -203,4 +207,75 @@ fn other_values_than_those_that_were_locked_are_not_guessed_about() {
     let run = folder.run(&["check", "-v", "--select", "pod"]);
     assert!(run.stdout.contains("not those that its chart was locked with"), "{}", run.stdout);
     assert_eq!(folder.run(&["diff", "--select", "pod"]).code, 0);
+}
+
+/// Nothing of it is a value.
+const FIXED: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      securityContext: {runAsNonRoot: true}
+      containers:
+        - name: web
+          image: ghcr.io/example/web:1.0
+        - name: proxy
+          image: ghcr.io/example/proxy:1.0
+"#;
+
+#[test]
+fn a_kustomization_patches_what_no_value_of_its_chart_decides() {
+    let archive = archive_of("{}", FIXED);
+    let server = repository(archive.clone(), Digest::of(&archive));
+    let base = format!(
+        "helmCharts:\n  - name: web\n    repo: http://{}/charts\n    version: 1.2.3\n    releaseName: web\npatches:\n  # ours since the audit\n  - target: {{kind: Deployment}}\n    patch: |\n      apiVersion: apps/v1\n      kind: Deployment\n      metadata: {{name: any}}\n      spec:\n        template:\n          spec:\n            containers:\n              - name: proxy\n                securityContext:\n                  allowPrivilegeEscalation: false\n",
+        server.host
+    );
+    let folder = Folder::committed(&[
+        ("base/kustomization.yaml", &base),
+        ("production/kustomization.yaml", "namePrefix: prod-\nresources: [../base]\n"),
+    ]);
+    folder.run(&["lock"]).expect_code(0);
+    let check = folder.run(&["check", "--select", "privilege-escalation-allowed"]);
+    assert!(check.stdout.contains("container `web`"), "{}", check.stdout);
+    assert!(!check.stdout.contains("`proxy`"), "what is patched already: {}", check.stdout);
+    let before = built(&folder);
+    folder.run(&["apply", "--select", "pod", "--allow-dirty"]).expect_code(0);
+    let after = folder.read("base/kustomization.yaml");
+    assert!(after.starts_with(&base), "{after}");
+    let patches: Value = serde_yaml::from_str(&after).unwrap();
+    assert_eq!(
+        patches["patches"][1]["target"],
+        json!({"group": "apps", "kind": "Deployment", "name": "web"})
+    );
+    let again = folder.run(&["diff", "--select", "pod"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
+    let (Some(before), Some(after)) = (before, built(&folder)) else { return };
+    let mut expected = before;
+    let pod = &mut expected["spec"]["template"]["spec"];
+    pod["securityContext"]["seccompProfile"] = json!({ "type": "RuntimeDefault" });
+    for container in pod["containers"].as_array_mut().unwrap() {
+        let context = &mut container["securityContext"];
+        context["allowPrivilegeEscalation"] = json!(false);
+        context["capabilities"] = json!({ "drop": ["ALL"] });
+        context["readOnlyRootFilesystem"] = json!(true);
+        container["volumeMounts"] = json!([{ "mountPath": "/tmp", "name": "tmp" }]);
+    }
+    pod["volumes"] = json!([{ "emptyDir": {}, "name": "tmp" }]);
+    assert_eq!(after, expected);
+}
+
+/// What kustomize itself builds, where it and Helm are there.
+fn built(folder: &Folder) -> Option<Value> {
+    let (kustomize, helm) =
+        (std::env::var_os("CASEHARDEN_KUSTOMIZE")?, std::env::var("CASEHARDEN_HELM").ok()?);
+    let args = ["build", "--enable-helm", "--helm-command", &helm, "production"];
+    let output = folder.command(&folder.path(), &kustomize.to_string_lossy(), &args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::remove_dir_all(folder.path().join("base/charts")).unwrap();
+    Some(serde_yaml::from_slice(&output.stdout).unwrap())
 }
