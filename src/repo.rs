@@ -6,6 +6,7 @@ mod chart;
 mod classify;
 mod dockerfile;
 pub mod generator;
+mod helmfile;
 mod kustomization;
 mod named;
 mod source;
@@ -19,6 +20,7 @@ use self::chart::Part;
 pub use self::chart::{Chart, Dependency, Template};
 pub use self::classify::{Facts, Marker};
 pub use self::dockerfile::{Dockerfile, Exposed};
+pub use self::helmfile::{HelmfileRelease, HelmfileValues, releases as helmfile_releases};
 pub use self::kustomization::{
     ImageSetting, InflatedChart, Kustomization, LabelSetting, PatchList, PatchReference, PatchTarget,
     ValuesMerge,
@@ -104,6 +106,8 @@ pub enum Content {
     Objects,
     /// Helm values.
     Values,
+    /// Charts that helmfile installs.
+    Helmfile,
     /// How a cluster is set up, in a form that is no object: k3s, RKE2, Talos.
     ClusterConfig,
     /// A patch that a kustomization names and that holds no object of its own (JSON 6902).
@@ -235,7 +239,9 @@ pub fn read(source: &dyn Source, listing: Listing, config: &Config, progress: &(
         parts.extend(part);
         match outcome {
             Outcome::File(file) => {
-                repo.others += usize::from(matches!(file.content, Content::Values | Content::ClusterConfig));
+                let is_other =
+                    matches!(file.content, Content::Values | Content::Helmfile | Content::ClusterConfig);
+                repo.others += usize::from(is_other);
                 repo.files.push(*file);
             }
             Outcome::Compose(file) => {
@@ -367,7 +373,10 @@ fn classified(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> 
             skip(SkipReason::LfsPointer, "a Git LFS pointer".to_owned())
         } else if classify::is_compose(path) {
             compose(entry, bytes)
-        } else if classify::may_be_values(path, &bytes, facts) || classify::may_be_cluster_config(&bytes) {
+        } else if helmfile::is_helmfile_name(path)
+            || classify::may_be_values(path, &bytes, facts)
+            || classify::may_be_cluster_config(&bytes)
+        {
             values(entry, bytes, facts, config)
         } else {
             Outcome::Other
@@ -420,8 +429,16 @@ fn compose(entry: &Entry, bytes: Vec<u8>) -> Outcome {
 fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outcome {
     let Ok(text) = String::from_utf8(bytes) else { return Outcome::Other };
     let marker = classify::marker(&entry.path, &text, facts, config);
+    let is_template = helmfile::is_helmfile_name(&entry.path) && text.contains("{{");
     match Stream::parse(text, &LIMITS) {
         Ok(stream) => judge_parsed(entry, stream, marker, false, facts),
+        Err(error) if is_template => Outcome::Skipped(Skip {
+            path: entry.path.clone(),
+            line: Some(error.line),
+            column: Some(error.column),
+            reason: SkipReason::HelmTemplate,
+            detail: "a helmfile that templates fill in".to_owned(),
+        }),
         Err(_) => Outcome::Other,
     }
 }
@@ -444,7 +461,9 @@ fn judge_parsed(
         })
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
-        let content = if classify::is_cluster_config(&stream) {
+        let content = if helmfile::is_helmfile_name(&path) && helmfile::is_helmfile(&stream) {
+            Content::Helmfile
+        } else if classify::is_cluster_config(&stream) {
             Content::ClusterConfig
         } else if classify::may_be_values(&path, stream.text().as_bytes(), facts) {
             Content::Values

@@ -1,11 +1,12 @@
-//! Which charts of the repo take which values: those of files, and those within the objects of Flux and Argo CD and
-//! within kustomizations.
+//! Which charts of the repo take which values: those of files, and those within the objects of Flux and Argo CD, within
+//! kustomizations and within helmfiles.
 //!
 //! Renders nothing, see [`crate::helm`].
 
 mod afterwards;
 mod elsewhere;
 mod given;
+mod helmfile;
 mod origin;
 mod post_renderers;
 mod sets;
@@ -17,10 +18,11 @@ use serde_json::Value;
 pub use self::afterwards::{Afterwards, PatchPlace};
 pub use self::elsewhere::{ReleaseElsewhere, RemoteChart, elsewhere};
 use self::given::{Given, Layer, Surroundings};
+use self::helmfile::OfHelmfile;
 pub use self::sets::{ValuesSet, sets};
 use super::{Model, Object, ObjectId};
 use crate::helm::layered;
-use crate::repo::{Chart, Content, File, Repo, folder};
+use crate::repo::{Chart, Content, File, Repo, folder, helmfile_releases};
 
 /// A chart, and the values around those that are looked at.
 #[derive(Debug, Clone)]
@@ -82,6 +84,8 @@ pub struct Gifts<'m> {
     by_file: HashMap<String, Vec<usize>>,
     /// Those of each kustomization's `helmCharts`, by its path.
     by_kustomization: HashMap<String, Vec<usize>>,
+    /// Those of helmfiles.
+    helmfiles: Vec<OfHelmfile>,
     /// The objects that give values to a chart of the repo, by its folder.
     objects: HashMap<String, Vec<&'m Object>>,
     /// The files of values of a chart of the repo, by its folder.
@@ -109,6 +113,15 @@ impl<'m> Gifts<'m> {
                 given.push(given::of_inflated(model.repo(), chart));
             }
         }
+        let mut helmfiles = Vec::new();
+        for (file, helmfile) in model.repo().files.iter().enumerate() {
+            if helmfile.content == Content::Helmfile {
+                for release in helmfile_releases(&helmfile.path, &helmfile.stream) {
+                    given.push(given::of_helmfile(model.repo(), &release));
+                    helmfiles.push(OfHelmfile { file, release, given: given.len() - 1 });
+                }
+            }
+        }
         let mut by_file: HashMap<String, Vec<usize>> = HashMap::new();
         for (idx, given) in given.iter().enumerate() {
             for path in given.files() {
@@ -123,7 +136,7 @@ impl<'m> Gifts<'m> {
                 values.entry(chart.folder.clone()).or_default().push(idx);
             }
         }
-        Gifts { around, given, by_file, by_kustomization, objects, values }
+        Gifts { around, given, by_file, by_kustomization, helmfiles, objects, values }
     }
 }
 

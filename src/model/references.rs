@@ -100,7 +100,7 @@ fn of_file(scope: &Scope<'_, '_>, file: &File) -> Vec<ImageUse> {
     let mut uses = Vec::new();
     match file.content {
         Content::Values => of_values(scope, file, &mut uses),
-        Content::ClusterConfig | Content::Template => {}
+        Content::ClusterConfig | Content::Helmfile | Content::Template => {}
         Content::Objects if scope.model.builds.is_kustomization(&file.path) => {
             inline_patches(scope, file, &mut uses);
             inline_values(scope, file, &mut uses);

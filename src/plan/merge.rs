@@ -56,7 +56,9 @@ impl Claims {
         let wanted = match change.innermost() {
             Change::Set { value, .. } => Some(value),
             Change::Remove { .. } => None,
-            Change::Append { .. } | Change::Inside { .. } | Change::Patched(_) => return None,
+            Change::Append { .. } | Change::Item { .. } | Change::Inside { .. } | Change::Patched(_) => {
+                return None;
+            }
         };
         if let Some((claimed, rule)) = self.claims.get(&pointer)
             && claimed.as_ref() != wanted
@@ -82,7 +84,7 @@ impl Claims {
         match change.innermost() {
             Change::Set { value, .. } => self.claims.insert(pointer, (Some(value.clone()), rule)),
             Change::Remove { .. } => self.claims.insert(pointer, (None, rule)),
-            Change::Append { .. } | Change::Inside { .. } | Change::Patched(_) => None,
+            Change::Append { .. } | Change::Item { .. } | Change::Inside { .. } | Change::Patched(_) => None,
         };
     }
 }

@@ -1,5 +1,5 @@
 //! Files that are what they are because another file names them: patches without an object of their own, and Helm
-//! values under any name.
+//! values and helmfiles under any name.
 //!
 //! Reads what is named; what it means to the one who names it is the model's to say.
 
@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use rayon::prelude::*;
 
 use super::{
-    Content, Entry, Facts, File, Kustomization, LIMITS, Source, classify, folder, is_kustomization_name, join,
+    Content, Entry, Facts, File, HelmfileValues, Kustomization, LIMITS, Source, classify, folder, helmfile,
+    is_kustomization_name, join,
 };
 use crate::config::Config;
 use crate::yaml::{Kind, Node, Stream};
@@ -26,7 +27,7 @@ pub(super) fn add(
     let read = |(path, content): (String, Content)| {
         let listed = context_only.get(&path).copied().filter(|_| !config.is_excluded(&path));
         // Values that are not listed are of no use; patches say what becomes of what is.
-        if listed.is_none() && content == Content::Values {
+        if listed.is_none() && content != Content::Patch {
             return None;
         }
         let entry = Entry { path, context_only: listed.unwrap_or(true) };
@@ -34,9 +35,12 @@ pub(super) fn add(
         let text = String::from_utf8(bytes).ok()?;
         let marker = classify::marker(&entry.path, &text, facts, config);
         let stream = Stream::parse(text, &LIMITS).ok()?;
-        if content == Content::Values
+        if content != Content::Patch
             && (classify::holds_objects(&stream) || classify::sops_line(&stream).is_some())
         {
+            return None;
+        }
+        if content == Content::Helmfile && !helmfile::is_helmfile(&stream) {
             return None;
         }
         let Entry { path, context_only } = entry;
@@ -56,6 +60,17 @@ fn named(files: &[File]) -> Vec<(String, Content)> {
         let patches = kustomization.into_iter().flat_map(|kustomization| kustomization.patches);
         let mut named: Vec<(String, Content)> =
             patches.filter_map(|patch| Some((patch.file?, Content::Patch))).collect();
+        if file.content == Content::Helmfile {
+            let nested = helmfile::nested(&file.path, &file.stream);
+            named.extend(nested.into_iter().map(|path| (path, Content::Helmfile)));
+            let releases = helmfile::releases(&file.path, &file.stream);
+            named.extend(releases.into_iter().flat_map(|release| release.values).filter_map(|values| {
+                match values {
+                    HelmfileValues::File(path) => Some((path, Content::Values)),
+                    HelmfileValues::Inline(_) => None,
+                }
+            }));
+        }
         if file.content == Content::Objects && names_values(file) {
             let mut values = Vec::new();
             for document in 0..file.stream.documents() {

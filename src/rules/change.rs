@@ -28,6 +28,12 @@ pub enum Change {
         list: String,
         value: Value,
     },
+    /// A change of an item of a list, which is made when it would be the next one.
+    Item {
+        list: String,
+        idx: usize,
+        change: Box<Change>,
+    },
     /// A change of the one YAML document that a string holds.
     Inside {
         text: String,
@@ -50,6 +56,11 @@ impl Change {
         Change::Append { list: list.into(), value: value.into() }
     }
 
+    /// The change, of an item of the list at `list`.
+    pub fn of_item(self, list: impl Into<String>, idx: usize) -> Change {
+        Change::Item { list: list.into(), idx, change: Box::new(self) }
+    }
+
     /// The change, of the YAML that the string at `text` holds.
     pub fn inside(self, text: impl Into<String>) -> Change {
         Change::Inside { text: text.into(), change: Box::new(self) }
@@ -61,6 +72,7 @@ impl Change {
             Change::Set { pointer, value } => Change::set(at(pointer), value.clone()),
             Change::Remove { pointer } => Change::remove(at(pointer)),
             Change::Append { list, value } => Change::append(at(list), value.clone()),
+            Change::Item { list, idx, change } => change.clone().of_item(at(list), *idx),
             Change::Inside { text, change } => Change::Inside { text: at(text), change: change.clone() },
             Change::Patched(_) => self.clone(),
         }
@@ -70,7 +82,7 @@ impl Change {
     pub fn pointer(&self) -> &str {
         match self {
             Change::Set { pointer, .. } | Change::Remove { pointer } => pointer,
-            Change::Append { list, .. } => list,
+            Change::Append { list, .. } | Change::Item { list, .. } => list,
             Change::Inside { text, .. } => text,
             Change::Patched(patched) => patched.place.list(),
         }
@@ -80,6 +92,7 @@ impl Change {
     pub fn full_pointer(&self) -> String {
         match self {
             Change::Inside { text, change } => format!("{text}/<yaml>{}", change.full_pointer()),
+            Change::Item { list, idx, change } => format!("{list}/{idx}{}", change.full_pointer()),
             other => other.pointer().to_owned(),
         }
     }
@@ -87,7 +100,7 @@ impl Change {
     /// What is changed in the end.
     pub fn innermost(&self) -> &Change {
         match self {
-            Change::Inside { change, .. } => change.innermost(),
+            Change::Inside { change, .. } | Change::Item { change, .. } => change.innermost(),
             other => other,
         }
     }
@@ -106,10 +119,30 @@ impl Change {
                 Some(_) => Some(add(&format!("{list}/-"), value.clone())),
                 None => set(object, list, Value::Array(vec![value.clone()])),
             },
+            Change::Item { list, idx, change } => of_item(object, list, *idx, change),
             Change::Inside { text, change } => inside(object, text, change),
             Change::Patched(patched) => patched.operation(object),
         };
         operation.map(|operation| prefixed(operation, prefix)).into_iter().collect()
+    }
+}
+
+/// Changes an item of a list, or adds it with nothing but the change.
+fn of_item(object: &Value, list: &str, idx: usize, change: &Change) -> Option<PatchOperation> {
+    let items = at(object, list).and_then(Value::as_array);
+    let at_item = format!("{list}/{idx}");
+    if let Some(item) = items.and_then(|items| items.get(idx)).filter(|item| !item.is_null()) {
+        return change.operations(item, &at_item).into_iter().next();
+    }
+    let mut item = Value::Object(Map::new());
+    let operations = change.operations(&item, "");
+    json_patch::patch(&mut item, &operations).ok()?;
+    match items {
+        Some(items) if items.len() == idx => Some(add(&format!("{list}/-"), item)),
+        Some(items) if items.len() > idx => Some(replace(&at_item, item)),
+        Some(_) => None,
+        None if idx == 0 => set(object, list, Value::Array(vec![item])),
+        None => None,
     }
 }
 
@@ -249,6 +282,26 @@ mod tests {
             json!([{"op": "remove", "path": "/c/securityContext/a"}]),
         );
         check(Change::remove("/d/e"), object, json!([{"op": "remove", "path": "/d/e"}]));
+    }
+
+    #[test]
+    fn an_item_is_made_for_its_first_change() {
+        let made = |object: Value| {
+            let mut object = object;
+            for change in [Change::set("/a/b", 1), Change::set("/c", 2)] {
+                let operations = change.of_item("/l", 1).operations(&object, "");
+                json_patch::patch(&mut object, &operations).unwrap();
+            }
+            object
+        };
+        let whole = json!({"l": ["x", {"a": {"b": 1}, "c": 2}]});
+        assert_eq!(made(json!({"l": ["x"]})), whole);
+        assert_eq!(made(whole.clone()), whole);
+        check(
+            Change::set("/a", 1).of_item("/l", 0),
+            json!({}),
+            json!([{"op": "add", "path": "/l", "value": [{"a": 1}]}]),
+        );
     }
 
     #[test]

@@ -191,6 +191,11 @@ struct Left {
 
 impl<'m> Job<'_, 'm> {
     fn judge(&mut self, set: &ValuesSet, found: &mut RepoFindings) -> Result<Judged, String> {
+        let mut set = set.clone();
+        if set.own.is_null() {
+            set.own = Value::Object(serde_json::Map::new());
+        }
+        let set = &set;
         let around = self.with_fixed_defaults(set);
         let all = |own: &Value| around.values(own);
         let by = around.afterwards.as_ref().map_err(Clone::clone)?;
@@ -227,6 +232,10 @@ impl<'m> Job<'_, 'm> {
         }
         let (kept, dropped) = trial.together(groups);
         let changes: Vec<Change> = kept.iter().flat_map(|group| group.changes.clone()).collect();
+        // Others' values stay as they are, whatever is said of them.
+        let file = self.model.file(&set.object);
+        let is_ours = file.marker.is_none() && !file.context_only;
+        let changes = if is_ours { changes } else { Vec::new() };
         let after = trial.objects(&changes).unwrap_or_else(|| values_of(&before));
         if set.is_default {
             self.fixed.clone_from(&changes);
@@ -425,7 +434,7 @@ impl Trial<'_> {
         changes.iter().all(|change| match change {
             Change::Set { pointer, value } => self.chart.allows(pointer, value),
             // A schema knows strings, not what is in them.
-            Change::Remove { .. } | Change::Inside { .. } | Change::Patched(_) => true,
+            Change::Remove { .. } | Change::Item { .. } | Change::Inside { .. } | Change::Patched(_) => true,
             Change::Append { list, value } => self.chart.allows(list, &Value::Array(vec![value.clone()])),
         })
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::post_renderers::{PostRenderers, is_for_tests, is_hook};
 use crate::model::{Model, ObjectId};
-use crate::repo::{InflatedChart, Kustomization, PatchList, PatchReference};
+use crate::repo::{HelmfileRelease, InflatedChart, Kustomization, PatchList, PatchReference};
 
 #[derive(Debug, Clone)]
 pub enum Afterwards {
@@ -58,6 +58,14 @@ impl Afterwards {
             "HelmRelease" => PostRenderers::read(value).map(Afterwards::Flux),
             "Application" | "ApplicationSet" => Ok(Afterwards::AsTheyAre),
             _ => Ok(Afterwards::Unknown),
+        }
+    }
+
+    /// What becomes of a chart that a helmfile installs.
+    pub(super) fn of_helmfile(release: &HelmfileRelease) -> Result<Afterwards, String> {
+        match release.changed_by {
+            Some(key) => Err(format!("what its `{key}` makes of the chart is not followed here")),
+            None => Ok(Afterwards::Unknown),
         }
     }
 

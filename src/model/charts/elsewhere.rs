@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Afterwards;
 use super::given::{Given, Layer, given};
 use super::sets::{place, stand_in};
-use super::{Gifts, ValuesSet, gives_values, values_of};
+use super::{Gifts, ValuesSet, gives_values, own_chart, values_of};
 use crate::helm::{Release, layered};
 use crate::model::{Model, Object, ObjectId};
 use crate::repo::Content;
@@ -52,7 +52,7 @@ pub struct ReleaseElsewhere {
     pub values: Result<ValuesSet, String>,
 }
 
-/// All objects and kustomizations of a repo whose charts are not in it.
+/// All objects, kustomizations and helmfiles of a repo whose charts are not in it.
 pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> {
     let mut found = Vec::new();
     for object in model.objects().filter(|object| gives_values(&object.id)) {
@@ -69,7 +69,8 @@ pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> 
             let (outer, is_text) = place(&object.id, &value, at);
             let release = release(&object.id, &value, at);
             let afterwards = Afterwards::of_object(&object.id, &value);
-            let home = Home { object: object.clone(), outer, is_text, release, afterwards };
+            let home =
+                Home { object: object.clone(), outer, is_text, is_new_item: false, release, afterwards };
             found.push(ReleaseElsewhere {
                 place: format!("{}: {}/{}", model.file(object).path, object.id.kind, object.id.name),
                 chart: chart.unwrap_or_default().to_owned(),
@@ -79,6 +80,7 @@ pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> 
         }
     }
     found.extend(of_kustomizations(model, gifts));
+    found.extend(of_helmfiles(model, gifts));
     found
 }
 
@@ -95,7 +97,14 @@ fn of_kustomizations(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhe
             let outer = format!("/helmCharts/{at}/valuesInline");
             let release = known(chart.release.clone(), chart.namespace.clone());
             let afterwards = Afterwards::of_build(model, kustomization, chart);
-            let home = Home { object: stand_in(file, id), outer, is_text: false, release, afterwards };
+            let home = Home {
+                object: stand_in(file, id),
+                outer,
+                is_text: false,
+                is_new_item: false,
+                release,
+                afterwards,
+            };
             let version = chart.version.clone().map_or(Value::Null, Value::from);
             let source = match &chart.repository {
                 Some(url) => version_of(&version).map(|version| of_repository(url, &chart.name, version)),
@@ -108,6 +117,35 @@ fn of_kustomizations(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhe
                 values: values(model, gifts, given, home),
             });
         }
+    }
+    found
+}
+
+/// Charts that helmfiles name.
+fn of_helmfiles(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> {
+    let mut found = Vec::new();
+    for by in &gifts.helmfiles {
+        let (release, given) = (&by.release, &gifts.given[by.given]);
+        // Manifests in a folder are judged as such.
+        let folder = release.folder.as_ref().filter(|_| release.source.is_err());
+        let is_folder = folder.is_some_and(|folder| {
+            let inside = format!("{folder}/");
+            model.repo().files.iter().any(|file| file.path.starts_with(&inside))
+        });
+        if given.chart(model.repo()).is_ok() || is_folder {
+            continue;
+        }
+        let version = release.version.clone().map_or(Value::Null, Value::from);
+        let source = release
+            .source
+            .clone()
+            .and_then(|(url, name)| version_of(&version).map(|version| of_repository(&url, &name, version)));
+        found.push(ReleaseElsewhere {
+            place: by.place(model),
+            chart: release.chart.rsplit('/').next().unwrap_or_default().to_owned(),
+            values: values(model, gifts, given, by.home()),
+            source,
+        });
     }
     found
 }
@@ -168,16 +206,22 @@ fn argo_source<'v>(id: &ObjectId, value: &'v Value, at: usize) -> &'v Value {
 }
 
 /// Where an object or a kustomization has values of its own, or would have.
-struct Home {
-    object: Object,
-    outer: String,
-    is_text: bool,
-    release: Release,
-    afterwards: Result<Afterwards, String>,
+pub(super) struct Home {
+    pub(super) object: Object,
+    pub(super) outer: String,
+    pub(super) is_text: bool,
+    pub(super) is_new_item: bool,
+    pub(super) release: Release,
+    pub(super) afterwards: Result<Afterwards, String>,
 }
 
 /// The values that a change goes into: those of the object itself where it has some, else a file that is its alone.
-fn values(model: &Model<'_>, gifts: &Gifts<'_>, given: &Given, home: Home) -> Result<ValuesSet, String> {
+pub(super) fn values(
+    model: &Model<'_>,
+    gifts: &Gifts<'_>,
+    given: &Given,
+    home: Home,
+) -> Result<ValuesSet, String> {
     if let Some(why) = given.overruled.as_ref().or(given.unknown.as_ref()) {
         return Err(why.clone());
     }
@@ -190,7 +234,8 @@ fn values(model: &Model<'_>, gifts: &Gifts<'_>, given: &Given, home: Home) -> Re
     let is_its_alone = |layer: &Layer| match layer {
         Layer::File(path) => repo.file(path).is_some_and(|file| {
             let is_ours = file.content == Content::Values && !file.context_only && file.marker.is_none();
-            is_ours && gifts.by_file.get(path).is_some_and(|all| all.len() == 1)
+            let is_its_alone = gifts.by_file.get(path).is_some_and(|all| all.len() == 1);
+            is_ours && is_its_alone && own_chart(repo, path).is_none()
         }),
         _ => false,
     };
@@ -213,7 +258,7 @@ fn values(model: &Model<'_>, gifts: &Gifts<'_>, given: &Given, home: Home) -> Re
         Layer::File(path) => {
             let file = repo.position(path).ok_or("its values are not used")?;
             let object = stand_in(file, ObjectId::named("", "Values", path));
-            Home { object, outer: String::new(), is_text: false, ..home }
+            Home { object, outer: String::new(), is_text: false, is_new_item: false, ..home }
         }
         _ => home,
     };
@@ -228,6 +273,7 @@ fn values(model: &Model<'_>, gifts: &Gifts<'_>, given: &Given, home: Home) -> Re
         installer,
         outer: home.outer,
         is_text: home.is_text,
+        is_new_item: home.is_new_item,
         is_final: true,
         afterwards: home.afterwards,
     })

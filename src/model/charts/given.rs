@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::origin::Origin;
 use crate::model::{Model, Object, ObjectId};
-use crate::repo::{InflatedChart, LIMITS, Repo, ValuesMerge, join};
+use crate::repo::{HelmfileRelease, HelmfileValues, InflatedChart, LIMITS, Repo, ValuesMerge, join};
 use crate::yaml::Stream;
 
 /// Values that an object gives to a chart.
@@ -299,6 +299,35 @@ pub(super) fn of_inflated(repo: &Repo, chart: &InflatedChart) -> Given {
     let is_upside_down = chart.is_err() && merges_into_the_chart;
     let unknown = is_upside_down.then(|| in_the_chart("values.yaml"));
     Given { called, chart, replaces_defaults: false, layers, unknown, overruled: None }
+}
+
+/// What a helmfile gives to a chart. Values of its own are in the last mapping that its list has, else behind it.
+pub(super) fn of_helmfile(repo: &Repo, release: &HelmfileRelease) -> Given {
+    let called = format!("the chart `{}`", release.chart);
+    let here = release.folder.clone().filter(|folder| repo.chart(folder).is_some());
+    let chart = here.map_or_else(|| Err(not_here(&called)), |folder| Ok(vec![folder]));
+    let own = release.values.iter().rposition(|values| matches!(values, HelmfileValues::Inline(_)));
+    let layer = |(idx, values): (usize, &HelmfileValues)| match values {
+        HelmfileValues::File(path) => Layer::File(path.clone()),
+        HelmfileValues::Inline(values) if Some(idx) == own => Layer::Own(values.clone()),
+        HelmfileValues::Inline(values) => Layer::Fixed(values.clone()),
+    };
+    let mut layers: Vec<Layer> = release.values.iter().enumerate().map(layer).collect();
+    if own.is_none() {
+        layers.push(Layer::Own(Value::Null));
+    }
+    let mut overruled = None;
+    for set in &release.set {
+        let value = set.value.as_deref().and_then(|text| single(&set.name, text, set.is_text));
+        match value.filter(|_| !names_image(&set.name)) {
+            Some(value) => layers.push(Layer::Fixed(value)),
+            None => {
+                overruled = overruled
+                    .or_else(|| Some(format!("what it sets `{}` to wins over the values", set.name)));
+            }
+        }
+    }
+    Given { called, chart, replaces_defaults: false, layers, unknown: release.unknown.clone(), overruled }
 }
 
 #[cfg(test)]

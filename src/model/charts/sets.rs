@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::elsewhere::{self, known};
+use super::elsewhere::{self, known, values};
 use super::given::{Layer, given};
 use super::{Afterwards, Gifts, OutOfSight, inside, of_file, of_kustomization};
 use crate::helm::{Release, layered};
@@ -32,6 +32,8 @@ pub struct ValuesSet {
     pub outer: String,
     /// Whether they are text there.
     pub is_text: bool,
+    /// Whether they are an item of a list that is not there yet.
+    pub is_new_item: bool,
     /// Whether nobody lays further values over them.
     pub is_final: bool,
     /// What becomes of what the chart renders with them; or what of that is not followed.
@@ -49,6 +51,7 @@ impl ValuesSet {
         let path = &model.file(&self.object).path;
         match &*self.object.id.kind {
             "Values" | "Kustomization" => path.clone(),
+            "HelmfileRelease" => format!("{path}: {}", self.object.id.name),
             kind => format!("{path}: {kind}/{}", self.object.id.name),
         }
     }
@@ -83,6 +86,7 @@ pub fn sets<'m>(
                 installer: None,
                 outer: String::new(),
                 is_text: false,
+                is_new_item: false,
                 is_final: false,
                 afterwards: Ok(Afterwards::Unknown),
             })),
@@ -93,6 +97,7 @@ pub fn sets<'m>(
         of_object(model, gifts, chart, object, &mut found, &mut unseen);
     }
     of_kustomizations(model, gifts, chart, &mut found);
+    of_helmfiles(model, gifts, chart, &mut found, &mut unseen);
     (found, unseen)
 }
 
@@ -130,6 +135,7 @@ fn of_object<'m>(
                 installer: Some(object.clone()),
                 outer,
                 is_text,
+                is_new_item: false,
                 is_final: true,
                 afterwards: Afterwards::of_object(&object.id, &value),
             }),
@@ -175,9 +181,29 @@ fn of_kustomizations<'m>(model: &Model<'m>, gifts: &Gifts<'_>, chart: &Chart, fo
                 installer: Some(stand_in(file, id)),
                 outer: format!("/helmCharts/{at}/valuesInline"),
                 is_text: false,
+                is_new_item: false,
                 is_final: true,
                 afterwards: Afterwards::of_build(model, kustomization, inflated),
             });
+        }
+    }
+}
+
+fn of_helmfiles<'m>(
+    model: &Model<'m>,
+    gifts: &Gifts<'_>,
+    chart: &Chart,
+    found: &mut Vec<ValuesSet>,
+    unseen: &mut Vec<(String, OutOfSight)>,
+) {
+    for by in &gifts.helmfiles {
+        let given = &gifts.given[by.given];
+        if given.chart(model.repo()).map(|taken| &taken.folder) != Ok(&chart.folder) {
+            continue;
+        }
+        match values(model, gifts, given, by.home()) {
+            Ok(set) => found.push(ValuesSet { below: layered(&chart.values, &set.below), ..set }),
+            Err(why) => unseen.push((by.place(model), OutOfSight::Values(why))),
         }
     }
 }

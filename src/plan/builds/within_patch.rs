@@ -169,7 +169,7 @@ fn in_steps(steps: &[Value], finding: &Finding) -> Option<Vec<Change>> {
             Change::Remove { .. } => Some(Change::remove(at)),
             Change::Append { value, .. } => Some(Change::append(at, value.clone())),
             // Text within a value is no pod's.
-            Change::Inside { .. } | Change::Patched(_) => None,
+            Change::Item { .. } | Change::Inside { .. } | Change::Patched(_) => None,
         }
     };
     finding.changes.iter().map(said).collect()

@@ -2,7 +2,7 @@
 
 use super::templates::{Draft, Fix, values_path};
 use super::{Group, Job, Left, Raised};
-use crate::helm::concrete::Render;
+use crate::helm::concrete::{Render, readable};
 use crate::model::charts::ValuesSet;
 use crate::model::{Object, ObjectId};
 use crate::pointer::decoded;
@@ -48,9 +48,12 @@ pub(super) fn fix(
 
 /// A change from the object's root, or within the text that the values are.
 fn lowered(set: &ValuesSet, change: &Change) -> Change {
-    match set.is_text {
-        true => change.clone().inside(set.outer.as_str()),
-        false => change.moved(|pointer| format!("{}{pointer}", set.outer)),
+    let item = set.outer.rsplit_once('/').filter(|_| set.is_new_item);
+    let item = item.and_then(|(list, idx)| Some((list, idx.parse::<usize>().ok()?)));
+    match (set.is_text, item) {
+        (true, _) => change.clone().inside(set.outer.as_str()),
+        (false, Some((list, idx))) => change.clone().of_item(list, idx),
+        (false, None) => change.moved(|pointer| format!("{}{pointer}", set.outer)),
     }
 }
 
@@ -64,7 +67,10 @@ pub(super) fn without(
 ) {
     let Left { raised: Raised { object, mut finding }, value } = left;
     let rendered = &before.objects[object];
-    let key = format!("{} {} {} {}", rendered.template, finding.rule.id, finding.pointer, finding.message);
+    // Other releases of the chart give it another name.
+    let name = rendered.value["metadata"]["name"].as_str().unwrap_or_default();
+    let message = finding.message.replacen(&format!("/{}", readable(name)), "/", 1);
+    let key = format!("{} {} {} {message}", rendered.template, finding.rule.id, finding.pointer);
     if !job.reported.insert(key) {
         return;
     }
@@ -87,6 +93,9 @@ pub(super) fn without(
         let object = set.object.clone();
         if had_changes && &*object.id.kind == "Kustomization" {
             finding = finding.note("a patch in this kustomization can say it");
+        }
+        if had_changes && &*object.id.kind == "HelmfileRelease" {
+            finding = finding.note("a patch under `strategicMergePatches` of this release can say it");
         }
         if had_changes && matches!(&*object.id.kind, "Application" | "ApplicationSet") {
             finding = finding.note(

@@ -249,7 +249,7 @@ impl Plan<'_, '_, '_> {
             Change::Append { list, value } => {
                 read.allows(&format!("{pointer}{list}"), &Value::Array(vec![value.clone()]))
             }
-            Change::Remove { .. } | Change::Inside { .. } | Change::Patched(_) => false,
+            Change::Remove { .. } | Change::Item { .. } | Change::Inside { .. } | Change::Patched(_) => false,
         });
         is_beside && !is_asked && !is_given && chart.values.pointer(pointer).is_none() && allowed
     }

@@ -29,7 +29,7 @@ fn lines(finding: &Finding) -> Vec<String> {
             Change::Set { value, .. } => format!("  {place} = {value}"),
             Change::Remove { .. } => format!("  {place} removed"),
             Change::Append { value, .. } => format!("  {place} + {value}"),
-            Change::Inside { change, .. } => format!("  {place}: {change:?}"),
+            Change::Item { change, .. } | Change::Inside { change, .. } => format!("  {place}: {change:?}"),
             Change::Patched(patched) => format!("  {place}: {:?}", patched.changes),
         });
     }
