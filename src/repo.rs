@@ -437,7 +437,7 @@ fn values(entry: &Entry, bytes: Vec<u8>, facts: &Facts, config: &Config) -> Outc
             line: Some(error.line),
             column: Some(error.column),
             reason: SkipReason::HelmTemplate,
-            detail: "a helmfile that templates fill in".to_owned(),
+            detail: helmfile::FILLED_IN.to_owned(),
         }),
         Err(_) => Outcome::Other,
     }
@@ -462,6 +462,10 @@ fn judge_parsed(
     };
     if !is_kustomization_name(&path) && !classify::holds_objects(&stream) {
         let content = if helmfile::is_helmfile_name(&path) && helmfile::is_helmfile(&stream) {
+            if !helmfile::is_readable(&stream) {
+                let line = classify::template_line(&stream);
+                return skip(SkipReason::HelmTemplate, helmfile::FILLED_IN, line);
+            }
             Content::Helmfile
         } else if classify::is_cluster_config(&stream) {
             Content::ClusterConfig

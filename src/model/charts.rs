@@ -209,6 +209,28 @@ pub fn of_kustomization<'m>(
     gifts.given[*given].own_release(model.repo())
 }
 
+/// The chart that takes the values at a place of a helmfile: an item of a release's `values`.
+///
+/// # Errors
+/// Why it cannot be looked at.
+pub fn of_helmfile<'m>(
+    model: &Model<'m>,
+    gifts: &Gifts<'_>,
+    path: &str,
+    document: usize,
+    pointer: &str,
+) -> Result<Release<'m>, OutOfSight> {
+    let repo = model.repo();
+    let at = |by: &OfHelmfile| {
+        let own = pointer.strip_prefix(&by.release.pointer)?.strip_prefix("/values/")?;
+        own.split('/').next()?.parse::<usize>().ok()
+    };
+    let is_it = |by: &&OfHelmfile| repo.files[by.file].path == path && by.release.document == document;
+    let found = gifts.helmfiles.iter().filter(is_it).find_map(|by| Some((by, at(by)?)));
+    let (by, at) = found.ok_or_else(|| OutOfSight::Chart("it names no chart".to_owned()))?;
+    gifts.given[by.given].release(repo, at)
+}
+
 /// Values of this repo that lie over a chart's own: their files' and their objects'.
 pub fn overrides(model: &Model<'_>, gifts: &Gifts<'_>, chart: &Chart) -> Vec<Value> {
     let repo = model.repo();

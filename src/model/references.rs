@@ -19,7 +19,7 @@ use super::workload::{self, Pod};
 use super::{Image, Model};
 use crate::config::{CustomWorkload, ImageFields};
 use crate::image::Reference;
-use crate::repo::{Content, File, Kustomization, LIMITS};
+use crate::repo::{Content, File, Kustomization, LIMITS, helmfile_releases};
 use crate::yaml::{Node, Pointer, Stream};
 
 pub use self::skip::{Builders, Skipped};
@@ -100,7 +100,8 @@ fn of_file(scope: &Scope<'_, '_>, file: &File) -> Vec<ImageUse> {
     let mut uses = Vec::new();
     match file.content {
         Content::Values => of_values(scope, file, &mut uses),
-        Content::ClusterConfig | Content::Helmfile | Content::Template => {}
+        Content::Helmfile => of_helmfile(scope, file, &mut uses),
+        Content::ClusterConfig | Content::Template => {}
         Content::Objects if scope.model.builds.is_kustomization(&file.path) => {
             inline_patches(scope, file, &mut uses);
             inline_values(scope, file, &mut uses);
@@ -367,6 +368,30 @@ fn inline_values(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
             found.pointer = format!("/helmCharts/{idx}/valuesInline{}", found.pointer);
             place.add_found(found);
         });
+    }
+}
+
+/// Values within a helmfile, of the releases whose values are all known.
+fn of_helmfile(scope: &Scope<'_, '_>, file: &File, uses: &mut Vec<ImageUse>) {
+    for release in helmfile_releases(&file.path, &file.stream) {
+        let Some(root) = file.stream.root(release.document).filter(|_| release.unknown.is_none()) else {
+            continue;
+        };
+        for idx in 0..release.values.len() {
+            let at = format!("{}/values/{idx}", release.pointer);
+            let Some(values) = root.at(&at).filter(|values| values.kind() == crate::yaml::Kind::Mapping)
+            else {
+                continue;
+            };
+            let document = release.document;
+            let taken = super::charts::of_helmfile(scope.model, &scope.gifts, &file.path, document, &at);
+            let under = taken.map_or(Value::Null, |taken| taken.below);
+            let mut place = Place::new(&file.path, &file.stream, document, &scope.model.builders, uses);
+            values::walk(values, String::new(), &values::Around::new(values, &under), &mut |mut found| {
+                found.pointer = format!("{at}{}", found.pointer);
+                place.add_found(found);
+            });
+        }
     }
 }
 

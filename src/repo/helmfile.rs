@@ -70,6 +70,15 @@ pub(super) fn is_helmfile(stream: &Stream) -> bool {
     })
 }
 
+/// Why a helmfile is not read.
+pub(super) const FILLED_IN: &str = "a helmfile that templates fill in";
+
+/// Whether it is plain YAML: an action without quotes is a mapping that is the key of another.
+pub(super) fn is_readable(stream: &Stream) -> bool {
+    let mut roots = (0..stream.documents()).filter_map(|document| stream.root(document));
+    roots.all(|root| root.value().is_ok())
+}
+
 /// Fields by which helmfile changes what a chart renders.
 const CHANGING: [&str; 5] =
     ["strategicMergePatches", "jsonPatches", "transformers", "dependencies", "postRenderer"];

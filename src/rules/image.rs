@@ -91,6 +91,7 @@ impl Elsewhere {
                 ObjectId::named("kustomize.config.k8s.io/v1beta1", "Kustomization", &source.path)
             }
             _ if source.content == Content::Values => ObjectId::named("", "Values", &source.path),
+            _ if source.content == Content::Helmfile => ObjectId::named("", "Helmfile", &source.path),
             _ => ObjectId::named("", "Patch", &source.path),
         };
         let object = object.unwrap_or_else(|| Object {
@@ -119,7 +120,7 @@ impl Elsewhere {
             Class::ValuesText | Class::ValuesParts | Class::ValuesInText if &**kind == "Values" => {
                 "the values name".to_owned()
             }
-            Class::ValuesText | Class::ValuesParts if &**kind == "Kustomization" => {
+            Class::ValuesText | Class::ValuesParts if matches!(&**kind, "Kustomization" | "Helmfile") => {
                 format!("the values in {} name", self.place.path)
             }
             Class::ValuesText | Class::ValuesParts | Class::ValuesInText => {

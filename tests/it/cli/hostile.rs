@@ -90,6 +90,11 @@ fn mixed() -> Folder {
     folder.write("broken.yaml", "apiVersion: v1\nkind: Pod\n  bad: [\n");
     let junk: Vec<u8> = b"apiVersion kind ".iter().copied().chain((0..=255).cycle().take(5000)).collect();
     folder.write("junk.yaml", junk);
+    folder.write("helmfile.yaml", "releases:\n  - name: web\n    chart: {{ .Values.chart }}\n");
+    let round =
+        "helmfiles: [ring.yaml, helmfile.yaml, ../../out.yaml]\nreleases: [{name: 1, chart: [x]}, x]\n";
+    folder.write("ring/helmfile.yaml", round);
+    folder.write("ring/ring.yaml", round);
     folder.write("folder.yaml/inner.yaml", SOFT);
     symlink("loop-b.yaml", folder.path().join("loop-a.yaml")).unwrap();
     symlink("loop-a.yaml", folder.path().join("loop-b.yaml")).unwrap();
@@ -112,7 +117,9 @@ fn everything_else_is_done_and_each_skip_has_a_reason() {
         .iter()
         .map(|skip| (skip["path"].as_str().unwrap(), skip["detail"].as_str().unwrap()))
         .collect();
-    for path in ["bomb.yaml", "deep.yaml", "huge.yaml", "latin1.yaml", "broken.yaml", "junk.yaml"] {
+    for path in
+        ["bomb.yaml", "deep.yaml", "huge.yaml", "latin1.yaml", "broken.yaml", "junk.yaml", "helmfile.yaml"]
+    {
         let found = skipped.iter().find(|(skipped, _)| *skipped == path);
         assert!(found.is_some_and(|(_, detail)| detail.len() > 5), "{path} is not among {skipped:?}");
     }

@@ -279,3 +279,23 @@ fn built(folder: &Folder) -> Option<Value> {
     std::fs::remove_dir_all(folder.path().join("base/charts")).unwrap();
     Some(serde_yaml::from_slice(&output.stdout).unwrap())
 }
+
+#[test]
+fn a_helmfile_is_hardened_through_its_values() {
+    let server = repository(archive(), Digest::of(&archive()));
+    let helmfile = format!(
+        "repositories:\n  - {{name: shop, url: 'http://{}/charts'}}\nreleases:\n  - name: web\n    namespace: shop\n    chart: shop/web\n    version: 1.2.3\n    values:\n      # three of them\n      - replicas: 3\n",
+        server.host
+    );
+    let folder = Folder::committed(&[("helmfile.yaml", &helmfile)]);
+    let unlocked = folder.run(&["check", "-v", "--select", "pod"]);
+    assert!(unlocked.stdout.contains("helmfile.yaml: web: its chart"), "{}", unlocked.stdout);
+    folder.run(&["lock"]).expect_code(0);
+    folder.run(&["apply", "--select", "pod", "--allow-dirty"]).expect_code(0);
+    let after = folder.read("helmfile.yaml");
+    assert!(after.starts_with(&helmfile), "{after}");
+    let after: Value = serde_yaml::from_str(&after).unwrap();
+    renders_hardened(&folder, &after["releases"][0]["values"][0]);
+    let again = folder.run(&["diff", "--select", "pod"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
+}

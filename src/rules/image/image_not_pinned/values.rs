@@ -130,7 +130,12 @@ impl<'p, 'm> ChartPins<'p, 'm> {
             let end = pointer.find(start)? + start.len() - 1;
             Some(&pointer[..end])
         });
-        let outer = if &*at.object.id.kind == "Values" { "" } else { outer? };
+        let outer = match &*at.object.id.kind {
+            "Values" => "",
+            // `/releases/0/values/1`
+            "Helmfile" => pointer.match_indices('/').nth(4).map(|(end, _)| &pointer[..end])?,
+            _ => outer?,
+        };
         let value = object.pointer(outer)?.clone();
         Some(Values { value, pointer: pointer[outer.len()..].to_owned(), outer: outer.to_owned() })
     }
@@ -139,6 +144,11 @@ impl<'p, 'm> ChartPins<'p, 'm> {
         let (model, gifts, id) = (self.model, &self.gifts, &at.object.id);
         match &*id.kind {
             "Values" => charts::of_file(model, gifts, model.file(&at.object)),
+            "Helmfile" => {
+                let document = at.object.document;
+                charts::of_helmfile(model, gifts, &at.place.path, document, at.pointer())
+                    .map(|release| vec![release])
+            }
             "Kustomization" => {
                 let idx = at.pointer().split('/').nth(2).and_then(|idx| idx.parse().ok()).unwrap_or_default();
                 charts::of_kustomization(model, gifts, &at.place.path, idx).map(|release| vec![release])
