@@ -4,6 +4,7 @@
 //! Renders nothing, see [`crate::helm`].
 
 mod afterwards;
+mod argo;
 mod elsewhere;
 mod given;
 mod helmfile;
@@ -16,6 +17,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 pub use self::afterwards::{Afterwards, PatchPlace};
+use self::argo::ArgoCd;
+pub use self::argo::{Wrapper, WrittenValues};
 pub use self::elsewhere::{ReleaseElsewhere, RemoteChart, elsewhere};
 use self::given::{Given, Layer, Surroundings};
 use self::helmfile::OfHelmfile;
@@ -79,6 +82,7 @@ pub enum OutOfSight {
 #[derive(Debug)]
 pub struct Gifts<'m> {
     around: Surroundings<'m>,
+    argo_cd: ArgoCd,
     given: Vec<Given>,
     /// Those that name a file of values.
     by_file: HashMap<String, Vec<usize>>,
@@ -136,7 +140,16 @@ impl<'m> Gifts<'m> {
                 values.entry(chart.folder.clone()).or_default().push(idx);
             }
         }
-        Gifts { around, given, by_file, by_kustomization, helmfiles, objects, values }
+        Gifts {
+            around,
+            argo_cd: ArgoCd::default(),
+            given,
+            by_file,
+            by_kustomization,
+            helmfiles,
+            objects,
+            values,
+        }
     }
 }
 

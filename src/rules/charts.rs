@@ -12,6 +12,7 @@ mod report;
 mod skeleton;
 pub(super) mod slot;
 pub(super) mod templates;
+mod wrapper;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -177,6 +178,8 @@ struct Judged {
     wanted: Vec<Value>,
     /// Of the values.
     changes: Vec<Change>,
+    /// What they settle.
+    kept: Vec<Group>,
     /// The objects with the fixes that were found.
     after: Vec<Value>,
     left: Vec<Left>,
@@ -240,22 +243,24 @@ impl<'m> Job<'_, 'm> {
         if set.is_default {
             self.fixed.clone_from(&changes);
         }
-        for group in kept {
-            report::fix(self, set, &before, group, found);
-        }
         let left = without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised));
         let left =
             left.map(|raised| Left { value: knobs.source(raised.object, &raised.finding.pointer), raised });
         let left = left.collect();
         drop(knobs);
-        Ok(Judged { set: around, before, wanted, changes, after, left })
+        Ok(Judged { set: around, before, wanted, changes, kept, after, left })
     }
 
     /// Says what is left, and counts.
     fn close(&mut self, judged: Vec<Judged>, found: &mut RepoFindings) {
         for mut judged in judged {
-            post_render::fix(self, &mut judged, found);
-            let Judged { set, before, after, left, .. } = judged;
+            if !wrapper::fix(self, &mut judged, found) {
+                post_render::fix(self, &mut judged, found);
+            }
+            let Judged { set, before, kept, after, left, .. } = judged;
+            for group in kept {
+                report::fix(self, &set, &before, group, found);
+            }
             self.count(&before, &after, &mut found.rendered);
             for left in left {
                 report::without(self, &set, &before, left, found);

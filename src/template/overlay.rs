@@ -8,6 +8,7 @@ use super::{RenderedFile, TemplateError, Templates, must_be};
 const COMPONENT: &str = "overlay/component.yaml";
 const PATCH: &str = "overlay/patch.yaml";
 const STEPS: &str = "overlay/steps.yaml";
+const WRAPPER: &str = "overlay/wrapper.yaml";
 
 /// An object that a patch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +49,23 @@ impl Templates {
 
     /// What a component starts with: a line that says what it is for.
     pub fn component(&self, purpose: &str) -> Result<RenderedFile, TemplateError> {
-        self.file(COMPONENT, json!({"purpose": purpose}), |text| {
+        self.kustomization(COMPONENT, purpose, "Component")
+    }
+
+    /// What a kustomization starts with that renders a chart: a line that says what it is for.
+    pub fn wrapper(&self, purpose: &str) -> Result<RenderedFile, TemplateError> {
+        self.kustomization(WRAPPER, purpose, "Kustomization")
+    }
+
+    fn kustomization(
+        &self,
+        name: &'static str,
+        purpose: &str,
+        kind: &str,
+    ) -> Result<RenderedFile, TemplateError> {
+        self.file(name, json!({"purpose": purpose}), |text| {
             let value = decode::value(text)?;
-            must_be(&value, "/kind", &json!("Component"))?;
+            must_be(&value, "/kind", &json!(kind))?;
             Ok(value)
         })
     }
@@ -63,6 +78,7 @@ impl Templates {
             self.patch(&sample(Some("no"))),
             self.steps("argoproj.io/v1alpha1"),
             self.component("vendor/web: #1"),
+            self.wrapper("vendor/web: #1"),
         ];
         rendered.into_iter().filter_map(Result::err).collect()
     }

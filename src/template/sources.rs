@@ -56,6 +56,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "overlay/component.yaml",
     "overlay/patch.yaml",
     "overlay/steps.yaml",
+    "overlay/wrapper.yaml",
     "pipeline/Jenkinsfile",
     "pipeline/github-sign.yaml",
     "pipeline/github.yaml",

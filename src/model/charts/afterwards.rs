@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::Wrapper;
 use super::post_renderers::{PostRenderers, is_for_tests, is_hook};
 use crate::model::{Model, ObjectId};
 use crate::repo::{HelmfileRelease, InflatedChart, Kustomization, PatchList, PatchReference};
@@ -14,9 +15,9 @@ use crate::repo::{HelmfileRelease, InflatedChart, Kustomization, PatchList, Patc
 pub enum Afterwards {
     /// Whoever installs the chart says it.
     Unknown,
-    /// Argo CD applies them as they are. What is for `helm test` it never runs
-    /// (<https://argo-cd.readthedocs.io/en/stable/user-guide/helm/#helm-hooks>).
-    AsTheyAre,
+    /// Argo CD applies them as they are; a kustomization may be able to take the chart's place. What is for `helm test`
+    /// it never runs (<https://argo-cd.readthedocs.io/en/stable/user-guide/helm/#helm-hooks>).
+    ArgoCd(Option<Box<Wrapper>>),
     Flux(PostRenderers),
     Build(Inflation),
 }
@@ -56,7 +57,7 @@ impl Afterwards {
     pub(super) fn of_object(id: &ObjectId, value: &Value) -> Result<Afterwards, String> {
         match &*id.kind {
             "HelmRelease" => PostRenderers::read(value).map(Afterwards::Flux),
-            "Application" | "ApplicationSet" => Ok(Afterwards::AsTheyAre),
+            "Application" | "ApplicationSet" => Ok(Afterwards::ArgoCd(None)),
             _ => Ok(Afterwards::Unknown),
         }
     }
@@ -91,8 +92,8 @@ impl Afterwards {
     /// An object of the chart as it is applied; null when it is not.
     pub fn applied(&self, model: &Model<'_>, object: &Value) -> Value {
         match self {
-            Afterwards::AsTheyAre if is_for_tests(object) => Value::Null,
-            Afterwards::Unknown | Afterwards::AsTheyAre => object.clone(),
+            Afterwards::ArgoCd(_) if is_for_tests(object) => Value::Null,
+            Afterwards::Unknown | Afterwards::ArgoCd(_) => object.clone(),
             Afterwards::Flux(renderers) => renderers.applied(object),
             Afterwards::Build(by) if by.skips_hooks && is_hook(object) => Value::Null,
             Afterwards::Build(by) if by.skips_tests && is_for_tests(object) => Value::Null,
@@ -106,7 +107,7 @@ impl Afterwards {
     /// Where a further patch of an object goes; `None` where none comes last.
     pub fn place(&self, model: &Model<'_>, object: &Value) -> Option<PatchPlace> {
         match self {
-            Afterwards::Unknown | Afterwards::AsTheyAre => None,
+            Afterwards::Unknown | Afterwards::ArgoCd(_) => None,
             Afterwards::Flux(renderers) => {
                 (!is_hook(object)).then_some(PatchPlace::PostRenderers(renderers.count))
             }

@@ -68,7 +68,11 @@ pub fn elsewhere(model: &Model<'_>, gifts: &Gifts<'_>) -> Vec<ReleaseElsewhere> 
             };
             let (outer, is_text) = place(&object.id, &value, at);
             let release = release(&object.id, &value, at);
-            let afterwards = Afterwards::of_object(&object.id, &value);
+            let mut afterwards = Afterwards::of_object(&object.id, &value);
+            if let (Ok(Afterwards::ArgoCd(wrapper)), Ok(chart)) = (&mut afterwards, &source) {
+                let origin = &gifts.around.origin;
+                *wrapper = gifts.argo_cd.wrapper(model, origin, (object, &value), chart).map(Box::new);
+            }
             let home =
                 Home { object: object.clone(), outer, is_text, is_new_item: false, release, afterwards };
             found.push(ReleaseElsewhere {

@@ -11,7 +11,7 @@ use crate::helm::concrete::{NotRendered, Render, Renders, is_unknown};
 use crate::model::charts::{Afterwards, PatchPlace};
 use crate::model::strategic_merge::has_merge_keys;
 use crate::model::{Model, ObjectId};
-use crate::overlay::{self, Unpatchable};
+use crate::overlay::{self, Unpatchable, delta, extended, with_body};
 use crate::rules::{Change, Patched, Placed, RepoFindings, Safety};
 use crate::template::{PatchedObject, RenderedFile, Templates};
 
@@ -81,6 +81,13 @@ pub(super) fn fix(job: &Job<'_, '_>, judged: &mut Judged, found: &mut RepoFindin
             found.by_file.entry(object.file).or_default().push(Placed { object, finding, needs_file: None });
         }
     }
+}
+
+/// A patch of an object as an entry of `patches`; `None` where it cannot be patched by names.
+pub(super) fn patch(templates: &Templates, before: &Value, after: &Value) -> Option<Value> {
+    let (start, target) = head(templates, before, after)?;
+    let text = extended(&start, &with_body(&start.value, delta(before, after)?))?;
+    Some(json!({ "target": target, "patch": text }))
 }
 
 /// What a patch of an object starts with, and its target; `None` where it cannot be patched by names.

@@ -243,7 +243,7 @@ fn a_kustomization_patches_what_no_value_of_its_chart_decides() {
     let check = folder.run(&["check", "--select", "privilege-escalation-allowed"]);
     assert!(check.stdout.contains("container `web`"), "{}", check.stdout);
     assert!(!check.stdout.contains("`proxy`"), "what is patched already: {}", check.stdout);
-    let before = built(&folder);
+    let before = built(&folder, "production");
     folder.run(&["apply", "--select", "pod", "--allow-dirty"]).expect_code(0);
     let after = folder.read("base/kustomization.yaml");
     assert!(after.starts_with(&base), "{after}");
@@ -254,29 +254,41 @@ fn a_kustomization_patches_what_no_value_of_its_chart_decides() {
     );
     let again = folder.run(&["diff", "--select", "pod"]);
     assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
-    let (Some(before), Some(after)) = (before, built(&folder)) else { return };
-    let mut expected = before;
+    let (Some(mut expected), Some(mut after)) = (before, built(&folder, "production")) else { return };
     let pod = &mut expected["spec"]["template"]["spec"];
+    pod["automountServiceAccountToken"] = json!(false);
     pod["securityContext"]["seccompProfile"] = json!({ "type": "RuntimeDefault" });
     for container in pod["containers"].as_array_mut().unwrap() {
+        let name = format!("tmp-{}", container["name"].as_str().unwrap());
         let context = &mut container["securityContext"];
         context["allowPrivilegeEscalation"] = json!(false);
         context["capabilities"] = json!({ "drop": ["ALL"] });
         context["readOnlyRootFilesystem"] = json!(true);
-        container["volumeMounts"] = json!([{ "mountPath": "/tmp", "name": "tmp" }]);
+        container["volumeMounts"] = json!([{ "mountPath": "/tmp", "name": name }]);
     }
-    pod["volumes"] = json!([{ "emptyDir": {}, "name": "tmp" }]);
+    pod["volumes"] = json!(["tmp-proxy", "tmp-web"].map(|name| json!({ "emptyDir": {}, "name": name })));
+    // Kustomize puts what a patch names in front.
+    for list in ["containers", "volumes"] {
+        let items = after["spec"]["template"]["spec"][list].as_array_mut().unwrap();
+        items.sort_by_key(|item| item["name"].to_string());
+        let items = expected["spec"]["template"]["spec"][list].as_array_mut().unwrap();
+        items.sort_by_key(|item| item["name"].to_string());
+    }
     assert_eq!(after, expected);
 }
 
 /// What kustomize itself builds, where it and Helm are there.
-fn built(folder: &Folder) -> Option<Value> {
+fn built(folder: &Folder, at: &str) -> Option<Value> {
     let (kustomize, helm) =
         (std::env::var_os("CASEHARDEN_KUSTOMIZE")?, std::env::var("CASEHARDEN_HELM").ok()?);
-    let args = ["build", "--enable-helm", "--helm-command", &helm, "production"];
+    let args = ["build", "--enable-helm", "--helm-command", &helm, at];
     let output = folder.command(&folder.path(), &kustomize.to_string_lossy(), &args).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::remove_dir_all(folder.path().join("base/charts")).unwrap();
+    for fetched in ["base/charts", "apps/web/charts"].map(|fetched| folder.path().join(fetched)) {
+        if fetched.exists() {
+            std::fs::remove_dir_all(fetched).unwrap();
+        }
+    }
     Some(serde_yaml::from_slice(&output.stdout).unwrap())
 }
 
@@ -298,4 +310,69 @@ fn a_helmfile_is_hardened_through_its_values() {
     renders_hardened(&folder, &after["releases"][0]["values"][0]);
     let again = folder.run(&["diff", "--select", "pod"]);
     assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
+}
+
+/// An Application of the fixed chart, beside others that show how Argo CD builds this repository.
+fn wrappable(host: &str, values: &str) -> Folder {
+    let application = format!(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: web}}\nspec:\n  project: default\n  source:\n    # of the platform team\n    repoURL: http://{host}/charts\n    chart: web\n    targetRevision: 1.2.3\n    helm:\n{values}  destination: {{namespace: shop, name: in-cluster}}\n"
+    );
+    let root = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: root}\nspec:\n  source:\n    repoURL: https://git.example.com/fleet.git\n    path: apps\n    targetRevision: main\n";
+    let option = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm}\ndata:\n  kustomize.buildOptions: --enable-helm\n";
+    Folder::committed(&[("apps/web.yaml", &application), ("root.yaml", root), ("argocd-cm.yaml", option)])
+}
+
+const KNOB: &str = "{{- with .Values.podSecurityContext }}\n      securityContext: {{- toYaml . | nindent 8 }}\n      {{- end }}\n";
+
+#[test]
+fn what_argo_cd_cannot_patch_moves_into_a_kustomization() {
+    // The pod's context is a value, those of its containers are not.
+    let template = FIXED.replace("      securityContext: {runAsNonRoot: true}\n", &format!("      {KNOB}"));
+    let archive = archive_of("replicas: 1\n", &template);
+    let server = repository(archive.clone(), Digest::of(&archive));
+    let folder = wrappable(&server.host, "      values: |\n        # one of them\n        replicas: 1\n");
+    folder.run(&["lock"]).expect_code(0);
+    folder.run(&["apply", "--select", "pod", "--allow-dirty"]).expect_code(0);
+    let application: Value = serde_yaml::from_str(&folder.read("apps/web.yaml")).unwrap();
+    assert_eq!(
+        application["spec"]["source"],
+        json!({"repoURL": "https://git.example.com/fleet.git", "path": "apps/web", "targetRevision": "main"})
+    );
+    assert!(folder.read("apps/web.yaml").contains("# of the platform team"));
+    assert!(folder.read("apps/web/values.yaml").starts_with("# one of them\nreplicas: 1\n"));
+    let again = folder.run(&["diff", "--select", "pod"]);
+    assert_eq!((again.code, again.stdout.as_str()), (0, ""), "{}", again.stderr);
+    assert_eq!(folder.run(&["lock", "--check"]).code, 0);
+    let Some(built) = built(&folder, "apps/web") else { return };
+    let pod = &built["spec"]["template"]["spec"];
+    assert_eq!(
+        pod["securityContext"],
+        json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } })
+    );
+    for container in pod["containers"].as_array().unwrap() {
+        let context = json!({
+            "allowPrivilegeEscalation": false,
+            "capabilities": { "drop": ["ALL"] },
+            "readOnlyRootFilesystem": true,
+        });
+        assert_eq!(container["securityContext"], context);
+    }
+}
+
+#[test]
+fn what_argo_cd_cannot_patch_stays_where_nothing_shows_how_it_builds() {
+    let archive = archive_of("{}", FIXED);
+    let server = repository(archive.clone(), Digest::of(&archive));
+    let values = "      valuesObject: {replicas: 1}\n";
+    for taken_away in ["argocd-cm.yaml", "root.yaml"] {
+        let folder = wrappable(&server.host, values);
+        folder.run(&["lock"]).expect_code(0);
+        std::fs::remove_file(folder.path().join(taken_away)).unwrap();
+        let run = folder.run(&["diff", "--select", "pod"]);
+        assert_eq!((run.code, run.stdout.as_str()), (0, ""), "without {taken_away}: {}", run.stderr);
+    }
+    let folder = wrappable(&server.host, values);
+    folder.write("apps/web/README.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: other}\n");
+    folder.run(&["lock"]).expect_code(0);
+    assert_eq!(folder.run(&["diff", "--select", "pod"]).code, 0, "its folder has something else");
 }
