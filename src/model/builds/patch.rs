@@ -131,11 +131,10 @@ impl Patch {
 ///
 /// Source: `ApplySmPatch` in <https://github.com/kubernetes-sigs/kustomize/blob/master/api/resource/resource.go>
 fn keep_identity(object: &Value, patched: &mut Value) {
-    if !patched.is_object() {
-        return;
+    if let Some(kind) = patched.get_mut("kind") {
+        *kind = object["kind"].clone();
     }
-    patched["kind"] = object["kind"].clone();
-    let Some(metadata) = patched["metadata"].as_object_mut() else { return };
+    let Some(metadata) = patched.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     for key in ["name", "namespace"] {
         match object["metadata"].get(key) {
             Some(own) => drop(metadata.insert(key.to_owned(), own.clone())),
