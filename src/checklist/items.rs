@@ -155,6 +155,11 @@ pub(super) const AREAS: &[Area] = &[
                 "No pod is out of reach of policies on its node's network",
                 &["host-network-unprotected"],
             ),
+            by_rules(
+                "charts-policies-on",
+                "Charts' own network policies are on",
+                &["chart-network-policy-off"],
+            ),
             outside(
                 "network-plugin-enforces",
                 "The network plugin enforces policies in both directions",

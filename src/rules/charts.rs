@@ -11,6 +11,7 @@ mod post_render;
 mod report;
 mod skeleton;
 pub(super) mod slot;
+mod switch;
 pub(super) mod templates;
 mod wrapper;
 
@@ -23,6 +24,7 @@ use serde_json::Value;
 use self::difference::conforms;
 use self::knobs::Knobs;
 use self::post_render::Installed;
+use super::network::chart_network_policy_off;
 use super::{Area, Change, Finding, RepoFindings, Rule, Settings, Workload};
 use crate::helm;
 use crate::helm::concrete::{Render, RenderedObject, Renders, readable};
@@ -53,6 +55,11 @@ impl Rendered {
     }
 }
 
+/// Whether it is about what charts render.
+fn is_asked(rule: &Rule) -> bool {
+    rule.area == Area::Pod || rule.id == chart_network_policy_off::RULE.id
+}
+
 /// Asks the rules about workloads of all charts that no other chart contains.
 pub(super) fn check(
     model: &Model<'_>,
@@ -60,7 +67,7 @@ pub(super) fn check(
     selected: &(dyn Fn(&Rule) -> bool + Sync),
     found: &mut RepoFindings,
 ) {
-    let asks = |rule: &Rule| rule.area == Area::Pod && selected(rule);
+    let asks = |rule: &Rule| is_asked(rule) && selected(rule);
     let gifts = Gifts::new(model);
     elsewhere::check(model, settings, &asks, &gifts, found);
     let charts = &model.repo().charts;
@@ -240,8 +247,9 @@ impl<'m> Job<'_, 'm> {
         let is_ours = file.marker.is_none() && !file.context_only;
         let changes = if is_ours { changes } else { Vec::new() };
         let after = trial.objects(&changes).unwrap_or_else(|| values_of(&before));
-        if set.is_default {
-            self.fixed.clone_from(&changes);
+        let switched = switch::check(self, &chart, (set, &around), &before, found);
+        if set.is_default && is_ours {
+            self.fixed = changes.iter().cloned().chain(switched).collect();
         }
         let left = without.into_iter().chain(dropped.into_iter().flat_map(|group| group.raised));
         let left =

@@ -14,6 +14,7 @@ use crate::connections::{
 use crate::model::{Model, Object};
 use crate::network_policy::{Cluster, Policy, Tier};
 
+pub(super) mod chart_network_policy_off;
 mod coverage;
 mod egress_unexplained;
 mod homes;
@@ -32,6 +33,7 @@ pub(super) const RULES: &[&Rule] = &[
     &egress_unexplained::RULE,
     &pod_labels_shared::RULE,
     &host_network_unprotected::RULE,
+    &chart_network_policy_off::RULE,
 ];
 
 /// What the rules look at: connections, the policies there are, and what cannot be seen.

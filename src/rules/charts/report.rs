@@ -47,7 +47,7 @@ pub(super) fn fix(
 }
 
 /// A change from the object's root, or within the text that the values are.
-fn lowered(set: &ValuesSet, change: &Change) -> Change {
+pub(super) fn lowered(set: &ValuesSet, change: &Change) -> Change {
     let item = set.outer.rsplit_once('/').filter(|_| set.is_new_item);
     let item = item.and_then(|(list, idx)| Some((list, idx.parse::<usize>().ok()?)));
     match (set.is_text, item) {
@@ -192,6 +192,6 @@ fn place(found: &mut RepoFindings, file: usize, id: ObjectId, finding: Finding) 
 }
 
 /// A pointer as people write paths of values.
-fn dotted(pointer: &str) -> String {
+pub(super) fn dotted(pointer: &str) -> String {
     pointer.split('/').skip(1).map(decoded).collect::<Vec<_>>().join(".")
 }
