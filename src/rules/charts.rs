@@ -243,8 +243,7 @@ impl<'m> Job<'_, 'm> {
         let (kept, dropped) = trial.together(groups);
         let changes: Vec<Change> = kept.iter().flat_map(|group| group.changes.clone()).collect();
         // Others' values stay as they are, whatever is said of them.
-        let file = self.model.file(&set.object);
-        let is_ours = file.marker.is_none() && !file.context_only;
+        let is_ours = self.is_ours(&set.object);
         let changes = if is_ours { changes } else { Vec::new() };
         let after = trial.objects(&changes).unwrap_or_else(|| values_of(&before));
         let switched = switch::check(self, &chart, (set, &around), &before, found);
@@ -257,6 +256,12 @@ impl<'m> Job<'_, 'm> {
         let left = left.collect();
         drop(knobs);
         Ok(Judged { set: around, before, wanted, changes, kept, after, left })
+    }
+
+    /// Whether the file of an object may be edited.
+    fn is_ours(&self, object: &Object) -> bool {
+        let file = self.model.file(object);
+        file.marker.is_none() && !file.context_only
     }
 
     /// Says what is left, and counts.

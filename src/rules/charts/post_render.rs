@@ -40,9 +40,8 @@ impl Renders for Installed<'_> {
 
 /// Fixes what it can of what is left, and takes it out there.
 pub(super) fn fix(job: &Job<'_, '_>, judged: &mut Judged, found: &mut RepoFindings) {
-    let (Ok(by), Some(installer)) = (judged.set.afterwards.clone(), judged.set.installer.clone()) else {
-        return;
-    };
+    let installer = judged.set.installer.clone().filter(|installer| job.is_ours(installer));
+    let (Ok(by), Some(installer)) = (judged.set.afterwards.clone(), installer) else { return };
     let called = if job.called.is_empty() { "the chart" } else { job.called };
     for idx in 0..judged.before.objects.len() {
         let is_one =

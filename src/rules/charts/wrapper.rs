@@ -17,7 +17,8 @@ use crate::yaml::Stream;
 /// chart has to stay where it is.
 pub(super) fn fix(job: &Job<'_, '_>, judged: &mut Judged, found: &mut RepoFindings) -> bool {
     let Ok(Afterwards::ArgoCd(Some(wrapper))) = judged.set.afterwards.clone() else { return false };
-    let Some(application) = judged.set.installer.clone() else { return false };
+    let application = judged.set.installer.clone().filter(|installer| job.is_ours(installer));
+    let Some(application) = application else { return false };
     let mut patches = Vec::new();
     let mut patched = Vec::new();
     for (idx, before) in judged.after.iter().enumerate() {
